@@ -1,0 +1,31 @@
+// Agents: named participants that run work, local or remote, with what they can do and how they are.
+
+import type { AgentId, TenantId } from './ids.ts';
+import type { ResourceLimits, WorkType } from './task.ts';
+
+/** How an agent is reached: in this process, by its own polling, or by SAM over HTTP (`SAM-98`). */
+export type AgentKind = 'local' | 'worker' | 'sam';
+
+/** An agent's condition (`SAM-136`); the last two get no work. */
+export type AgentHealth = 'healthy' | 'degraded' | 'draining' | 'offline';
+
+/** After this long without a word an agent is offline, in milliseconds (`SAM-136`). */
+export const AGENT_SILENCE_MS = 90_000;
+
+/** A registered agent. */
+export interface Agent {
+  readonly id: AgentId;
+  readonly tenant: TenantId;
+  readonly kind: AgentKind;
+  readonly types: readonly WorkType[];
+  readonly capabilities: readonly string[];
+  /** Tasks it runs at once; at most 100 unless configured (`SAM-54`). */
+  readonly slots: number;
+  readonly capacity: ResourceLimits;
+  readonly region?: string;
+  readonly version?: string;
+  readonly url?: string;
+  readonly draining: boolean;
+  readonly registeredAt: number;
+  readonly seenAt: number;
+}

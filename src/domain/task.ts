@@ -1,0 +1,173 @@
+// The task: a unit of delegated work with a durable life. This file says what a task is; `transitions.ts` says how it moves.
+
+import type { NotificationPlan } from './delivery.ts';
+import type { ErrorCode } from './errors.ts';
+import type { AgentId, ExecutionId, FencingToken, TaskId, TaskKey, TenantId } from './ids.ts';
+import type { Json, JsonObject } from './json.ts';
+import type { Priority } from './priority.ts';
+import type { RetryPolicy } from './retry.ts';
+import type { Outcome, TaskState } from './transitions.ts';
+
+/** The kinds of work; `custom` is refined by a worker's own type name. */
+export const TASK_TYPES = [
+  'code_execution',
+  'web_automation',
+  'data_processing',
+  'content_generation',
+  'api_integration',
+  'workflow_orchestration',
+  'monitoring_task',
+  'custom',
+] as const;
+
+/** A task's type. */
+export type TaskType = (typeof TASK_TYPES)[number];
+
+/** What a queue and a worker agree on: a task type, or `custom:<name>`. */
+export type WorkType = string;
+
+/** The isolation levels, weakest first (`SAM-121`). */
+export const ISOLATION_LEVELS = ['wasm', 'process', 'rlimits', 'bubblewrap', 'remote'] as const;
+
+/** How strongly an attempt is kept apart from its host. */
+export type IsolationLevel = (typeof ISOLATION_LEVELS)[number];
+
+/** What a task may use; absent means the type's default. */
+export interface ResourceLimits {
+  readonly memoryMb?: number;
+  readonly cpuCores?: number;
+  readonly diskMb?: number;
+  readonly networkMbps?: number;
+}
+
+/** Who asked, in the requester's own words; all four are list filters (`SAM-32`). */
+export interface Requester {
+  readonly agentId: AgentId;
+  readonly sessionId?: string;
+  readonly userId?: string;
+  readonly correlationId?: string;
+}
+
+/** The immutable order: everything the requester decided, in canonical units. */
+export interface TaskSpec {
+  readonly type: TaskType;
+  readonly description: string;
+  /** The type's own input (`task_data` on the SAM wire). */
+  readonly payload: JsonObject;
+  /** Worker type name and capabilities of a `custom` task. */
+  readonly typeName?: string;
+  readonly requiredCapabilities?: readonly string[];
+  readonly priority: Priority;
+  readonly requester: Requester;
+  /** Running time summed over attempts, in milliseconds. */
+  readonly timeoutMs: number;
+  readonly attemptTimeoutMs?: number;
+  readonly queueTimeoutMs?: number;
+  readonly retry: RetryPolicy;
+  readonly resources: ResourceLimits;
+  readonly variables: Readonly<Record<string, string>>;
+  /** Names in the tenant's secret store; values exist only in a running attempt (`SAM-34`). */
+  readonly secretNames: readonly string[];
+  readonly dependencies: readonly string[];
+  readonly dependsOn: readonly TaskId[];
+  /** Not to be started before this instant (epoch milliseconds). */
+  readonly notBefore?: number;
+  readonly minIsolation?: IsolationLevel;
+  readonly region?: string;
+  readonly outputSchema?: JsonObject;
+  readonly notification?: NotificationPlan;
+  readonly context?: JsonObject;
+  readonly labels?: Readonly<Record<string, string>>;
+  /** W3C trace context: 32 hex digits, and the whole incoming header where there was one. */
+  readonly traceId: string;
+  readonly traceparent?: string;
+  readonly retryOf?: TaskId;
+  /** How many tasks made one another to get here; at most 8. */
+  readonly depth: number;
+  /** Fields of the request that no one here knows, kept unchanged (`SAM-3`). */
+  readonly extra?: JsonObject;
+}
+
+/** Why an attempt or a task failed; `recoverable` says whether another attempt may help. */
+export interface TaskError {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly recoverable: boolean;
+  readonly details?: JsonObject;
+}
+
+/** The four classes of failure and what they call for (`SAM-51`). */
+export type FailureClass = 'network' | 'resource' | 'logic' | 'authorisation';
+
+/** How far the current attempt has come (`SAM-58`); the percentage never falls within an attempt. */
+export interface Progress {
+  readonly percentage: number;
+  readonly currentStep?: string;
+  readonly totalSteps?: number;
+  readonly estimated?: boolean;
+}
+
+/** What an attempt used (`SAM-81`): seconds, MB, %, counts. */
+export interface TaskMetrics {
+  readonly executionSeconds?: number;
+  readonly memoryPeakMb?: number;
+  readonly cpuMeanPercent?: number;
+  readonly apiCalls?: number;
+  readonly tokensUsed?: number;
+  readonly bytesSent?: number;
+  readonly bytesReceived?: number;
+}
+
+/** What a finished task leaves. */
+export interface TaskResult {
+  readonly output?: Json;
+  readonly error?: TaskError;
+  readonly metrics: TaskMetrics;
+  /** The level the last attempt ran at. */
+  readonly isolation?: IsolationLevel;
+}
+
+/** The right of one worker to run one attempt, until it expires. */
+export interface Lease {
+  readonly token: FencingToken;
+  readonly agentId: AgentId;
+  /** Epoch milliseconds by the store's clock. */
+  readonly claimedAt: number;
+  readonly expiresAt: number;
+  /** When the attempt must end, by the task's or the attempt's timeout. */
+  readonly deadlineAt: number;
+}
+
+/** A task as the store knows it at one instant; `version` is the number of its last event. */
+export interface Task {
+  readonly key: TaskKey;
+  readonly tenant: TenantId;
+  readonly id: TaskId;
+  readonly executionId: ExecutionId;
+  readonly spec: TaskSpec;
+  readonly state: TaskState;
+  /** Kept for ever once reached. */
+  readonly outcome: Outcome | null;
+  readonly version: number;
+  /** Attempts begun so far. */
+  readonly attempt: number;
+  readonly createdAt: number;
+  readonly queuedAt: number | null;
+  readonly startedAt: number | null;
+  readonly endedAt: number | null;
+  readonly updatedAt: number;
+  /** Running time of finished attempts, in milliseconds. */
+  readonly ranMs: number;
+  readonly agentId: AgentId | null;
+  readonly lease: Lease | null;
+  readonly progress: Progress | null;
+  readonly checkpoint: Json | null;
+  readonly result: TaskResult | null;
+  /** Set once its content was removed by retention (`SAM-183`). */
+  readonly purged: boolean;
+}
+
+/** What the queue of a task is named by: `code_execution`, or `custom:<type name>`. */
+export function workTypeOf(spec: Pick<TaskSpec, 'type' | 'typeName'>): WorkType {
+  return spec.type === 'custom' ? `custom:${spec.typeName ?? ''}` : spec.type;
+}

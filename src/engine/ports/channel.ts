@@ -1,0 +1,50 @@
+// What the engine needs from a way out: it hands over finished bytes and learns what became of them.
+
+import type { NotificationEvent } from '../../domain/event.ts';
+import type { JsonObject } from '../../domain/json.ts';
+import type { Service } from '../../runtime/service.ts';
+import type { DueDelivery, LogLine } from '../../store/rows.ts';
+
+/** A notification ready to go. */
+export interface ChannelMessage {
+  readonly endpoint: string;
+  readonly deliveryId: string;
+  /** One name for the notification for ever, over retries and redeliveries. */
+  readonly notificationId: string;
+  readonly event: NotificationEvent;
+  /** From 1. */
+  readonly attempt: number;
+  readonly agentId: string;
+  readonly traceparent: string;
+  /** Newest first: all sign, so receivers may hold either during a rotation. */
+  readonly secrets: readonly string[];
+  readonly body: JsonObject | readonly JsonObject[];
+  readonly encoding?: 'gzip';
+  readonly format?: 'msgpack';
+  readonly timeoutMs: number;
+}
+
+/** What came of sending. */
+export interface SendOutcome {
+  /** HTTP status or its like; null where there was no answer. */
+  readonly status: number | null;
+  readonly durationMs: number;
+  /** First KiB of the answer, or why there was none. */
+  readonly answer: string;
+  /** The answer's JSON object, where it was one. */
+  readonly acknowledgement?: JsonObject;
+  readonly retryAfterMs?: number;
+  /** `delivered`, worth another try, or never going to work. */
+  readonly verdict: 'delivered' | 'retry' | 'fail';
+}
+
+/** A way out of the house. Never throws: failure is an outcome. */
+export interface Channel extends Service {
+  readonly name: string;
+  send(message: ChannelMessage): Promise<SendOutcome>;
+}
+
+/** Writes a notification's body in the words of the wire its requester speaks. */
+export interface NotificationRenderer {
+  render(due: DueDelivery, recentLogs: readonly LogLine[]): JsonObject;
+}

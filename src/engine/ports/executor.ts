@@ -1,0 +1,121 @@
+// What the engine needs from something that runs tasks of one type in this process. One folder under executors/ each.
+
+import type { Readable } from 'node:stream';
+import type { Artifact } from '../../domain/artifact.ts';
+import type { ArtifactId } from '../../domain/ids.ts';
+import type { Json, JsonObject } from '../../domain/json.ts';
+import type {
+  IsolationLevel,
+  ResourceLimits,
+  Task,
+  TaskError,
+  TaskMetrics,
+  TaskSpec,
+  TaskType,
+} from '../../domain/task.ts';
+import type { Service } from '../../runtime/service.ts';
+
+/** What a probe found: whether the type can run here, and how well. */
+export interface ExecutorStatus {
+  readonly available: boolean;
+  /** What is missing, in words an operator can act on. */
+  readonly missing?: string;
+  /** The levels it can offer on this host, per language or engine where they differ. */
+  readonly isolation: readonly IsolationLevel[];
+  readonly detail: JsonObject;
+}
+
+/** What a report carries; a percentage lower than the last is raised to it. */
+export interface ProgressReport {
+  readonly percentage?: number;
+  readonly currentStep?: string;
+  readonly totalSteps?: number;
+  readonly intermediate?: Json;
+  /** A resumable state; the next attempt gets the last one. */
+  readonly checkpoint?: Json;
+}
+
+/** A file an attempt leaves. */
+export interface NewArtifact {
+  readonly name: string;
+  readonly type: string;
+  readonly mediaType: string;
+  readonly source: Readable | Uint8Array;
+}
+
+/** Everything an attempt may touch. */
+export interface AttemptContext {
+  readonly task: Task;
+  readonly checkpoint: Json | null;
+  /** Values of the task's secrets by name; masked wherever they would be stored (`SAM-34`). */
+  readonly secrets: Readonly<Record<string, string>>;
+  /** Aborts on cancel, pause, timeout, lost lease and shutdown; its reason is an `AttemptAbort`. */
+  readonly signal: AbortSignal;
+  /** An empty directory of this attempt's own (mode 0700), removed afterwards. */
+  readonly workspace: string;
+  report(progress: ProgressReport): void;
+  log(level: 'DEBUG' | 'INFO' | 'WARN' | 'ERROR', message: string, metadata?: JsonObject): void;
+  sample(usage: {
+    readonly cpuPercent?: number;
+    readonly memoryMb?: number;
+    readonly bytesSent?: number;
+    readonly bytesReceived?: number;
+    readonly diskOperations?: number;
+  }): void;
+  /** Once per resource and attempt: a limit is near (`SAM-118`). */
+  warn(resource: 'memory' | 'disk' | 'time', value: number, limit: number): void;
+  /** Streams an artifact this task's submitter may read; throws `not_found`. */
+  openArtifact(id: ArtifactId): Promise<{ readonly artifact: Artifact; readonly stream: Readable }>;
+  /** Output of an earlier task of the same tenant; throws `not_found`. */
+  outputOf(taskId: string): Promise<Json>;
+  saveArtifact(file: NewArtifact): Promise<Artifact>;
+}
+
+/** Why an attempt was told to stop. */
+export class AttemptAbort extends Error {
+  readonly cause: 'cancelled' | 'paused' | 'timeout' | 'lease_lost' | 'shutdown';
+
+  constructor(cause: AttemptAbort['cause']) {
+    super(`the attempt was stopped: ${cause}`);
+    this.name = 'AttemptAbort';
+    this.cause = cause;
+  }
+}
+
+/** How an attempt ended. */
+export type AttemptResult =
+  | {
+      readonly status: 'completed';
+      readonly output: Json;
+      readonly metrics?: TaskMetrics;
+      readonly isolation?: IsolationLevel;
+    }
+  | {
+      readonly status: 'failed';
+      readonly error: TaskError;
+      /** What there is all the same: stdout, partial rows … */
+      readonly output?: Json;
+      readonly metrics?: TaskMetrics;
+      readonly isolation?: IsolationLevel;
+    };
+
+/** Runs the tasks of one type in this process. */
+export interface Executor extends Service {
+  readonly type: TaskType;
+  /** JSON Schema of the type's payload, for validation and the OpenAPI document. */
+  readonly payloadSchema: JsonObject;
+  /** Limits of a task that names none. */
+  readonly defaults: {
+    readonly resources: Required<Omit<ResourceLimits, 'networkMbps'>>;
+    readonly expectedMs: number;
+  };
+  /** What this host offers; called after start, answered from memory. */
+  status(): ExecutorStatus;
+  /**
+   * Refuses what can never run here: `invalid_request` with `details.errors` of `{field, message}` for contradictions in the
+   * payload (field paths begin `task_data`), `unprocessable` for what this host lacks. The schema was checked before.
+   */
+  check(spec: TaskSpec): void | Promise<void>;
+  /** Runs one attempt to its end. Must settle within 1 s of the signal's abort, leaving no process and no file behind. */
+  run(context: AttemptContext): Promise<AttemptResult>;
+}

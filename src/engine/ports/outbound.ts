@@ -1,0 +1,36 @@
+// What the engine, channels and executors need to speak to the outside: HTTP that cannot be turned against the host.
+
+/** One outgoing request. */
+export interface OutboundRequest {
+  readonly url: string;
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: Uint8Array;
+  /** One deadline for connecting, sending and reading the whole answer, in milliseconds. */
+  readonly timeoutMs: number;
+  /** More decompressed bytes than this end the request with `payload_too_large`, unless `truncate`. */
+  readonly answerBytesMax: number;
+  /** Keep what came and stop reading, instead of failing. */
+  readonly truncate?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+/** The answer to a request; redirects are answers, never followed. */
+export interface OutboundAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Uint8Array;
+  readonly durationMs: number;
+}
+
+/** HTTP to the outside, through the SSRF guard (`SAM-122`). */
+export interface Outbound {
+  /**
+   * Sends a request to a permitted address, the one that was checked. Throws `DomainError`: `unprocessable` (URL or scheme not
+   * permitted), `policy_violation` (address not permitted), `upstream_timeout`, `payload_too_large`, `dependency_failed` (anything else).
+   */
+  send(request: OutboundRequest): Promise<OutboundAnswer>;
+  /** Throws like `send` would for a target that is not permitted, resolving its name but never contacting it (`SAM-108`). */
+  check(url: string): Promise<void>;
+  stop(): Promise<void>;
+}

@@ -1,0 +1,395 @@
+// The shapes that cross the store's port. Everything is readonly data that survives structured cloning.
+
+import type { Delivery, DeliveryAttempt, DeliveryStatus, NewDelivery } from '../domain/delivery.ts';
+import type { EventBody, TaskEvent } from '../domain/event.ts';
+import type {
+  AgentId,
+  ArtifactId,
+  DeliveryId,
+  ExecutionId,
+  FencingToken,
+  TaskId,
+  TaskKey,
+  TenantId,
+} from '../domain/ids.ts';
+import type { Json, JsonObject } from '../domain/json.ts';
+import type { QueueName } from '../domain/queue.ts';
+import type { Progress, ResourceLimits, Task, TaskResult, TaskSpec } from '../domain/task.ts';
+import type { Outcome, TaskState } from '../domain/transitions.ts';
+
+/** One page of a list and how many match in all. */
+export interface Page<Item> {
+  readonly items: readonly Item[];
+  readonly total: number;
+}
+
+/** What a timer wakes the engine for. */
+export type TimerKind = 'ready' | 'dependency' | 'queue_timeout' | 'notify_timeout' | 'archive';
+
+/** A timer to set, due so many milliseconds from the commit. */
+export interface NewTimer {
+  readonly kind: TimerKind;
+  readonly dueInMs: number;
+}
+
+/** A task to accept. */
+export interface NewTask {
+  readonly tenant: TenantId;
+  readonly id: TaskId;
+  readonly executionId: ExecutionId;
+  readonly spec: TaskSpec;
+  /** Digest of the request as the requester wrote it; equal means "the same task" (`SAM-47`). */
+  readonly fingerprint: string;
+  /** A further name for the same request, remembered with the task. */
+  readonly idempotencyKey?: string;
+  readonly queue: QueueName;
+  readonly state: 'queued' | 'rejected';
+  readonly events: readonly EventBody[];
+  readonly timers: readonly NewTimer[];
+  /** Why it was rejected. */
+  readonly result?: TaskResult;
+  /** Refused as `full` when its tenant already has this many waiting tasks. */
+  readonly waitingMax: number;
+}
+
+/** What became of a submitted task. */
+export type SubmitOutcome =
+  | { readonly status: 'created'; readonly key: TaskKey; readonly at: number }
+  /** The same request was accepted before: this is the task it made. */
+  | { readonly status: 'same'; readonly task: Task }
+  /** The id (or idempotency key) names a different request. */
+  | { readonly status: 'different' }
+  | { readonly status: 'full' }
+  | { readonly status: 'unknown_dependency'; readonly ids: readonly TaskId[] }
+  /** Another task of the atomic batch was not accepted. */
+  | { readonly status: 'aborted' };
+
+/** What one worker wants now. */
+export interface ClaimPick {
+  readonly agentId: AgentId;
+  /** Store ids of queues, all of one tenant. */
+  readonly queues: readonly number[];
+  readonly limit: number;
+  readonly leaseMs: number;
+  /** What the worker has free; a task asking for more is passed over. Absent means no limit. */
+  readonly free?: ResourceLimits;
+}
+
+/** A task just leased: `task.lease` is set and its state is `running`. */
+export interface Claimed {
+  readonly task: Task;
+  readonly token: FencingToken;
+  readonly queue: number;
+}
+
+/** Under which condition a change applies. */
+export type Guard =
+  /** The task is still led by this lease. */
+  | { readonly by: 'lease'; readonly token: FencingToken }
+  /** Nothing has happened to the task since this event number. */
+  | { readonly by: 'version'; readonly version: number };
+
+/** Where a task goes: `ready` re-enters its queue at its old rank, `nowhere` leaves queue and lease, absent leaves it where it is. */
+export type Placement = 'ready' | 'nowhere';
+
+/** One guarded change of one task: all its parts happen together or not at all. */
+export interface TaskChange {
+  readonly key: TaskKey;
+  readonly guard: Guard;
+  readonly events: readonly EventBody[];
+  /** The state at rest after the change; required with a placement. */
+  readonly state?: TaskState;
+  /** Set exactly when the task ends; wakes the tasks that depend on it (a `dependency` timer, due at once). */
+  readonly outcome?: Outcome;
+  /** A placement ends the lease, adding the attempt's running time to `ranMs`. */
+  readonly placement?: Placement;
+  readonly result?: TaskResult;
+  readonly progress?: Progress;
+  readonly checkpoint?: Json;
+  readonly timers?: readonly NewTimer[];
+  readonly deliveries?: readonly NewDelivery[];
+  /** The due timer this change answers; removed whatever the guard says. */
+  readonly fired?: number;
+}
+
+/** What became of a change. */
+export type CommitOutcome =
+  | {
+      readonly status: 'done';
+      readonly version: number;
+      readonly at: number;
+      readonly dependentsWoken: number;
+    }
+  | { readonly status: 'stale' };
+
+/** A wish to keep a lease. */
+export interface Renewal {
+  readonly key: TaskKey;
+  readonly token: FencingToken;
+  readonly leaseMs: number;
+}
+
+/** Whether the lease was kept. */
+export type RenewOutcome =
+  | { readonly status: 'kept'; readonly expiresAt: number }
+  | { readonly status: 'lost' };
+
+/** `overdue`: only leases that expired or passed their deadline; `byToken`: those with these tokens. */
+export interface LeaseQuery {
+  readonly overdue?: boolean;
+  readonly tokens?: readonly FencingToken[];
+  readonly agentId?: AgentId;
+}
+
+/** A lease as it stands. */
+export interface LeaseRow {
+  readonly key: TaskKey;
+  readonly tenant: TenantId;
+  readonly taskId: TaskId;
+  readonly token: FencingToken;
+  readonly agentId: AgentId;
+  readonly requester: AgentId;
+  readonly queue: number;
+  readonly needs: ResourceLimits;
+  readonly claimedAt: number;
+  readonly expiresAt: number;
+  readonly deadlineAt: number;
+  readonly expired: boolean;
+  readonly pastDeadline: boolean;
+}
+
+/** A timer that is due. */
+export interface DueTimer {
+  readonly id: number;
+  readonly kind: TimerKind;
+  readonly task: Task;
+}
+
+/** Which tasks to list; all given conditions hold together. */
+export interface TaskQuery {
+  readonly tenant: TenantId;
+  readonly ids?: readonly TaskId[];
+  readonly states?: readonly TaskState[];
+  readonly outcomes?: readonly Outcome[];
+  readonly types?: readonly string[];
+  /** Requester's or running agent's id. */
+  readonly agentId?: string;
+  readonly sessionId?: string;
+  readonly userId?: string;
+  readonly correlationId?: string;
+  readonly limit: number;
+  readonly offset: number;
+}
+
+/** Either one task's events after a sequence, or a tenant's after a cursor (null: from the beginning). */
+export type EventQuery =
+  | { readonly of: 'task'; readonly key: TaskKey; readonly afterSequence: number; readonly limit: number }
+  | {
+      readonly of: 'tenant';
+      readonly tenant: TenantId;
+      readonly afterCursor: string | null;
+      readonly limit: number;
+    };
+
+/** A queue with ready tasks. */
+export interface QueueView {
+  readonly id: number;
+  readonly name: QueueName;
+  /** Ready tasks in it, at most a second old. */
+  readonly depth: number;
+  /** The rank of its first task, by which queues of one tenant are merged. */
+  readonly headRank: number;
+}
+
+/** Log severities, least first. */
+export const LOG_LEVELS = ['DEBUG', 'INFO', 'WARN', 'ERROR', 'CRITICAL'] as const;
+/** A log line's severity (`SAM-61`). */
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** A log line to keep. */
+export interface LogLine {
+  readonly tenant: TenantId;
+  readonly key: TaskKey;
+  readonly at: number;
+  readonly level: LogLevel;
+  readonly component: string;
+  readonly attempt: number;
+  readonly agentId: string | null;
+  readonly message: string;
+  readonly metadata?: JsonObject;
+}
+
+/** A kept log line; `id` grows with time and is the page cursor. */
+export interface StoredLogLine extends LogLine {
+  readonly id: number;
+}
+
+/** Which log lines; `since` inclusive, `until` exclusive, `text` a case-insensitive substring; `last` answers the newest `limit` instead of the oldest. */
+export interface LogQuery {
+  readonly key: TaskKey;
+  readonly levelMin?: LogLevel;
+  readonly since?: number;
+  readonly until?: number;
+  readonly attempt?: number;
+  readonly text?: string;
+  readonly afterId?: number;
+  readonly last?: boolean;
+  readonly limit: number;
+}
+
+/** What an attempt used at one instant (`SAM-124`). */
+export interface Sample {
+  readonly tenant: TenantId;
+  readonly key: TaskKey;
+  readonly attempt: number;
+  readonly at: number;
+  readonly cpuPercent?: number;
+  readonly memoryMb?: number;
+  readonly bytesSent?: number;
+  readonly bytesReceived?: number;
+  readonly diskOperations?: number;
+}
+
+/** Which samples. */
+export interface SampleQuery {
+  readonly key: TaskKey;
+  readonly since?: number;
+  readonly limit: number;
+}
+
+/** A delivery to send now, with all its body is made of. */
+export interface DueDelivery {
+  readonly delivery: Delivery;
+  readonly task: Task;
+  readonly event: TaskEvent;
+}
+
+/** What one try of a delivery led to. */
+export interface DeliverySettlement {
+  readonly id: DeliveryId;
+  /** Absent when nothing was tried (breaker open, endpoint over its hourly limit). */
+  readonly attempt?: DeliveryAttempt;
+  readonly next:
+    | { readonly status: 'delivered' | 'failed' | 'dropped' }
+    | { readonly status: 'pending'; readonly dueInMs: number };
+  readonly change?: TaskChange;
+}
+
+/** Which deliveries to list. */
+export interface DeliveryQuery {
+  readonly tenant: TenantId;
+  readonly id?: DeliveryId;
+  readonly taskId?: TaskId;
+  readonly endpoint?: string;
+  readonly statuses?: readonly DeliveryStatus[];
+  readonly since?: number;
+  readonly until?: number;
+  readonly limit: number;
+  readonly offset: number;
+}
+
+/** Which artifacts. */
+export interface ArtifactQuery {
+  readonly tenant: TenantId;
+  readonly id?: ArtifactId;
+  readonly taskId?: TaskId;
+  readonly name?: string;
+}
+
+/** A small named record. */
+export interface StoredDocument {
+  readonly tenant: TenantId;
+  /** What sort of thing it is: `api_key`, `agent`, `tenant`, `revocation` … */
+  readonly kind: string;
+  readonly id: string;
+  readonly body: JsonObject;
+  /** Grows by one at each write. */
+  readonly version: number;
+  readonly expiresAt: number | null;
+}
+
+/** Which documents; without a tenant those of all. */
+export interface DocumentQuery {
+  readonly kind: string;
+  readonly tenant?: TenantId;
+  readonly ids?: readonly string[];
+  readonly limit?: number;
+  readonly offset?: number;
+}
+
+/** A document to write, or delete where `body` is null. */
+export interface DocumentWrite {
+  readonly tenant: TenantId;
+  readonly kind: string;
+  readonly id: string;
+  readonly body: JsonObject | null;
+  /** `absent`: only if there is none; a number: only if that is its version; omitted: whatever is there. */
+  readonly expected?: 'absent' | number;
+  readonly expiresAt?: number;
+}
+
+/** Whether a document write happened; `conflict` where its expectation failed. */
+export type DocumentOutcome =
+  | { readonly status: 'done'; readonly version: number }
+  | { readonly status: 'conflict' };
+
+/** An audit entry to append. */
+export interface NewAuditEntry {
+  readonly tenant: TenantId;
+  /** `auth.accepted`, `auth.refused`, `task.cancelled`, … */
+  readonly action: string;
+  readonly principal: string;
+  readonly object?: string;
+  readonly detail: JsonObject;
+  readonly requestId?: string;
+}
+
+/** A kept audit entry: `hash` is HMAC(audit key, previous hash and entry). */
+export interface AuditEntry extends NewAuditEntry {
+  readonly sequence: number;
+  readonly at: number;
+  readonly hash: string;
+}
+
+/** Which audit entries. */
+export interface AuditQuery {
+  readonly tenant: TenantId;
+  readonly action?: string;
+  readonly principal?: string;
+  readonly object?: string;
+  readonly since?: number;
+  readonly until?: number;
+  readonly afterSequence?: number;
+  readonly limit: number;
+}
+
+/** How old content may get, in milliseconds (`SAM-181`). */
+export interface PurgeTerms {
+  readonly resultsMs: number;
+  readonly logsMs: number;
+  readonly samplesMs: number;
+  readonly artifactsMs: number;
+}
+
+/** What a purge deleted; call again while `more`. */
+export interface PurgeCounts {
+  readonly tasks: number;
+  readonly logs: number;
+  readonly samples: number;
+  readonly artifacts: number;
+  readonly documents: number;
+  /** Digests of blobs nothing refers to any more. */
+  readonly freed: readonly string[];
+  readonly more: boolean;
+}
+
+/** Sizes and health of a store. */
+export interface StoreMeasure {
+  readonly ready: number;
+  readonly leased: number;
+  readonly timers: number;
+  readonly deliveriesPending: number;
+  readonly bytes: number;
+  readonly schemaVersion: number;
+  readonly writable: boolean;
+}
