@@ -73,7 +73,7 @@ export interface AttemptContext {
 
 /** Why an attempt was told to stop. */
 export class AttemptAbort extends Error {
-  readonly cause: 'cancelled' | 'paused' | 'timeout' | 'lease_lost' | 'shutdown';
+  override readonly cause: 'cancelled' | 'paused' | 'timeout' | 'lease_lost' | 'shutdown';
 
   constructor(cause: AttemptAbort['cause']) {
     super(`the attempt was stopped: ${cause}`);
