@@ -1,0 +1,266 @@
+// The engine as the floors above see it: what can be asked of it, and in which shapes. `engine.ts` builds it.
+
+import type { Agent, AgentHealth, AgentKind } from '../domain/agent.ts';
+import type { DomainError } from '../domain/errors.ts';
+import type { AgentId, ExecutionId, FencingToken, TaskId, TaskKey, TenantId } from '../domain/ids.ts';
+import type { Json, JsonObject } from '../domain/json.ts';
+import type { ResourceLimits, Task, TaskError, TaskMetrics, TaskSpec, WorkType } from '../domain/task.ts';
+import type { LogLevel } from '../store/rows.ts';
+import type { ProgressReport } from './ports/executor.ts';
+
+/** A task as a protocol hands it in: decoded, authorised, not yet judged. */
+export interface TaskOrder {
+  readonly tenant: TenantId;
+  readonly id: TaskId;
+  readonly spec: TaskSpec;
+  /** Digest of the request's canonical form. */
+  readonly fingerprint: string;
+  readonly idempotencyKey?: string;
+  /** The principal's id, for events and audit. */
+  readonly actor: string;
+  /** Milliseconds spent on each init step before the engine saw it (`SAM-106`). */
+  readonly steps: Readonly<Record<string, number>>;
+}
+
+/** What became of an order. Instants are epoch milliseconds. */
+export type Admission =
+  | {
+      readonly kind: 'admitted';
+      readonly task: TaskId;
+      readonly executionId: ExecutionId;
+      /** `accepted` when an eligible agent has a free slot now, else `queued` (`SAM-40`). */
+      readonly status: 'accepted' | 'queued';
+      /** True when this is the answer to an earlier, identical order. */
+      readonly repeated: boolean;
+      readonly agentId: AgentId;
+      readonly expectedMs: number;
+      readonly queuePosition: number;
+      readonly resources: ResourceLimits;
+      readonly receivedAt: number;
+      readonly queuedAt: number;
+      readonly estimatedStartAt: number;
+      readonly estimatedCompletionAt: number;
+    }
+  /** Stored as rejected: it can never run here (422). */
+  | {
+      readonly kind: 'rejected';
+      readonly task: TaskId;
+      readonly executionId: ExecutionId;
+      readonly error: DomainError;
+    }
+  /** Not stored. */
+  | { readonly kind: 'refused'; readonly task: TaskId; readonly error: DomainError };
+
+/** Why a waiting task waits; the first that applies is the one to act on. */
+export type WaitingReason =
+  | { readonly because: 'paused' }
+  | { readonly because: 'not_before'; readonly until: number }
+  | { readonly because: 'retry_delay'; readonly attempt: number }
+  | { readonly because: 'dependencies'; readonly waitingFor: readonly TaskId[] }
+  | {
+      readonly because: 'no_agent_online';
+      readonly workType: WorkType;
+      readonly capabilities: readonly string[];
+    }
+  | {
+      readonly because: 'no_free_slot';
+      readonly position: number;
+      readonly heldBy: readonly TaskId[];
+      readonly slots: number;
+    }
+  | { readonly because: 'about_to_start'; readonly position: number };
+
+/** What is estimated of a task that has not ended; null where there is no ground for it. */
+export interface TaskForecast {
+  readonly queuePosition: number | null;
+  readonly waiting: WaitingReason | null;
+  readonly estimatedStartAt: number | null;
+  readonly estimatedCompletionAt: number | null;
+  readonly remainingMs: number | null;
+  /** Percentage by elapsed over expected time, at most 95, where the attempt reported none (`SAM-125`). */
+  readonly estimatedPercentage: number | null;
+}
+
+/** What a remote worker says and asks in one exchange (`SAM-131`). */
+export interface WorkRequest {
+  readonly tenant: TenantId;
+  readonly agentId: AgentId;
+  readonly types: readonly WorkType[];
+  readonly capabilities: readonly string[];
+  readonly region?: string;
+  readonly version?: string;
+  readonly capacity?: ResourceLimits;
+  readonly slots: number;
+  readonly waitMs: number;
+  readonly results: readonly WorkResult[];
+  readonly progress: readonly WorkProgress[];
+  readonly logs: readonly WorkLog[];
+  readonly heartbeats: readonly WorkRef[];
+  /** Ends the wait early when the caller goes away; tasks leased meanwhile go back. */
+  readonly signal?: AbortSignal;
+}
+
+/** A task the worker holds, proved by its token. */
+export interface WorkRef {
+  readonly taskId: TaskId;
+  readonly token: FencingToken;
+}
+
+/** How an attempt ended at the worker. */
+export interface WorkResult extends WorkRef {
+  readonly status: 'completed' | 'failed';
+  readonly output?: Json;
+  readonly error?: TaskError;
+  readonly metrics?: TaskMetrics;
+}
+
+/** How far an attempt has come at the worker. */
+export interface WorkProgress extends WorkRef {
+  readonly report: ProgressReport;
+}
+
+/** A log line from a worker. */
+export interface WorkLog extends WorkRef {
+  readonly at: number;
+  readonly level: LogLevel;
+  readonly component?: string;
+  readonly message: string;
+  readonly metadata?: JsonObject;
+}
+
+/** What the engine answers to a worker (`SAM-132`). */
+export interface WorkAnswer {
+  readonly leases: readonly WorkLease[];
+  /** Tasks the worker must stop: it holds them no longer, or never did. */
+  readonly cancellations: readonly {
+    readonly taskId: TaskId;
+    readonly token: FencingToken;
+    readonly reason: string;
+  }[];
+  readonly extensions: readonly {
+    readonly taskId: TaskId;
+    readonly token: FencingToken;
+    readonly expiresAt: number;
+  }[];
+  readonly rejected: readonly {
+    readonly taskId: TaskId;
+    readonly token: FencingToken;
+    readonly item: string;
+    readonly error: DomainError;
+  }[];
+}
+
+/** A task leased to a worker. */
+export interface WorkLease {
+  readonly task: Task;
+  readonly token: FencingToken;
+  readonly expiresAt: number;
+  readonly secrets: Readonly<Record<string, string>>;
+}
+
+/** An agent and how it is (`SAM-135`, `SAM-136`). */
+export interface AgentView {
+  readonly agent: Agent;
+  readonly health: AgentHealth;
+  readonly busy: number;
+  readonly free: ResourceLimits;
+  /** Share of the last 50 attempts that failed. */
+  readonly errorRate: number;
+}
+
+/** What is told to the engine when an agent registers; the rest it learns. */
+export interface AgentRegistration {
+  readonly tenant: TenantId;
+  readonly id: AgentId;
+  readonly kind: AgentKind;
+  readonly types: readonly WorkType[];
+  readonly capabilities: readonly string[];
+  readonly slots: number;
+  readonly capacity: ResourceLimits;
+  readonly region?: string;
+  readonly version?: string;
+  readonly url?: string;
+  /** JSON Schemas by custom type name (`SAM-175`). */
+  readonly schemas?: Readonly<Record<string, { readonly input?: JsonObject; readonly output?: JsonObject }>>;
+}
+
+/** One endpoint's health as deliveries see it (`SAM-90`, `SAM-91`). */
+export interface EndpointView {
+  readonly endpoint: string;
+  readonly breaker: 'closed' | 'open' | 'probing';
+  readonly meanMs: number | null;
+  readonly p95Ms: number | null;
+  readonly successRate: number | null;
+  readonly timeoutMs: number;
+  readonly openUntil: number | null;
+  /** Share of deliveries answered well, by hour (`2026-01-31T14`), newest first. */
+  readonly availability: readonly { readonly hour: string; readonly share: number }[];
+  readonly warning: string | null;
+}
+
+/** Instant figures for health and metrics. */
+export interface EngineMeasure {
+  readonly activeTasks: number;
+  readonly queueSize: number;
+  readonly timers: number;
+  readonly deliveriesPending: number;
+  readonly storeBytes: number;
+  readonly storeWritable: boolean;
+  readonly schemaVersion: number;
+  /** Milliseconds since a claim last succeeded while something was waiting; null when nothing waits. */
+  readonly stalledMs: number | null;
+  readonly draining: boolean;
+}
+
+/** Options of a control call; `actor` is the principal's id. */
+export interface ControlCall {
+  readonly tenant: TenantId;
+  readonly id: TaskId;
+  readonly actor: string;
+  readonly reason?: string;
+}
+
+/** Everything that can be asked of the engine; reads that need no judgement go to the store. */
+export interface EngineApi {
+  /** Judges and stores orders, answering each in order; `atomic` admits all or none (`SAM-39`). */
+  submit(
+    orders: readonly TaskOrder[],
+    options?: { readonly atomic?: boolean },
+  ): Promise<readonly Admission[]>;
+  /** The task; throws `not_found`. */
+  task(tenant: TenantId, id: TaskId): Promise<Task>;
+  forecast(task: Task): Promise<TaskForecast>;
+  /** Median run time of recent tasks of the kind, or its default (`SAM-42`). */
+  expectedMs(tenant: TenantId, spec: Pick<TaskSpec, 'type' | 'typeName'>): number;
+  /** The timeout of a task that names none (`SAM-31`). */
+  defaultTimeoutMs(tenant: TenantId, spec: Pick<TaskSpec, 'type' | 'typeName'>): number;
+  /** Limits of a task of the kind that names none. */
+  defaultResources(spec: Pick<TaskSpec, 'type' | 'typeName'>): ResourceLimits;
+
+  /** Ends a task in any state before an end; repeating it is harmless; throws `not_found`, `invalid_transition` (`SAM-66`). */
+  cancel(call: ControlCall & { readonly graceMs?: number }): Promise<Task>;
+  /** Holds a task; a running one needs a checkpoint or `force`; throws `invalid_transition` (`SAM-69`). */
+  pause(call: ControlCall & { readonly force?: boolean }): Promise<Task>;
+  resume(call: ControlCall): Promise<Task>;
+  /** A new task of the same specification, linked by `retryOf` (`SAM-70`). */
+  retry(call: ControlCall & { readonly newId?: TaskId }): Promise<Admission>;
+
+  work(request: WorkRequest): Promise<WorkAnswer>;
+
+  agents(tenant: TenantId): Promise<readonly AgentView[]>;
+  registerAgent(registration: AgentRegistration): Promise<AgentView>;
+  /** Throws `not_found`. */
+  drainAgent(tenant: TenantId, id: AgentId): Promise<AgentView>;
+  removeAgent(tenant: TenantId, id: AgentId): Promise<void>;
+
+  endpoints(tenant: TenantId): readonly EndpointView[];
+  /** Wakes whoever sends deliveries, after `redeliver`. */
+  wakeOutbox(): void;
+
+  /** Yields whenever something was written about the task (or, with null, about any of the tenant's), until the signal aborts. */
+  changes(tenant: TenantId, key: TaskKey | null, signal: AbortSignal): AsyncIterable<void>;
+
+  measure(): Promise<EngineMeasure>;
+  /** Stops claiming; resolves when what runs here has ended or was handed back. */
+  drain(graceMs: number): Promise<void>;
+}
