@@ -1,0 +1,123 @@
+// The port every wire implements: routes as data. A protocol says what it answers to and how; the http floor mounts it,
+// authenticates, limits and validates, so a handler only ever sees a permitted principal and a valid body.
+
+import type { Readable } from 'node:stream';
+import type { TSchema } from 'typebox';
+import type { DomainError } from '../domain/errors.ts';
+import type { JsonObject } from '../domain/json.ts';
+import type { Permission, Principal } from '../domain/principal.ts';
+
+/** Which budget a request is charged to (`SAM-53`); `free` routes are charged to none. */
+export type RateClass = 'standard' | 'status' | 'free';
+
+/** One call of a route; `Body`, `Query` and `Params` are what its schemas admit. */
+export interface Call<Body = unknown, Query = unknown, Params = unknown> {
+  readonly principal: Principal;
+  readonly body: Body;
+  readonly query: Query;
+  readonly params: Params;
+  /** Lower-case names. */
+  readonly headers: Readonly<Record<string, string | undefined>>;
+  readonly requestId: string;
+  /** W3C trace context: continued from the caller's, or begun here. */
+  readonly traceId: string;
+  readonly traceparent: string;
+  /** Where the caller reached us (`https://host`), for absolute links. */
+  readonly origin: string;
+  readonly sourceAddress: string;
+  /** Epoch milliseconds when the request arrived, and what authentication and validation took. */
+  readonly receivedAt: number;
+  readonly steps: Readonly<Record<string, number>>;
+  /** The body as it came, where `body` is `stream`. */
+  readonly stream: Readable | null;
+  /** The exact bytes of the body, where the route asks for `rawBody`. */
+  readonly rawBody: Uint8Array | null;
+  /** Aborts when the caller goes away or the server shuts down. */
+  readonly signal: AbortSignal;
+}
+
+/** A server-sent event or a comment. */
+export interface SseItem {
+  readonly id?: string;
+  readonly event?: string;
+  readonly data?: string;
+  readonly comment?: string;
+  readonly retryMs?: number;
+}
+
+/** What a handler answers. */
+export type Reply =
+  | {
+      readonly kind: 'json';
+      readonly status: number;
+      readonly body: unknown;
+      readonly headers?: Readonly<Record<string, string>>;
+    }
+  /** Already serialised JSON, for hot routes. */
+  | {
+      readonly kind: 'text';
+      readonly status: number;
+      readonly body: string;
+      readonly contentType: string;
+      readonly headers?: Readonly<Record<string, string>>;
+    }
+  | {
+      readonly kind: 'stream';
+      readonly status: number;
+      readonly body: Readable;
+      readonly headers: Readonly<Record<string, string>>;
+    }
+  | { readonly kind: 'empty'; readonly status: number; readonly headers?: Readonly<Record<string, string>> }
+  | { readonly kind: 'sse'; readonly items: AsyncIterable<SseItem> };
+
+/** One route of a wire. */
+export interface Route {
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  /** Fastify path syntax, absolute: `/api/v2/task-status/:task_id`. */
+  readonly path: string;
+  /** One line for the OpenAPI document. */
+  readonly summary: string;
+  readonly tag: string;
+  /** Needed permission; `public` routes are served without a credential. */
+  readonly access: Permission | 'authenticated' | 'public';
+  readonly rate: RateClass;
+  readonly body?: TSchema;
+  /** `stream`: the body is not parsed and reaches the handler as `call.stream`. */
+  readonly bodyAs?: 'json' | 'stream';
+  readonly rawBody?: boolean;
+  readonly query?: TSchema;
+  readonly params?: TSchema;
+  readonly headers?: TSchema;
+  /** Bytes of body at most; absent means the server's limit (4 MiB). */
+  readonly bodyBytesMax?: number;
+  /** Answers by status; errors every route can give are added by the wire's error schema. */
+  readonly answers: Readonly<Record<number, TSchema>>;
+  handle(call: Call<never, never, never>): Promise<Reply>;
+}
+
+/** What a wire's error body is made from. */
+export interface ErrorScene {
+  readonly requestId: string;
+  readonly traceId: string;
+  readonly now: number;
+  readonly origin: string;
+}
+
+/** A wire: its routes and how it words an error. */
+export interface Protocol {
+  readonly name: string;
+  /** Routes under this path speak this wire, errors included. */
+  readonly prefix: string;
+  readonly routes: readonly Route[];
+  /** The status, body and extra headers of an error on this wire; covers every canonical code. */
+  renderError(
+    error: DomainError,
+    scene: ErrorScene,
+  ): {
+    readonly status: number;
+    readonly body: JsonObject;
+    readonly headers: Readonly<Record<string, string>>;
+  };
+  /** Schema of that body, for the OpenAPI document. */
+  readonly errorSchema: TSchema;
+}
