@@ -226,8 +226,8 @@ test('law 1 catches an import upwards, an impure domain, an SDK that takes code,
   assert.deepEqual(floorsBroken(tree), [
     'src/misc/thing.ts stands on no floor',
     'src/domain/task.ts:1 imports node:fs: the domain is pure',
-    'src/engine/engine.ts:1 imports src/http/server.ts: a floor above',
     'src/engine/engine.ts:1 imports web/app.ts: outside the house',
+    'src/engine/engine.ts:1 imports src/http/server.ts: a floor above',
     'src/sdk/client.ts:1 imports src/domain/task.ts: the SDK takes nothing but types of the domain',
     'src/store/store.ts:1 imports src/engine/engine.ts: a floor above',
   ]);
