@@ -15,7 +15,7 @@ export interface OutboundRequest {
   readonly signal?: AbortSignal;
 }
 
-/** The answer to a request; redirects are answers, never followed. */
+/** The answer to a request; redirects are answers, never followed. The body is decompressed, the headers are as they came. */
 export interface OutboundAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
@@ -26,11 +26,15 @@ export interface OutboundAnswer {
 /** HTTP to the outside, through the SSRF guard (`SAM-122`). */
 export interface Outbound {
   /**
-   * Sends a request to a permitted address, the one that was checked. Throws `DomainError`: `unprocessable` (URL or scheme not
-   * permitted), `policy_violation` (address not permitted), `upstream_timeout`, `payload_too_large`, `dependency_failed` (anything else).
+   * Sends a request to a permitted address, the one that was checked. Throws `DomainError`: `invalid_request` (malformed URL or
+   * header, reserved header), `unprocessable` (scheme not permitted, credentials in the URL), `policy_violation` (address not
+   * permitted), `upstream_timeout`, `payload_too_large`, `dependency_failed` (anything else); or the signal's reason once it aborts.
    */
   send(request: OutboundRequest): Promise<OutboundAnswer>;
-  /** Throws like `send` would for a target that is not permitted, resolving its name but never contacting it (`SAM-108`). */
+  /**
+   * Judges a target ahead of time, resolving its name but never contacting it (`SAM-108`): throws `invalid_request` for a malformed
+   * URL, `unprocessable` for a scheme or address that is not permitted. A name that does not resolve now passes: `send` judges again.
+   */
   check(url: string): Promise<void>;
   stop(): Promise<void>;
 }
