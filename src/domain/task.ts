@@ -160,6 +160,8 @@ export interface Task {
   readonly ranMs: number;
   readonly agentId: AgentId | null;
   readonly lease: Lease | null;
+  /** The token of the last attempt that is over; a result repeated under it is known (`SAM-133`). */
+  readonly lastToken: FencingToken | null;
   readonly progress: Progress | null;
   readonly checkpoint: Json | null;
   readonly result: TaskResult | null;

@@ -73,6 +73,8 @@ export interface ClaimPick {
   readonly leaseMs: number;
   /** What the worker has free; a task asking for more is passed over. Absent means no limit. */
   readonly free?: ResourceLimits;
+  /** Busy slots of the tenant by requester: one that holds over half is passed over while another's task waits (`SAM-111`). */
+  readonly held?: Readonly<Record<string, number>>;
 }
 
 /** A task just leased: `task.lease` is set and its state is `running`. */

@@ -1,0 +1,108 @@
+// The attempts under way that this process knows of: what was claimed here, by whom, and how to stop it. A cache beside the
+// store's leases, which alone decide who leads a task; what is missing here is read from there.
+
+import { DomainError } from '../domain/errors.ts';
+import type { AgentId, FencingToken, TaskId, TenantId } from '../domain/ids.ts';
+import type { Task } from '../domain/task.ts';
+import type { Store } from '../store/store.ts';
+import type { AttemptAbort } from './ports/executor.ts';
+import type { Roster } from './roster.ts';
+
+/** How an attempt was over, for the agent's record: `returned` blames nobody. */
+export type AttemptEnd = 'completed' | 'failed' | 'agent_error' | 'returned';
+
+/** An attempt under way. */
+export interface RunningAttempt {
+  readonly task: Task;
+  readonly token: FencingToken;
+  readonly agentId: AgentId;
+  /** The tenant the agent belongs to; the pool's agents serve other tenants' tasks too. */
+  readonly agentTenant: TenantId;
+  /** Reached so far; never falls (`SAM-125`). */
+  percentage: number;
+  currentStep: string | undefined;
+  /** When its requester was last told of progress, epoch milliseconds. */
+  notifiedAt: number;
+  hasCheckpoint: boolean;
+  /** Resources already warned of (`SAM-118`). */
+  readonly warned: Set<string>;
+  /** Stops the work: set by whoever runs it in this process. */
+  stop: ((cause: AttemptAbort['cause']) => void) | null;
+}
+
+/** Attempts by fencing token. */
+export class Attempts {
+  readonly #byToken = new Map<FencingToken, RunningAttempt>();
+  readonly #store: Pick<Store, 'leases' | 'read'>;
+  readonly #roster: Roster;
+
+  constructor(store: Pick<Store, 'leases' | 'read'>, roster: Roster) {
+    this.#store = store;
+    this.#roster = roster;
+  }
+
+  /** Notes a claim, counting it against its agent. */
+  begin(task: Task, token: FencingToken, agentId: AgentId, agentTenant: TenantId): RunningAttempt {
+    const attempt: RunningAttempt = {
+      task,
+      token,
+      agentId,
+      agentTenant,
+      percentage: task.progress?.percentage ?? 0,
+      currentStep: undefined,
+      notifiedAt: task.lease?.claimedAt ?? task.updatedAt,
+      hasCheckpoint: task.checkpoint !== null,
+      warned: new Set(),
+      stop: null,
+    };
+    this.#byToken.set(token, attempt);
+    this.#roster.took(agentTenant, agentId, task.spec.resources);
+    return attempt;
+  }
+
+  /** Forgets an attempt that ended; answers it if it was known here. */
+  finish(token: FencingToken, how: AttemptEnd): RunningAttempt | undefined {
+    const attempt = this.#byToken.get(token);
+    if (attempt === undefined) return undefined;
+    this.#byToken.delete(token);
+    this.#roster.gaveBack(attempt.agentTenant, attempt.agentId, attempt.task.spec.resources, how);
+    return attempt;
+  }
+
+  /** Forgets the attempt and, where it runs in this process, stops its work. */
+  abort(token: FencingToken, cause: AttemptAbort['cause']): RunningAttempt | undefined {
+    const attempt = this.finish(token, 'returned');
+    attempt?.stop?.(cause);
+    return attempt;
+  }
+
+  /** The attempt this token leads, from memory or the store; throws `lease_lost` if it leads none of that name. */
+  async find(tenant: TenantId, id: TaskId, token: FencingToken): Promise<RunningAttempt> {
+    const known = this.#byToken.get(token);
+    if (known !== undefined && known.task.id === id && known.task.tenant === tenant) return known;
+    const [lease] = known === undefined ? await this.#store.leases({ tokens: [token] }) : [];
+    if (lease?.tenant === tenant && lease.taskId === id) {
+      const [task] = await this.#store.read([{ tenant, id }]);
+      if (task?.lease?.token === token) {
+        return this.begin(task, token, lease.agentId, tenant);
+      }
+    }
+    throw new DomainError('lease_lost', `the fencing token ${token} does not lead task ${id}`, {
+      details: {
+        task_id: id,
+        fencing_token: token,
+        hint: 'another attempt took over, or the task ended; drop this work',
+      },
+    });
+  }
+
+  /** Whether this process knows an attempt by this token. */
+  knows(token: FencingToken): boolean {
+    return this.#byToken.has(token);
+  }
+
+  /** All attempts known here. */
+  all(): Iterable<RunningAttempt> {
+    return this.#byToken.values();
+  }
+}

@@ -1,0 +1,208 @@
+// Every way a task moves, as a pure function from the task to the change that moves it. Nothing here reads a clock or a store:
+// lifecycle.ts commits what these return. Each walks the machine of domain/transitions.ts and throws where that forbids it.
+
+import type { NewDelivery } from '../domain/delivery.ts';
+import { type EventBody, type NotificationEvent, notificationOf } from '../domain/event.ts';
+import type { DeliveryId } from '../domain/ids.ts';
+import type { Json } from '../domain/json.ts';
+import type { Progress, Task, TaskError, TaskResult, TaskSpec } from '../domain/task.ts';
+import { isEnd, type Outcome, phaseOf, type TaskState, walk } from '../domain/transitions.ts';
+import type { NewTimer, TaskChange } from '../store/rows.ts';
+
+/** A change without the task and the guard it will be applied under. */
+export type Draft = Omit<TaskChange, 'key' | 'guard' | 'fired'>;
+
+/** What every change needs from outside: ids for its deliveries, and the delays of what follows an end. */
+export interface ChangeTools {
+  readonly newDeliveryId: () => DeliveryId;
+  readonly now: number;
+  readonly archiveDelayMs: number;
+}
+
+/** Archiving waits at most this long for notifications (`SAM-93`). */
+export const NOTIFY_TIMEOUT_MS = 24 * 3_600_000;
+
+/** Who moved the task, and why. */
+export interface Cause {
+  readonly actor: string;
+  readonly reason?: string;
+  readonly error?: TaskError;
+}
+
+/** Ends the task and sends it on its way to notification or archive (`SAM-101`, `SAM-102`). */
+export function end(
+  task: Task,
+  outcome: Outcome,
+  result: TaskResult,
+  cause: Cause,
+  tools: ChangeTools,
+): Draft {
+  const steps: TaskState[] = outcome === 'completed' ? ['completing', 'completed'] : [outcome];
+  const events = stateEvents(task, steps, cause);
+  const deliveries = deliveriesFor(task.spec, events, tools);
+  // Whoever cancelled knows; the task does not wait for that notification (SAM-93).
+  const waits = deliveries.length > 0 && outcome !== 'cancelled';
+  if (waits) events.push(stateEvent(outcome, 'notifying', { actor: 'system' }, task.attempt));
+  const timer: NewTimer = waits
+    ? { kind: 'notify_timeout', dueInMs: NOTIFY_TIMEOUT_MS }
+    : { kind: 'archive', dueInMs: tools.archiveDelayMs };
+  return {
+    events,
+    state: waits ? 'notifying' : outcome,
+    outcome,
+    placement: 'nowhere',
+    result,
+    timers: [timer],
+    deliveries,
+  };
+}
+
+/** Takes a held task back to its queue, at once or after a delay (`SAM-105`). */
+export function requeue(
+  task: Task,
+  cause: Cause & { readonly error: TaskError; readonly delayMs: number; readonly lostAgent: string | null },
+  tools: ChangeTools,
+): Draft {
+  const events: EventBody[] = [];
+  if (cause.lostAgent !== null) {
+    events.push({ kind: 'agent_error', attempt: task.attempt, agentId: cause.lostAgent, error: cause.error });
+  }
+  events.push(...stateEvents(task, ['queued'], cause));
+  const delayed = cause.delayMs > 0;
+  return {
+    events,
+    state: 'queued',
+    placement: delayed ? 'nowhere' : 'ready',
+    timers: delayed ? [{ kind: 'ready', dueInMs: cause.delayMs }] : [],
+    deliveries: deliveriesFor(task.spec, events, tools),
+  };
+}
+
+/** Holds a queued or running task; the attempt under way ends and its last checkpoint stays (`SAM-69`). */
+export function pauseTask(task: Task, cause: Cause): Draft {
+  return { events: stateEvents(task, ['paused'], cause), state: 'paused', placement: 'nowhere' };
+}
+
+/** Returns a paused task to its queue, behind whatever it still has to wait for. */
+export function resumeTask(task: Task, cause: Cause, now: number): Draft {
+  const timers = waitsFor(task.spec, now);
+  return {
+    events: stateEvents(task, ['queued'], cause),
+    state: 'queued',
+    placement: timers.length > 0 ? 'nowhere' : 'ready',
+    timers,
+  };
+}
+
+/** What a task must see pass before it may start: a date, or the ends of others. */
+export function waitsFor(spec: TaskSpec, now: number): readonly NewTimer[] {
+  if (spec.notBefore !== undefined && spec.notBefore > now)
+    return [{ kind: 'ready', dueInMs: spec.notBefore - now }];
+  if (spec.dependsOn.length > 0) return [{ kind: 'dependency', dueInMs: 0 }];
+  return [];
+}
+
+/** Makes a waiting task ready; no event, since it was `queued` all along. */
+export function makeReady(): Draft {
+  return { events: [], state: 'queued', placement: 'ready' };
+}
+
+/** Writes down how far an attempt has come; `notify` also tells those who asked for progress (`SAM-86`). */
+export function advance(
+  task: Task,
+  report: { readonly progress: Progress; readonly intermediate?: Json; readonly checkpoint?: Json },
+  notify: boolean,
+  tools: ChangeTools,
+): Draft {
+  const { progress, intermediate, checkpoint } = report;
+  const event: EventBody = {
+    kind: 'progress',
+    attempt: task.attempt,
+    progress,
+    ...(intermediate === undefined ? {} : { intermediate }),
+  };
+  return {
+    events: [event],
+    progress,
+    ...(checkpoint === undefined ? {} : { checkpoint }),
+    deliveries: notify ? deliveriesFor(task.spec, [event], tools) : [],
+  };
+}
+
+/** Records that a limit is near (`SAM-118`). */
+export function warnOf(
+  task: Task,
+  warning: { readonly resource: string; readonly value: number; readonly limit: number },
+  tools: ChangeTools,
+): Draft {
+  const event: EventBody = { kind: 'resource_warning', attempt: task.attempt, ...warning };
+  return { events: [event], deliveries: deliveriesFor(task.spec, [event], tools) };
+}
+
+/** Ends the notify phase, well or not. */
+export function closeNotification(
+  task: Task,
+  to: 'notified' | 'notification_failed',
+  cause: Cause,
+  archiveDelayMs: number,
+): Draft {
+  return {
+    events: stateEvents(task, [to], cause),
+    state: to,
+    timers: [{ kind: 'archive', dueInMs: archiveDelayMs }],
+  };
+}
+
+/** Walks the archive phase to its end; `steps` are what was done, in order (`SAM-178`). */
+export function archive(task: Task, steps: readonly string[]): Draft {
+  const [archiving, archived] = stateEvents(task, ['archiving', 'archived'], { actor: 'system' });
+  const done: EventBody = { kind: 'note', name: 'archive', detail: { steps } };
+  return { events: [archiving, done, archived].filter(event => event !== undefined), state: 'archived' };
+}
+
+function stateEvents(task: Task, steps: readonly TaskState[], cause: Cause): EventBody[] {
+  let from = task.state;
+  return walk(task.state, steps).map(to => {
+    const event = stateEvent(from, to, cause, task.attempt);
+    from = to;
+    return event;
+  });
+}
+
+function stateEvent(from: TaskState, to: TaskState, cause: Cause, attempt: number): EventBody {
+  const { actor, reason, error } = cause;
+  return {
+    kind: 'state',
+    from,
+    to,
+    actor,
+    phase: phaseOf(to),
+    attempt,
+    ...(reason === undefined ? {} : { reason }),
+    // The failure belongs to the step that shows it, not to those on the way.
+    ...(error === undefined || to === 'completing' ? {} : { error }),
+  };
+}
+
+function deliveriesFor(spec: TaskSpec, events: readonly EventBody[], tools: ChangeTools): NewDelivery[] {
+  const plan = spec.notification;
+  if (plan === undefined) return [];
+  return events.flatMap((event, eventIndex) => {
+    const asked = subscribedAs(event, plan.events);
+    if (asked === null) return [];
+    const { channel, url } = plan;
+    return [
+      { id: tools.newDeliveryId(), channel, endpoint: url, event: asked, eventIndex, dueAt: tools.now },
+    ];
+  });
+}
+
+/** The notification to send for an event; a timeout reaches who asked only for failures as one (`SAM-37`). */
+function subscribedAs(event: EventBody, asked: readonly NotificationEvent[]): NotificationEvent | null {
+  // Starts are told by the claim (domain/attempt.ts), pauses and requeues by the progress of the new attempt.
+  if (event.kind === 'state' && !isEnd(event.to)) return null;
+  const name = notificationOf(event);
+  if (name === null) return null;
+  if (asked.includes(name)) return name;
+  return name === 'task_timeout' && asked.includes('task_failed') ? 'task_failed' : null;
+}

@@ -1,0 +1,330 @@
+// Who gets which task, and when. Workers of this process and long-polling remote ones leave their asks here; whenever a task may
+// be ready, tenants are served by stride (domain/fairness.ts) and the store takes the heads of their queues. What is known of
+// queues here is a hint that saves looking; the store's answer is the truth.
+
+import { newStrides, nextKey, serve } from '../domain/fairness.ts';
+import type { AgentId, TenantId } from '../domain/ids.ts';
+import { type QueueName, queueOf } from '../domain/queue.ts';
+import type { Task, WorkType } from '../domain/task.ts';
+import type { Cancel, Clock } from '../runtime/clock.ts';
+import type { Log } from '../runtime/log.ts';
+import type { Claimed, ClaimPick, QueueView } from '../store/rows.ts';
+import type { Store } from '../store/store.ts';
+import type { Attempts, RunningAttempt } from './attempts.ts';
+import type { TenantWeights } from './ports/secrets.ts';
+import type { Roster } from './roster.ts';
+
+/** A worker's wish for tasks. */
+export interface Ask {
+  readonly agentId: AgentId;
+  readonly agentTenant: TenantId;
+  /** Null: serves every tenant. */
+  readonly tenant: TenantId | null;
+  readonly types: ReadonlySet<WorkType>;
+  readonly capabilities: ReadonlySet<string>;
+  readonly region: string | undefined;
+  /** Asked at each round, so a waiting ask grows as slots fall free. */
+  readonly slots: () => number;
+  /** Gets what was claimed, at least one; the ask is then done. */
+  readonly take: (attempts: readonly RunningAttempt[]) => void;
+}
+
+interface KnownQueue {
+  readonly view: QueueView;
+  depth: number;
+}
+
+const REFRESH_MS = 1_000;
+const CLAIM_MAX = 500;
+
+/** The one place where asks and queues meet. */
+export class Dispatcher {
+  readonly #log: Log;
+  readonly #clock: Clock;
+  readonly #store: Pick<Store, 'queues' | 'claim'>;
+  readonly #roster: Roster;
+  readonly #attempts: Attempts;
+  readonly #weights: TenantWeights;
+  readonly #leaseMs: number;
+  readonly #asks = new Set<Ask>();
+  readonly #strides = newStrides<TenantId>();
+  #queues = new Map<string, KnownQueue>();
+  #stale = true;
+  #running = false;
+  #again = false;
+  #open = true;
+  #timer: Cancel | null = null;
+  #waitingSince: number | null = null;
+  #onRoundEnd: (() => void)[] = [];
+
+  constructor(
+    log: Log,
+    clock: Clock,
+    store: Pick<Store, 'queues' | 'claim'>,
+    roster: Roster,
+    attempts: Attempts,
+    weights: TenantWeights,
+    options: { readonly leaseMs: number },
+  ) {
+    this.#log = log;
+    this.#clock = clock;
+    this.#store = store;
+    this.#roster = roster;
+    this.#attempts = attempts;
+    this.#weights = weights;
+    this.#leaseMs = options.leaseMs;
+  }
+
+  /**
+   * Leaves an ask until it is taken or withdrawn by the function answered. Withdrawing resolves once no claim is under way for
+   * the ask: until then it may still be taken.
+   */
+  ask(ask: Ask): () => Promise<void> {
+    this.#asks.add(ask);
+    this.#wake();
+    return async () => {
+      if (this.#running && this.#asks.has(ask))
+        await new Promise<void>(resolve => this.#onRoundEnd.push(resolve));
+      this.#asks.delete(ask);
+    };
+  }
+
+  /** A task entered its queue: look again. */
+  ready(task: Pick<Task, 'tenant' | 'spec'>): void {
+    const known = this.#queues.get(nameKey(queueOf(task.tenant, task.spec)));
+    if (known === undefined) this.#stale = true;
+    else known.depth++;
+    this.#wake();
+  }
+
+  /** Slots fell free, or an agent became able to take more: look again. */
+  wake(): void {
+    this.#wake();
+  }
+
+  /** Takes no task any more. */
+  close(): void {
+    this.#open = false;
+    this.#timer?.();
+    this.#asks.clear();
+  }
+
+  /** Ready tasks of a tenant, as last known. */
+  depth(tenant: TenantId): number {
+    let depth = 0;
+    for (const { view, depth: waiting } of this.#queues.values())
+      if (view.name.tenant === tenant) depth += waiting;
+    return depth;
+  }
+
+  /** Milliseconds that tasks have waited here beside a willing worker without one being claimed; null when none waits so. */
+  get stalledMs(): number | null {
+    return this.#waitingSince === null ? null : this.#clock.now() - this.#waitingSince;
+  }
+
+  /** Whether an ask is open that this task's queue would satisfy, so that it starts at once. */
+  couldStartNow(tenant: TenantId, task: Pick<Task, 'spec'>): boolean {
+    const name = queueOf(tenant, task.spec);
+    for (const ask of this.#asks) if (serves(ask, name) && this.#room(ask) > 0) return true;
+    return false;
+  }
+
+  #wake(): void {
+    if (!this.#open) return;
+    this.#again = true;
+    if (this.#running) return;
+    this.#running = true;
+    queueMicrotask(() => void this.#run());
+  }
+
+  async #run(): Promise<void> {
+    while (this.#again && this.#open && this.#asks.size > 0) {
+      this.#again = false;
+      try {
+        if (this.#stale) await this.#refresh();
+        if (await this.#round()) this.#again = true;
+      } catch (error) {
+        this.#log.warn('claiming failed; trying again in a second', { error: String(error) });
+        this.#stale = true;
+        break;
+      } finally {
+        this.#endRound();
+      }
+    }
+    this.#running = false;
+    this.#endRound();
+    this.#schedule();
+  }
+
+  #endRound(): void {
+    const waiting = this.#onRoundEnd;
+    this.#onRoundEnd = [];
+    for (const resolve of waiting) resolve();
+  }
+
+  /** Polling is the truth, waking only a hint: tasks may come from another node or become claimable by the passing of time. */
+  #schedule(): void {
+    this.#timer?.();
+    if (!this.#open || this.#asks.size === 0) return;
+    this.#timer = this.#clock.after(REFRESH_MS, () => {
+      this.#stale = true;
+      this.#wake();
+    });
+  }
+
+  async #refresh(): Promise<void> {
+    this.#stale = false;
+    const views = await this.#store.queues();
+    this.#queues = new Map(views.map(view => [nameKey(view.name), { view, depth: view.depth }]));
+  }
+
+  /** One claim for all asks at once; true if anything was claimed. */
+  async #round(): Promise<boolean> {
+    const picks: ClaimPick[] = [];
+    const owners: Ask[] = [];
+    const planned = new Map<KnownQueue, number>();
+    for (const ask of this.#byLoad()) {
+      for (const pick of this.#plan(ask, planned)) {
+        picks.push(pick);
+        owners.push(ask);
+      }
+    }
+    if (picks.length === 0) {
+      this.#waitingSince = null;
+      return false;
+    }
+    this.#waitingSince ??= this.#clock.now();
+    const answers = await this.#store.claim(picks);
+    const byAsk = new Map<Ask, RunningAttempt[]>();
+    answers.forEach((claims, index) => {
+      const [ask, pick] = [owners[index], picks[index]];
+      if (ask === undefined || pick === undefined) return;
+      this.#count(pick, claims);
+      const taken = byAsk.get(ask) ?? [];
+      for (const { task, token } of claims) {
+        taken.push(this.#attempts.begin(task, token, ask.agentId, ask.agentTenant));
+      }
+      byAsk.set(ask, taken);
+    });
+    return this.#hand(byAsk);
+  }
+
+  #hand(byAsk: ReadonlyMap<Ask, readonly RunningAttempt[]>): boolean {
+    let any = false;
+    for (const [ask, taken] of byAsk) {
+      if (taken.length === 0) continue;
+      any = true;
+      this.#asks.delete(ask);
+      ask.take(taken);
+    }
+    if (any) this.#waitingSince = null;
+    return any;
+  }
+
+  /** What one ask should try to claim: tenants in stride order, a slot at a time, then one pick per tenant. */
+  #plan(ask: Ask, planned: Map<KnownQueue, number>): readonly ClaimPick[] {
+    const slots = Math.min(CLAIM_MAX, this.#room(ask));
+    if (slots <= 0) return [];
+    const byTenant = new Map<TenantId, KnownQueue[]>();
+    for (const queue of this.#queues.values()) {
+      if (queue.depth - (planned.get(queue) ?? 0) <= 0 || !serves(ask, queue.view.name)) continue;
+      const { tenant } = queue.view.name;
+      byTenant.set(tenant, [...(byTenant.get(tenant) ?? []), queue]);
+    }
+    const limits = this.#share(byTenant, slots, planned);
+    const free = this.#roster.free(ask.agentTenant, ask.agentId);
+    return [...limits].map(([tenant, limit]) => {
+      const queues = byTenant.get(tenant) ?? [];
+      const requesters = new Set(queues.map(queue => queue.view.name.requester));
+      return {
+        agentId: ask.agentId,
+        queues: queues.map(queue => queue.view.id),
+        limit,
+        leaseMs: this.#leaseMs,
+        free,
+        ...(requesters.size > 1 ? { held: this.#heldIn(tenant) } : {}),
+      };
+    });
+  }
+
+  #share(
+    byTenant: ReadonlyMap<TenantId, readonly KnownQueue[]>,
+    slots: number,
+    planned: Map<KnownQueue, number>,
+  ): ReadonlyMap<TenantId, number> {
+    const left = new Map<TenantId, number>();
+    for (const [tenant, queues] of byTenant) {
+      left.set(
+        tenant,
+        queues.reduce((sum, queue) => sum + queue.depth - (planned.get(queue) ?? 0), 0),
+      );
+    }
+    const limits = new Map<TenantId, number>();
+    for (let slot = 0; slot < slots && left.size > 0; ) {
+      const tenant = nextKey(this.#strides, left.keys());
+      if (tenant === null) break;
+      // Alone, a tenant takes all there is in one step.
+      const units = left.size === 1 ? Math.min(slots - slot, left.get(tenant) ?? 0) : 1;
+      serve(this.#strides, tenant, this.#weights.weight(tenant), units);
+      limits.set(tenant, (limits.get(tenant) ?? 0) + units);
+      slot += units;
+      const rest = (left.get(tenant) ?? 0) - units;
+      if (rest > 0) left.set(tenant, rest);
+      else left.delete(tenant);
+    }
+    for (const [tenant, limit] of limits) markPlanned(byTenant.get(tenant) ?? [], limit, planned);
+    return limits;
+  }
+
+  #heldIn(tenant: TenantId): Readonly<Record<string, number>> {
+    const held: Record<string, number> = {};
+    for (const { task } of this.#attempts.all()) {
+      if (task.tenant !== tenant) continue;
+      const { agentId } = task.spec.requester;
+      held[agentId] = (held[agentId] ?? 0) + 1;
+    }
+    return held;
+  }
+
+  #count(pick: ClaimPick, claims: readonly Claimed[]): void {
+    const byId = new Map([...this.#queues.values()].map(queue => [queue.view.id, queue]));
+    for (const { queue } of claims) {
+      const known = byId.get(queue);
+      if (known !== undefined) known.depth = Math.max(0, known.depth - 1);
+    }
+    // Fewer than believed: the rest does not fit or is gone. Look before believing again.
+    if (claims.length < pick.limit) this.#stale = true;
+  }
+
+  #room(ask: Ask): number {
+    return Math.min(ask.slots(), this.#roster.room(ask.agentTenant, ask.agentId));
+  }
+
+  #byLoad(): readonly Ask[] {
+    if (this.#asks.size === 1) return [...this.#asks];
+    return [...this.#asks]
+      .map(ask => ({ ask, load: this.#roster.busyShare(ask.agentTenant, ask.agentId) }))
+      .sort((a, b) => a.load - b.load)
+      .map(({ ask }) => ask);
+  }
+}
+
+function serves(ask: Ask, name: QueueName): boolean {
+  if (ask.tenant !== null && ask.tenant !== name.tenant) return false;
+  if (!ask.types.has(name.workType)) return false;
+  if (name.region !== null && name.region !== ask.region) return false;
+  return name.capabilities.every(capability => ask.capabilities.has(capability));
+}
+
+function markPlanned(queues: readonly KnownQueue[], limit: number, planned: Map<KnownQueue, number>): void {
+  let rest = limit;
+  for (const queue of queues) {
+    const share = Math.min(rest, queue.depth - (planned.get(queue) ?? 0));
+    planned.set(queue, (planned.get(queue) ?? 0) + share);
+    rest -= share;
+  }
+}
+
+function nameKey(name: QueueName): string {
+  return `${name.tenant}\n${name.workType}\n${name.capabilities.join(',')}\n${name.region ?? ''}\n${name.requester}`;
+}

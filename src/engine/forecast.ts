@@ -1,0 +1,205 @@
+// What can be said of a task before it ends: where it stands in line, why it waits, when it may start and finish. Estimates are
+// estimates; what is unknown is null, never invented (`SAM-58`).
+
+import type { AgentId, ExecutionId, TenantId } from '../domain/ids.ts';
+import { type ResourceLimits, type Task, type TaskSpec, type TaskType, workTypeOf } from '../domain/task.ts';
+import { isHeld } from '../domain/transitions.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { Store } from '../store/store.ts';
+import type { Admission, TaskForecast, TaskOrder, WaitingReason } from './api.ts';
+import type { Attempts } from './attempts.ts';
+import type { Dispatcher } from './dispatch.ts';
+import type { Executor } from './ports/executor.ts';
+import type { Roster } from './roster.ts';
+import type { RunStatistics } from './statistics.ts';
+
+const POSITION_MAX = 10_000;
+const HOLDERS_SHOWN = 10;
+const UNKNOWN_EXPECTED_MS = 60_000;
+const UNREPORTED_PERCENT_MAX = 95;
+
+/** Answers what is likely. */
+export class Forecaster {
+  readonly #clock: Clock;
+  readonly #store: Pick<Store, 'position' | 'dependencies'>;
+  readonly #dispatcher: Dispatcher;
+  readonly #roster: Roster;
+  readonly #attempts: Attempts;
+  readonly #statistics: RunStatistics;
+  readonly #executors: ReadonlyMap<TaskType, Executor>;
+  readonly #serverId: AgentId;
+
+  constructor(
+    clock: Clock,
+    store: Pick<Store, 'position' | 'dependencies'>,
+    parts: {
+      readonly dispatcher: Dispatcher;
+      readonly roster: Roster;
+      readonly attempts: Attempts;
+      readonly statistics: RunStatistics;
+      readonly executors: ReadonlyMap<TaskType, Executor>;
+    },
+    options: { readonly serverId: AgentId },
+  ) {
+    this.#clock = clock;
+    this.#store = store;
+    this.#dispatcher = parts.dispatcher;
+    this.#roster = parts.roster;
+    this.#attempts = parts.attempts;
+    this.#statistics = parts.statistics;
+    this.#executors = parts.executors;
+    this.#serverId = options.serverId;
+  }
+
+  /** Median run time of recent tasks of the kind, or its default, in milliseconds (`SAM-42`). */
+  expectedMs(tenant: TenantId, spec: Pick<TaskSpec, 'type' | 'typeName'>): number {
+    const fallBack = this.#executors.get(spec.type)?.defaults.expectedMs ?? UNKNOWN_EXPECTED_MS;
+    return this.#statistics.median(tenant, workTypeOf(spec)) ?? fallBack;
+  }
+
+  /** What is said of a task just stored; from memory alone, so that a submit waits for nothing (`SAM-40`, `SAM-41`). */
+  admission(order: TaskOrder, executionId: ExecutionId, at: number, waits: boolean): Admission {
+    const { tenant, spec } = order;
+    const startsNow =
+      !waits && this.#dispatcher.depth(tenant) === 0 && this.#dispatcher.couldStartNow(tenant, order);
+    const queuePosition = startsNow ? 0 : this.#dispatcher.depth(tenant) + 1;
+    const expectedMs = this.expectedMs(tenant, spec);
+    const startAt = Math.max(
+      spec.notBefore ?? 0,
+      at + (startsNow ? 0 : this.#waitMs(tenant, spec, queuePosition)),
+    );
+    return {
+      kind: 'admitted',
+      task: order.id,
+      executionId,
+      status: startsNow ? 'accepted' : 'queued',
+      repeated: false,
+      agentId: this.#serverId,
+      expectedMs,
+      queuePosition,
+      resources: spec.resources,
+      receivedAt: at,
+      queuedAt: at,
+      estimatedStartAt: startAt,
+      estimatedCompletionAt: startAt + expectedMs,
+    };
+  }
+
+  /** What is said when an order is repeated: the first answer's identity, the present's estimates (`SAM-47`). */
+  async repeated(task: Task): Promise<Admission> {
+    const forecast = await this.forecast(task);
+    const expectedMs = this.expectedMs(task.tenant, task.spec);
+    const queuedAt = task.queuedAt ?? task.createdAt;
+    const startAt = task.startedAt ?? forecast.estimatedStartAt ?? queuedAt;
+    return {
+      kind: 'admitted',
+      task: task.id,
+      executionId: task.executionId,
+      status: task.state === 'queued' || task.state === 'paused' ? 'queued' : 'accepted',
+      repeated: true,
+      agentId: task.agentId ?? this.#serverId,
+      expectedMs,
+      queuePosition: forecast.queuePosition ?? 0,
+      resources: task.spec.resources,
+      receivedAt: task.createdAt,
+      queuedAt,
+      estimatedStartAt: startAt,
+      estimatedCompletionAt: Math.max(startAt, forecast.estimatedCompletionAt ?? startAt + expectedMs),
+    };
+  }
+
+  /** Where the task stands and what to expect of it (`SAM-58`, `SAM-114`, `SAM-125`). */
+  async forecast(task: Task): Promise<TaskForecast> {
+    if (isHeld(task.state)) return this.#running(task);
+    if (task.state === 'queued' || task.state === 'paused') return this.#waiting(task);
+    return {
+      queuePosition: null,
+      waiting: null,
+      estimatedStartAt: null,
+      estimatedCompletionAt: null,
+      remainingMs: null,
+      estimatedPercentage: null,
+    };
+  }
+
+  #running(task: Task): TaskForecast {
+    const expectedMs = this.expectedMs(task.tenant, task.spec);
+    const elapsedMs = this.#clock.now() - (task.lease?.claimedAt ?? task.startedAt ?? task.updatedAt);
+    const percentage = task.progress?.percentage ?? 0;
+    const remainingMs =
+      percentage > 0 ? (elapsedMs * (100 - percentage)) / percentage : Math.max(0, expectedMs - elapsedMs);
+    return {
+      queuePosition: 0,
+      waiting: null,
+      estimatedStartAt: null,
+      estimatedCompletionAt: Math.round(this.#clock.now() + remainingMs),
+      remainingMs: Math.round(remainingMs),
+      estimatedPercentage:
+        task.progress === null
+          ? Math.min(UNREPORTED_PERCENT_MAX, Math.floor((100 * elapsedMs) / expectedMs))
+          : null,
+    };
+  }
+
+  async #waiting(task: Task): Promise<TaskForecast> {
+    const before = task.state === 'queued' ? await this.#store.position(task.key, POSITION_MAX) : null;
+    const queuePosition = before === null ? null : before + 1;
+    const waiting = await this.#reason(task, queuePosition);
+    const startAt =
+      waiting.because === 'not_before'
+        ? waiting.until
+        : queuePosition === null
+          ? null
+          : this.#clock.now() + this.#waitMs(task.tenant, task.spec, queuePosition);
+    return {
+      queuePosition,
+      waiting,
+      estimatedStartAt: startAt,
+      estimatedCompletionAt: startAt === null ? null : startAt + this.expectedMs(task.tenant, task.spec),
+      remainingMs: null,
+      estimatedPercentage: null,
+    };
+  }
+
+  async #reason(task: Task, position: number | null): Promise<WaitingReason> {
+    const { tenant, spec } = task;
+    if (task.state === 'paused') return { because: 'paused' };
+    if (position === null) {
+      if (task.attempt > 0) return { because: 'retry_delay', attempt: task.attempt };
+      if (spec.notBefore !== undefined && spec.notBefore > this.#clock.now()) {
+        return { because: 'not_before', until: spec.notBefore };
+      }
+      const dependencies = await this.#store.dependencies(task.key);
+      return {
+        because: 'dependencies',
+        waitingFor: dependencies.filter(one => one.outcome === null).map(one => one.id),
+      };
+    }
+    const capable = this.#roster.capable(tenant, spec);
+    const online = capable.filter(({ health }) => health === 'healthy' || health === 'degraded');
+    if (online.length === 0) {
+      return {
+        because: 'no_agent_online',
+        workType: workTypeOf(spec),
+        capabilities: spec.requiredCapabilities ?? [],
+      };
+    }
+    if (this.#dispatcher.couldStartNow(tenant, task)) return { because: 'about_to_start', position };
+    const heldBy = [...this.#attempts.all()]
+      .filter(attempt => attempt.task.tenant === tenant && workTypeOf(attempt.task.spec) === workTypeOf(spec))
+      .map(attempt => attempt.task.id);
+    const slots = online.reduce((sum, { agent }) => sum + agent.slots, 0);
+    return { because: 'no_free_slot', position, heldBy: heldBy.slice(0, HOLDERS_SHOWN), slots };
+  }
+
+  /** The time until as many slots fall free as stand ahead, taking every slot to take the expected time. */
+  #waitMs(tenant: TenantId, spec: TaskSpec, position: number): number {
+    const slots = this.#roster.slotsFor(tenant, spec);
+    return Math.round((position / Math.max(1, slots)) * this.expectedMs(tenant, spec));
+  }
+}
+
+/** The limits a task that names none gets: its type's, or none at all for a worker's own type. */
+export function defaultResources(executors: ReadonlyMap<TaskType, Executor>, type: TaskType): ResourceLimits {
+  return executors.get(type)?.defaults.resources ?? {};
+}

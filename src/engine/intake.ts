@@ -1,0 +1,285 @@
+// Judges orders and lets them in. A task that can never run here is stored as rejected; one that is wrong is refused and leaves no
+// trace; the rest is queued. The answer leaves only after the commit is on disk.
+
+import { DomainError } from '../domain/errors.ts';
+import type { EventBody } from '../domain/event.ts';
+import type { ExecutionId } from '../domain/ids.ts';
+import { queueOf } from '../domain/queue.ts';
+import { ISOLATION_LEVELS, type TaskSpec, type TaskType, workTypeOf } from '../domain/task.ts';
+import { Batcher } from '../runtime/batcher.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { Random } from '../runtime/random.ts';
+import type { NewTask, NewTimer, SubmitOutcome } from '../store/rows.ts';
+import type { Store } from '../store/store.ts';
+import type { Admission, TaskOrder } from './api.ts';
+import { waitsFor } from './changes.ts';
+import { findCycle } from './cycles.ts';
+import type { Forecaster } from './forecast.ts';
+import type { Wakers } from './lifecycle.ts';
+import type { Executor } from './ports/executor.ts';
+import type { Outbound } from './ports/outbound.ts';
+import type { PayloadCheck } from './ports/schemas.ts';
+import type { SecretKeeper } from './ports/secrets.ts';
+import { canRun, type Roster } from './roster.ts';
+
+const DEPTH_MAX = 8;
+
+/** Everything intake consults. */
+export interface IntakeParts {
+  readonly executors: ReadonlyMap<TaskType, Executor>;
+  readonly roster: Roster;
+  readonly secrets: SecretKeeper;
+  readonly outbound: Outbound;
+  readonly schemas: PayloadCheck;
+  readonly forecaster: Forecaster;
+  readonly wakers: Wakers;
+}
+
+/** The way in. */
+export class Intake {
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #store: Pick<Store, 'submit'>;
+  readonly #parts: IntakeParts;
+  readonly #waitingMax: number;
+  readonly #batcher: Batcher<NewTask, SubmitOutcome>;
+
+  constructor(
+    clock: Clock,
+    random: Random,
+    store: Pick<Store, 'submit'>,
+    parts: IntakeParts,
+    options: { readonly waitingMax: number },
+  ) {
+    this.#clock = clock;
+    this.#random = random;
+    this.#store = store;
+    this.#parts = parts;
+    this.#waitingMax = options.waitingMax;
+    this.#batcher = new Batcher(tasks => this.#store.submit(tasks));
+  }
+
+  /** Judges and stores orders, answering each in order; `atomic` admits all or none. */
+  async submit(orders: readonly TaskOrder[], atomic: boolean): Promise<readonly Admission[]> {
+    const cyclic =
+      orders.length > 1 ? findCycle(orders.map(({ id, spec }) => ({ id, dependsOn: spec.dependsOn }))) : null;
+    const judged = await Promise.all(orders.map(order => this.#judge(order, cyclic)));
+    const wrong = judged.some(one => one.verdict !== 'fine');
+    if (atomic && wrong) return judged.map(one => withheld(one));
+    const tasks = judged.map(one => (one.verdict === 'refused' ? null : this.#taskOf(one)));
+    const stored = tasks.filter(task => task !== null);
+    const outcomes = atomic
+      ? await this.#store.submit(stored, { atomic })
+      : await Promise.all(stored.map(task => this.#batcher.add(task)));
+    let next = 0;
+    return Promise.all(
+      judged.map(async (one, index) => {
+        const task = tasks[index];
+        if (one.verdict === 'refused' || task === null || task === undefined) return withheld(one);
+        const outcome = outcomes[next++];
+        if (outcome === undefined) throw new Error('the store answered fewer tasks than it was given');
+        return this.#answer(one, task, outcome);
+      }),
+    );
+  }
+
+  async #judge(order: TaskOrder, cyclic: readonly string[] | null): Promise<Judged> {
+    try {
+      if (cyclic?.includes(order.id) === true || order.spec.dependsOn.includes(order.id)) {
+        const cycle = cyclic ?? [order.id];
+        throw new DomainError('unprocessable', `tasks wait for one another: ${cycle.join(' -> ')}`, {
+          details: { cycle },
+        });
+      }
+      await this.#check(order);
+      return { order, verdict: 'fine' };
+    } catch (error) {
+      if (!(error instanceof DomainError)) throw error;
+      return { order, verdict: REJECTS.has(error.code) ? 'rejected' : 'refused', error };
+    }
+  }
+
+  /** Throws why the task can never run here, or is wrong. */
+  async #check({ tenant, spec }: TaskOrder): Promise<void> {
+    if (spec.depth > DEPTH_MAX) {
+      throw new DomainError('policy_violation', `tasks made by tasks may go ${DEPTH_MAX} levels deep`, {
+        details: { rule: 'recursion_depth', depth: spec.depth, limit: DEPTH_MAX },
+      });
+    }
+    if (spec.type === 'custom') await this.#checkCustom(tenant, spec);
+    else await this.#checkBuiltIn(tenant, spec);
+    if (spec.secretNames.length > 0) {
+      const missing = await this.#parts.secrets.missing(tenant, spec.secretNames);
+      if (missing.length > 0) {
+        throw new DomainError('unprocessable', `unknown secrets: ${missing.join(', ')}`, {
+          details: { unknown_secrets: missing },
+        });
+      }
+    }
+    if (spec.notification !== undefined) await this.#parts.outbound.check(spec.notification.url);
+  }
+
+  async #checkCustom(tenant: TaskOrder['tenant'], spec: TaskSpec): Promise<void> {
+    const schema = this.#parts.roster.schemasOf(tenant, spec.typeName ?? '')?.input;
+    if (!this.#parts.roster.canEverRun(tenant, spec)) throw this.#nobody(tenant, spec);
+    if (schema !== undefined) await this.#parts.schemas.check(schema, spec.payload, 'task_data');
+  }
+
+  async #checkBuiltIn(tenant: TaskOrder['tenant'], spec: TaskSpec): Promise<void> {
+    const executor = this.#parts.executors.get(spec.type);
+    const status = executor?.status();
+    if (executor === undefined || status?.available !== true) {
+      // A remote agent may offer a built-in type this node lacks.
+      if (this.#parts.roster.canEverRun(tenant, spec)) return;
+      throw new DomainError('unprocessable', `task type ${spec.type} is not available here`, {
+        details: {
+          task_type: spec.type,
+          missing: status?.missing ?? 'no executor for this task type is installed',
+        },
+      });
+    }
+    await this.#parts.schemas.check(executor.payloadSchema, spec.payload, 'task_data');
+    requireIsolation(spec, executor);
+    await executor.check(spec);
+    if (!this.#parts.roster.canEverRun(tenant, spec)) throw this.#nobody(tenant, spec);
+  }
+
+  #nobody(tenant: TaskOrder['tenant'], spec: TaskSpec): DomainError {
+    const workType = workTypeOf(spec);
+    const sameType = this.#parts.roster.list(tenant).filter(({ agent }) => agent.types.includes(workType));
+    const tooSmall = sameType.some(({ agent }) => canRun({ ...agent, capacity: {} }, spec));
+    if (tooSmall) {
+      return new DomainError('unprocessable', 'the task asks for more than any agent has in all', {
+        details: { resource_limits: { ...spec.resources } },
+      });
+    }
+    return new DomainError('unprocessable', `no registered agent can run ${workType}`, {
+      details: {
+        missing: `an agent for ${workType}`,
+        required_capabilities: spec.requiredCapabilities ?? [],
+        hint: 'start a worker for it: it registers by its first call of POST /api/v2/work',
+      },
+    });
+  }
+
+  #taskOf({ order, error }: Judged): NewTask {
+    const { tenant, id, spec, fingerprint, idempotencyKey, actor } = order;
+    const now = this.#clock.now();
+    const timers: NewTimer[] = error === undefined ? [...waitsFor(spec, now)] : [];
+    if (error === undefined && spec.queueTimeoutMs !== undefined) {
+      timers.push({ kind: 'queue_timeout', dueInMs: spec.queueTimeoutMs });
+    }
+    const failure = error && {
+      code: error.code,
+      message: error.message,
+      recoverable: false,
+      details: error.details,
+    };
+    return {
+      tenant,
+      id,
+      executionId: this.#random.uuid() as ExecutionId,
+      spec,
+      fingerprint,
+      ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
+      queue: queueOf(tenant, spec),
+      state: failure === undefined ? 'queued' : 'rejected',
+      events: initEvents(actor, order.steps, failure),
+      timers,
+      ...(failure === undefined ? {} : { result: { metrics: {}, error: failure } }),
+      waitingMax: this.#waitingMax,
+    };
+  }
+
+  async #answer(judged: Judged, task: NewTask, outcome: SubmitOutcome): Promise<Admission> {
+    const { order, error } = judged;
+    switch (outcome.status) {
+      case 'created': {
+        if (error !== undefined)
+          return { kind: 'rejected', task: order.id, executionId: task.executionId, error };
+        for (const timer of task.timers) this.#parts.wakers.timer(timer.dueInMs);
+        const waits = task.timers.some(({ kind }) => kind !== 'queue_timeout');
+        const admission = this.#parts.forecaster.admission(order, task.executionId, outcome.at, waits);
+        if (!waits) this.#parts.wakers.ready(order);
+        return admission;
+      }
+      case 'same':
+        return this.#parts.forecaster.repeated(outcome.task);
+      case 'different':
+        return refuse(order, 'conflict', `task ${order.id} exists with a different body`, {
+          task_id: order.id,
+          hint: 'choose another task_id, or send the same body again',
+        });
+      case 'full':
+        return {
+          kind: 'refused',
+          task: order.id,
+          error: new DomainError('resource_exhausted', 'the queue of this tenant is full', {
+            retryAfterMs: 60_000,
+            details: { limit: this.#waitingMax },
+          }),
+        };
+      case 'unknown_dependency':
+        return refuse(order, 'unprocessable', `unknown tasks in depends_on: ${outcome.ids.join(', ')}`, {
+          unknown_tasks: outcome.ids,
+        });
+      case 'aborted':
+        return refuse(order, 'conflict', 'another task of the atomic batch was not accepted', {});
+    }
+  }
+}
+
+interface Judged {
+  readonly order: TaskOrder;
+  readonly verdict: 'fine' | 'rejected' | 'refused';
+  readonly error?: DomainError;
+}
+
+/** Codes that mean "valid, but can never run here": the task is stored as rejected (`SAM-45`). */
+const REJECTS: ReadonlySet<string> = new Set(['unprocessable', 'policy_violation']);
+
+function withheld({ order, error }: Judged): Admission {
+  if (error !== undefined) return { kind: 'refused', task: order.id, error };
+  return refuse(order, 'conflict', 'another task of the atomic batch was not accepted', {});
+}
+
+function refuse(
+  order: TaskOrder,
+  code: 'conflict' | 'unprocessable',
+  message: string,
+  details: DomainError['details'],
+): Admission {
+  return { kind: 'refused', task: order.id, error: new DomainError(code, message, { details }) };
+}
+
+function initEvents(
+  actor: string,
+  steps: TaskOrder['steps'],
+  error:
+    | { readonly code: DomainError['code']; readonly message: string; readonly recoverable: boolean }
+    | undefined,
+): readonly EventBody[] {
+  const submitted: EventBody = { kind: 'state', from: null, to: 'submitted', actor, phase: 'init' };
+  if (error !== undefined) {
+    return [
+      submitted,
+      { kind: 'state', from: 'submitted', to: 'rejected', actor: 'system', phase: 'init', error },
+    ];
+  }
+  return [
+    submitted,
+    { kind: 'note', name: 'init', detail: steps },
+    { kind: 'state', from: 'submitted', to: 'validated', actor: 'system', phase: 'init' },
+    { kind: 'state', from: 'validated', to: 'queued', actor: 'system', phase: 'init' },
+  ];
+}
+
+function requireIsolation(spec: TaskSpec, executor: Executor): void {
+  const least = spec.minIsolation;
+  if (least === undefined) return;
+  const offered = executor.status().isolation;
+  if (offered.some(level => ISOLATION_LEVELS.indexOf(level) >= ISOLATION_LEVELS.indexOf(least))) return;
+  throw new DomainError('unprocessable', `isolation ${least} cannot be reached here`, {
+    details: { min_isolation: least, offered },
+  });
+}

@@ -1,0 +1,21 @@
+// What the engine needs from whoever keeps secrets. Values exist only in a running attempt and in a signature.
+
+import type { TenantId } from '../../domain/ids.ts';
+
+/** The secrets of tenants, by name. */
+export interface SecretKeeper {
+  /** Those of the names the tenant has no secret for. */
+  missing(tenant: TenantId, names: readonly string[]): Promise<readonly string[]>;
+  /** Values by name; throws `unprocessable` naming the first that is missing. */
+  values(tenant: TenantId, names: readonly string[]): Promise<Readonly<Record<string, string>>>;
+  /** What to sign notifications with, newest first: the task's own secret, else the tenant's (`SAM-78`). */
+  webhookSecrets(tenant: TenantId, sealed: string | undefined): Promise<readonly string[]>;
+  /** The text with the values, and what looks like a credential, replaced by `***` (`SAM-63`). */
+  mask(text: string, values: readonly string[]): string;
+}
+
+/** The weights by which tenants share capacity (`SAM-111`). */
+export interface TenantWeights {
+  /** At least 0.01; 1 for a tenant that sets none. */
+  weight(tenant: TenantId): number;
+}

@@ -1,0 +1,306 @@
+// Which agents there are, what they can do and how they are. Agents are documents, so that any node knows them; how busy they
+// are is counted from the attempts under way.
+
+import { AGENT_SILENCE_MS, type Agent, type AgentHealth } from '../domain/agent.ts';
+import { DomainError } from '../domain/errors.ts';
+import type { AgentId, TenantId } from '../domain/ids.ts';
+import type { JsonObject } from '../domain/json.ts';
+import { type ResourceLimits, type TaskSpec, workTypeOf } from '../domain/task.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { DocumentWrite } from '../store/rows.ts';
+import type { Store } from '../store/store.ts';
+import type { AgentRegistration, AgentView } from './api.ts';
+
+const KIND = 'agent';
+const SEEN_WRITE_MS = 20_000;
+const RUNS_KEPT = 50;
+const STRIKES_MAX = 5;
+const BAR_MS = { first: 60_000, most: 600_000 };
+/** Tasks an agent runs at once at most (`SAM-54`). */
+export const AGENT_SLOTS_MAX = 100;
+
+interface Member {
+  agent: Agent;
+  schemas: AgentRegistration['schemas'];
+  writtenAt: number;
+  /** Whether each of the last runs failed. */
+  readonly failures: boolean[];
+  strikes: number;
+  barredUntil: number;
+  barMs: number;
+  busy: number;
+  readonly reserved: { memoryMb: number; cpuCores: number; diskMb: number; networkMbps: number };
+}
+
+/** All agents of all tenants; an agent of the pool (tenant null in `serves`) works for everyone. */
+export class Roster {
+  readonly #clock: Clock;
+  readonly #store: Pick<Store, 'documents' | 'putDocuments'>;
+  readonly #members = new Map<string, Member>();
+  /** Agents in this process serve every tenant. */
+  readonly #pool = new Set<string>();
+
+  constructor(clock: Clock, store: Pick<Store, 'documents' | 'putDocuments'>) {
+    this.#clock = clock;
+    this.#store = store;
+  }
+
+  /** Reads the agents registered before, here or on another node. */
+  async load(): Promise<void> {
+    for (const { body } of await this.#store.documents({ kind: KIND })) {
+      const { agent, schemas } = body as unknown as { agent: Agent; schemas?: AgentRegistration['schemas'] };
+      const key = keyOf(agent.tenant, agent.id);
+      const known = this.#members.get(key);
+      if (known === undefined) this.#members.set(key, newMember(agent, schemas));
+      else if (agent.seenAt > known.agent.seenAt) known.agent = agent;
+    }
+  }
+
+  /** Adds or renews an agent; a draining one stays draining until removed. */
+  async register(registration: AgentRegistration): Promise<AgentView> {
+    const now = this.#clock.now();
+    const { schemas, ...rest } = registration;
+    const key = keyOf(rest.tenant, rest.id);
+    const known = this.#members.get(key);
+    const agent: Agent = {
+      ...rest,
+      slots: Math.min(rest.slots, AGENT_SLOTS_MAX),
+      draining: known?.agent.draining ?? false,
+      registeredAt: known?.agent.registeredAt ?? now,
+      seenAt: now,
+    };
+    const member = known ?? newMember(agent, schemas);
+    member.agent = agent;
+    if (schemas !== undefined) member.schemas = schemas;
+    this.#members.set(key, member);
+    if (agent.kind === 'local') this.#pool.add(key);
+    else await this.#write(member);
+    return this.#view(member);
+  }
+
+  /** Notes that an agent spoke, registering or re-registering it where what it says of itself is new (`SAM-135`). */
+  async hear(registration: AgentRegistration): Promise<void> {
+    const member = this.#members.get(keyOf(registration.tenant, registration.id));
+    if (member === undefined || saysSomethingNew(member.agent, registration)) {
+      await this.register(registration);
+      return;
+    }
+    const now = this.#clock.now();
+    member.agent = { ...member.agent, seenAt: now };
+    if (now - member.writtenAt > SEEN_WRITE_MS) await this.#write(member);
+  }
+
+  /** The tenant's agents and those of the pool, by id. */
+  list(tenant: TenantId): readonly AgentView[] {
+    return [...this.#serving(tenant)]
+      .map(member => this.#view(member))
+      .sort((a, b) => (a.agent.id < b.agent.id ? -1 : 1));
+  }
+
+  /** Marks an agent as taking no more work; throws `not_found`. */
+  async drain(tenant: TenantId, id: AgentId): Promise<AgentView> {
+    const member = this.#find(tenant, id);
+    member.agent = { ...member.agent, draining: true };
+    await this.#write(member);
+    return this.#view(member);
+  }
+
+  /** Forgets an agent; throws `not_found`. */
+  async remove(tenant: TenantId, id: AgentId): Promise<void> {
+    this.#find(tenant, id);
+    this.#members.delete(keyOf(tenant, id));
+    await this.#store.putDocuments([{ tenant, kind: KIND, id, body: null }]);
+  }
+
+  /** Agents that could run the task some day, well or not: none means it can never run here (`SAM-45`). */
+  capable(tenant: TenantId, spec: TaskSpec): readonly AgentView[] {
+    return this.list(tenant).filter(({ agent }) => canRun(agent, spec));
+  }
+
+  /** Whether any agent could run the task some day; cheap enough for every submit. */
+  canEverRun(tenant: TenantId, spec: TaskSpec): boolean {
+    for (const member of this.#serving(tenant)) if (canRun(member.agent, spec)) return true;
+    return false;
+  }
+
+  /** Slots of all agents that could run the task, busy or not. */
+  slotsFor(tenant: TenantId, spec: TaskSpec): number {
+    let slots = 0;
+    for (const member of this.#serving(tenant)) if (canRun(member.agent, spec)) slots += member.agent.slots;
+    return slots;
+  }
+
+  /** The schemas a worker registered for a custom type, if any (`SAM-175`). */
+  schemasOf(
+    tenant: TenantId,
+    typeName: string,
+  ): { readonly input?: JsonObject; readonly output?: JsonObject } | null {
+    for (const member of this.#members.values()) {
+      const found = member.agent.tenant === tenant ? member.schemas?.[typeName] : undefined;
+      if (found !== undefined) return found;
+    }
+    return null;
+  }
+
+  /** Slots the agent may still be given now; 0 while draining, offline or barred (`SAM-54`, `SAM-113`, `SAM-136`). */
+  room(tenant: TenantId, id: AgentId): number {
+    const member = this.#members.get(keyOf(tenant, id));
+    if (member === undefined) return 0;
+    const health = this.#health(member);
+    if (health === 'draining' || health === 'offline' || member.barredUntil > this.#clock.now()) return 0;
+    return Math.max(0, member.agent.slots - member.busy);
+  }
+
+  /** What the agent has left of the resources it declared. */
+  free(tenant: TenantId, id: AgentId): ResourceLimits {
+    const member = this.#members.get(keyOf(tenant, id));
+    return member === undefined ? {} : freeOf(member);
+  }
+
+  /** Share of its slots in use, by which the least loaded agent is served first (`SAM-113`). */
+  busyShare(tenant: TenantId, id: AgentId): number {
+    const member = this.#members.get(keyOf(tenant, id));
+    return member === undefined ? 1 : member.busy / Math.max(1, member.agent.slots);
+  }
+
+  /** Counts an attempt begun. */
+  took(tenant: TenantId, id: AgentId, needs: ResourceLimits): void {
+    const member = this.#members.get(keyOf(tenant, id));
+    if (member === undefined) return;
+    member.busy++;
+    reserve(member, needs, 1);
+  }
+
+  /** Counts an attempt over; agent errors (not the task's own) strike, and five bar the agent a while (`SAM-113`). */
+  gaveBack(
+    tenant: TenantId,
+    id: AgentId,
+    needs: ResourceLimits,
+    how: 'completed' | 'failed' | 'agent_error' | 'returned',
+  ): void {
+    const member = this.#members.get(keyOf(tenant, id));
+    if (member === undefined) return;
+    member.busy = Math.max(0, member.busy - 1);
+    reserve(member, needs, -1);
+    if (how === 'returned') return;
+    member.failures.push(how !== 'completed');
+    if (member.failures.length > RUNS_KEPT) member.failures.shift();
+    if (how !== 'agent_error') {
+      member.strikes = 0;
+      if (how === 'completed') member.barMs = BAR_MS.first;
+      return;
+    }
+    member.strikes++;
+    if (member.strikes < STRIKES_MAX) return;
+    member.strikes = 0;
+    member.barredUntil = this.#clock.now() + member.barMs;
+    member.barMs = Math.min(BAR_MS.most, member.barMs * 2);
+  }
+
+  *#serving(tenant: TenantId): Iterable<Member> {
+    for (const [key, member] of this.#members) {
+      if (member.agent.tenant === tenant || this.#pool.has(key)) yield member;
+    }
+  }
+
+  #find(tenant: TenantId, id: AgentId): Member {
+    const member = this.#members.get(keyOf(tenant, id));
+    if (member === undefined) throw new DomainError('not_found', `there is no agent ${id}`);
+    return member;
+  }
+
+  #health(member: Member): AgentHealth {
+    if (member.agent.draining) return 'draining';
+    const local = member.agent.kind !== 'worker';
+    if (!local && this.#clock.now() - member.agent.seenAt > AGENT_SILENCE_MS) return 'offline';
+    const { memoryMb, cpuCores } = member.agent.capacity;
+    const tight = [
+      [member.reserved.memoryMb, memoryMb],
+      [member.reserved.cpuCores, cpuCores],
+    ].some(([used = 0, total]) => total !== undefined && used > 0.9 * total);
+    return errorRateOf(member) > 0.05 || tight ? 'degraded' : 'healthy';
+  }
+
+  #view(member: Member): AgentView {
+    return {
+      agent: member.agent,
+      health: this.#health(member),
+      busy: member.busy,
+      free: freeOf(member),
+      errorRate: errorRateOf(member),
+    };
+  }
+
+  async #write(member: Member): Promise<void> {
+    member.writtenAt = this.#clock.now();
+    const { agent, schemas } = member;
+    const body = { agent, ...(schemas === undefined ? {} : { schemas }) } as unknown as JsonObject;
+    const write: DocumentWrite = { tenant: agent.tenant, kind: KIND, id: agent.id, body };
+    await this.#store.putDocuments([write]);
+  }
+}
+
+/** Whether an agent's declared types, capabilities, region and totals admit the task at all. */
+export function canRun(agent: Agent, spec: TaskSpec): boolean {
+  if (!agent.types.includes(workTypeOf(spec))) return false;
+  if ((spec.requiredCapabilities ?? []).some(capability => !agent.capabilities.includes(capability)))
+    return false;
+  if (spec.region !== undefined && agent.region !== spec.region) return false;
+  return fits(spec.resources, agent.capacity);
+}
+
+/** Whether the needs are within what there is; what is not declared is not limited. */
+export function fits(needs: ResourceLimits, within: ResourceLimits): boolean {
+  const keys = ['memoryMb', 'cpuCores', 'diskMb', 'networkMbps'] as const;
+  return keys.every(key => (needs[key] ?? 0) <= (within[key] ?? Number.POSITIVE_INFINITY));
+}
+
+function newMember(agent: Agent, schemas: AgentRegistration['schemas']): Member {
+  return {
+    agent,
+    schemas,
+    writtenAt: 0,
+    failures: [],
+    strikes: 0,
+    barredUntil: 0,
+    barMs: BAR_MS.first,
+    busy: 0,
+    reserved: { memoryMb: 0, cpuCores: 0, diskMb: 0, networkMbps: 0 },
+  };
+}
+
+function saysSomethingNew(agent: Agent, said: AgentRegistration): boolean {
+  return (
+    agent.slots !== Math.min(said.slots, AGENT_SLOTS_MAX) ||
+    agent.version !== said.version ||
+    agent.region !== said.region ||
+    said.types.some(type => !agent.types.includes(type)) ||
+    said.capabilities.some(capability => !agent.capabilities.includes(capability))
+  );
+}
+
+function reserve(member: Member, needs: ResourceLimits, sign: 1 | -1): void {
+  member.reserved.memoryMb += sign * (needs.memoryMb ?? 0);
+  member.reserved.cpuCores += sign * (needs.cpuCores ?? 0);
+  member.reserved.diskMb += sign * (needs.diskMb ?? 0);
+  member.reserved.networkMbps += sign * (needs.networkMbps ?? 0);
+}
+
+function freeOf({ agent, reserved }: Member): ResourceLimits {
+  const { memoryMb, cpuCores, diskMb, networkMbps } = agent.capacity;
+  return {
+    ...(memoryMb === undefined ? {} : { memoryMb: memoryMb - reserved.memoryMb }),
+    ...(cpuCores === undefined ? {} : { cpuCores: cpuCores - reserved.cpuCores }),
+    ...(diskMb === undefined ? {} : { diskMb: diskMb - reserved.diskMb }),
+    ...(networkMbps === undefined ? {} : { networkMbps: networkMbps - reserved.networkMbps }),
+  };
+}
+
+function errorRateOf(member: Member): number {
+  if (member.failures.length === 0) return 0;
+  return member.failures.filter(Boolean).length / member.failures.length;
+}
+
+function keyOf(tenant: TenantId, id: AgentId): string {
+  return `${tenant}\n${id}`;
+}

@@ -1,0 +1,182 @@
+// What an attempt reports, and what follows from it: progress, warnings, and the end of the attempt (success, another attempt, or
+// the end of the task). Every report proves itself by fencing token; a late one changes nothing.
+
+import { DomainError } from '../domain/errors.ts';
+import type { Json } from '../domain/json.ts';
+import { delayAfter, jittered, retries } from '../domain/retry.ts';
+import { type Progress, type Task, type TaskError, type TaskResult, workTypeOf } from '../domain/task.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { Random } from '../runtime/random.ts';
+import type { AttemptEnd, Attempts, RunningAttempt } from './attempts.ts';
+import { advance, type Cause, type Draft, end, requeue, warnOf } from './changes.ts';
+import type { Lifecycle } from './lifecycle.ts';
+import type { AttemptResult, ProgressReport } from './ports/executor.ts';
+import type { RunStatistics } from './statistics.ts';
+
+/** Checks a completed output against what was promised; answers the fault, or null (`SAM-83`, `SAM-175`). */
+export type OutputCheck = (task: Task, output: Json) => Promise<TaskError | null>;
+
+const PROGRESS_INTERVAL_MS = { least: 5_000, most: 300_000, shareOfExpected: 1 / 20 };
+
+/** Turns reports into committed changes. */
+export class Settlement {
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #lifecycle: Lifecycle;
+  readonly #attempts: Attempts;
+  readonly #statistics: RunStatistics;
+  readonly #checkOutput: OutputCheck;
+
+  constructor(
+    clock: Clock,
+    random: Random,
+    lifecycle: Lifecycle,
+    attempts: Attempts,
+    statistics: RunStatistics,
+    checkOutput: OutputCheck,
+  ) {
+    this.#clock = clock;
+    this.#random = random;
+    this.#lifecycle = lifecycle;
+    this.#attempts = attempts;
+    this.#statistics = statistics;
+    this.#checkOutput = checkOutput;
+  }
+
+  /** Ends an attempt by its result; throws `lease_lost` when it no longer leads its task, changing nothing. */
+  async settle(attempt: RunningAttempt, result: AttemptResult): Promise<void> {
+    const judged = await this.#judge(attempt.task, result);
+    const { task } = attempt;
+    const actor = `agent:${attempt.agentId}`;
+    const left: TaskResult = {
+      metrics: { executionSeconds: this.#ranSeconds(task), ...judged.metrics },
+      ...(judged.output === undefined ? {} : { output: judged.output }),
+      ...(judged.isolation === undefined ? {} : { isolation: judged.isolation }),
+    };
+    if (judged.status === 'completed') {
+      await this.#commit(
+        attempt,
+        end(task, 'completed', left, { actor }, this.#lifecycle.tools()),
+        'completed',
+      );
+      this.#statistics.add(
+        task.tenant,
+        workTypeOf(task.spec),
+        this.#clock.now() - (task.lease?.claimedAt ?? 0),
+      );
+    } else {
+      await this.fail(attempt, { actor, error: judged.error }, left);
+    }
+  }
+
+  /** Ends a failed attempt: another one by the retry policy, or the end of the task; throws `lease_lost`. */
+  async fail(
+    attempt: RunningAttempt,
+    cause: Cause & { readonly error: TaskError },
+    left: TaskResult = { metrics: {} },
+    lost: { readonly agent: string } | null = null,
+  ): Promise<void> {
+    const { task } = attempt;
+    const { retry } = task.spec;
+    const how = lost === null ? 'failed' : 'agent_error';
+    const tools = this.#lifecycle.tools();
+    if (retries(retry, task.attempt, cause.error)) {
+      // A lost worker says nothing about the task: its next attempt need not wait.
+      const delayMs = lost === null ? jittered(delayAfter(retry, task.attempt), this.#random.fraction()) : 0;
+      const retryAfter = cause.error.details?.retry_after_ms;
+      const waitMs = typeof retryAfter === 'number' ? Math.max(delayMs, retryAfter) : delayMs;
+      await this.#commit(
+        attempt,
+        requeue(task, { ...cause, delayMs: waitMs, lostAgent: lost?.agent ?? null }, tools),
+        how,
+      );
+    } else {
+      await this.#commit(attempt, end(task, 'failed', { ...left, error: cause.error }, cause, tools), how);
+    }
+  }
+
+  /** Gives a task back to its queue unharmed: its attempt is over, its checkpoint stays; throws `lease_lost`. */
+  async handBack(attempt: RunningAttempt, reason: string): Promise<void> {
+    const error: TaskError = { code: 'unavailable', message: reason, recoverable: true };
+    const cause = { actor: `agent:${attempt.agentId}`, reason, error, delayMs: 0, lostAgent: null };
+    await this.#commit(attempt, requeue(attempt.task, cause, this.#lifecycle.tools()), 'returned');
+  }
+
+  /** Records how far an attempt has come; throws `lease_lost`. */
+  async report(attempt: RunningAttempt, report: ProgressReport): Promise<void> {
+    const progress = this.#progressOf(attempt, report);
+    const stepped = report.currentStep !== undefined && report.currentStep !== attempt.currentStep;
+    attempt.percentage = progress.percentage;
+    attempt.currentStep = progress.currentStep;
+    if (report.checkpoint !== undefined) attempt.hasCheckpoint = true;
+    const draft = advance(
+      attempt.task,
+      {
+        progress,
+        ...(report.intermediate === undefined ? {} : { intermediate: report.intermediate }),
+        ...(report.checkpoint === undefined ? {} : { checkpoint: report.checkpoint }),
+      },
+      this.#notifies(attempt, stepped),
+      this.#lifecycle.tools(),
+    );
+    await this.#commit(attempt, draft, 'running');
+  }
+
+  /** Records that a limit is near, once per resource and attempt (`SAM-118`). */
+  async warn(attempt: RunningAttempt, resource: string, value: number, limit: number): Promise<void> {
+    if (attempt.warned.has(resource)) return;
+    attempt.warned.add(resource);
+    await this.#commit(
+      attempt,
+      warnOf(attempt.task, { resource, value, limit }, this.#lifecycle.tools()),
+      'running',
+    );
+  }
+
+  async #commit(attempt: RunningAttempt, draft: Draft, after: 'running' | AttemptEnd): Promise<void> {
+    const outcome = await this.#lifecycle.apply(attempt.task, draft, { by: 'lease', token: attempt.token });
+    if (outcome.status === 'done') {
+      if (after !== 'running') this.#attempts.finish(attempt.token, after);
+      return;
+    }
+    this.#attempts.abort(attempt.token, 'lease_lost');
+    throw new DomainError('lease_lost', `task ${attempt.task.id} is no longer led by this attempt`, {
+      details: { task_id: attempt.task.id, fencing_token: attempt.token },
+    });
+  }
+
+  async #judge(task: Task, result: AttemptResult): Promise<AttemptResult> {
+    if (result.status === 'failed') return result;
+    const fault = await this.#checkOutput(task, result.output);
+    return fault === null ? result : { ...result, status: 'failed', error: fault };
+  }
+
+  #progressOf(attempt: RunningAttempt, report: ProgressReport): Progress {
+    // 100 is reserved for success (SAM-58).
+    const percentage = Math.min(99.9, Math.max(attempt.percentage, report.percentage ?? 0));
+    const currentStep = report.currentStep ?? attempt.currentStep;
+    return {
+      percentage,
+      ...(currentStep === undefined ? {} : { currentStep }),
+      ...(report.totalSteps === undefined ? {} : { totalSteps: report.totalSteps }),
+    };
+  }
+
+  #notifies(attempt: RunningAttempt, stepped: boolean): boolean {
+    const { spec, tenant } = attempt.task;
+    if (spec.notification?.events.includes('task_progress') !== true) return false;
+    const now = this.#clock.now();
+    const expectedMs = this.#statistics.median(tenant, workTypeOf(spec)) ?? spec.timeoutMs;
+    const { least, most, shareOfExpected } = PROGRESS_INTERVAL_MS;
+    const intervalMs =
+      spec.notification.progressIntervalMs ?? Math.min(most, Math.max(least, expectedMs * shareOfExpected));
+    if (!stepped && now - attempt.notifiedAt < intervalMs) return false;
+    attempt.notifiedAt = now;
+    return true;
+  }
+
+  #ranSeconds(task: Task): number {
+    const ranMs = task.ranMs + this.#clock.now() - (task.lease?.claimedAt ?? this.#clock.now());
+    return Math.round(ranMs) / 1_000;
+  }
+}

@@ -1,0 +1,236 @@
+// The continuous sweep: nothing waits for a restart to be put right. Looks for leases that ran out and timers that came due, again
+// and again, on every node; the guards make it harmless that several do.
+
+import type { Task, TaskError } from '../domain/task.ts';
+import type { Cancel, Clock } from '../runtime/clock.ts';
+import type { Log } from '../runtime/log.ts';
+import type { DueTimer, LeaseRow } from '../store/rows.ts';
+import type { Store } from '../store/store.ts';
+import type { Attempts, RunningAttempt } from './attempts.ts';
+import { archive, closeNotification, type Draft, end, makeReady } from './changes.ts';
+import { guardOf, type Lifecycle } from './lifecycle.ts';
+import type { Settlement } from './settlement.ts';
+
+const SWEEP_MS = 500;
+const TIMERS_MAX = 500;
+const NOTHING: Draft = { events: [] };
+
+/** Puts right what time has undone. */
+export class Sweeper {
+  readonly #log: Log;
+  readonly #clock: Clock;
+  readonly #store: Pick<Store, 'leases' | 'dueTimers' | 'dependencies' | 'read'>;
+  readonly #lifecycle: Lifecycle;
+  readonly #attempts: Attempts;
+  readonly #settlement: Settlement;
+  #open = false;
+  #busy: Promise<void> | null = null;
+  #again = false;
+  #timer: Cancel | null = null;
+  #dueAt = Number.POSITIVE_INFINITY;
+
+  constructor(
+    log: Log,
+    clock: Clock,
+    store: Pick<Store, 'leases' | 'dueTimers' | 'dependencies' | 'read'>,
+    lifecycle: Lifecycle,
+    attempts: Attempts,
+    settlement: Settlement,
+  ) {
+    this.#log = log;
+    this.#clock = clock;
+    this.#store = store;
+    this.#lifecycle = lifecycle;
+    this.#attempts = attempts;
+    this.#settlement = settlement;
+  }
+
+  /** Begins to sweep, at once and then twice a second at least. */
+  start(): void {
+    this.#open = true;
+    this.wake(0);
+  }
+
+  /** Resolves when the sweep under way is over. */
+  async stop(): Promise<void> {
+    this.#open = false;
+    this.#timer?.();
+    await this.#busy;
+  }
+
+  /** A timer was set, due in so many milliseconds: look then, if not before. */
+  wake(dueInMs: number): void {
+    if (!this.#open) return;
+    const dueAt = this.#clock.monotonic() + dueInMs;
+    if (dueAt >= this.#dueAt) return;
+    this.#schedule(dueInMs);
+  }
+
+  #schedule(inMs: number): void {
+    this.#timer?.();
+    this.#dueAt = this.#clock.monotonic() + inMs;
+    this.#timer = this.#clock.after(inMs, () => {
+      this.#dueAt = Number.POSITIVE_INFINITY;
+      this.#sweep();
+    });
+  }
+
+  #sweep(): void {
+    if (this.#busy !== null) {
+      this.#again = true;
+      return;
+    }
+    this.#busy = this.sweepOnce()
+      .catch(error => {
+        this.#log.warn('the sweep failed; trying again', { error: String(error) });
+        return SWEEP_MS;
+      })
+      .then(nextInMs => {
+        this.#busy = null;
+        const soon = this.#again ? 0 : Math.min(SWEEP_MS, nextInMs);
+        this.#again = false;
+        if (this.#open && this.#clock.monotonic() + soon < this.#dueAt) this.#schedule(soon);
+      });
+  }
+
+  /** One look at everything; answers in how many milliseconds the next timer is due. */
+  async sweepOnce(): Promise<number> {
+    const [overdue, timers] = await Promise.all([
+      this.#store.leases({ overdue: true }),
+      this.#store.dueTimers(TIMERS_MAX),
+    ]);
+    await Promise.all([
+      ...overdue.map(lease => this.#guarded(() => this.#overdue(lease))),
+      ...timers.due.map(timer => this.#guarded(() => this.#fire(timer))),
+    ]);
+    return timers.due.length === TIMERS_MAX ? 0 : (timers.nextDueInMs ?? SWEEP_MS);
+  }
+
+  /** One bad task must not keep the others from being swept; losing a race to another end is no fault at all. */
+  async #guarded(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      this.#log.debug('a swept task was left as it is', { error: String(error) });
+    }
+  }
+
+  async #overdue(lease: LeaseRow): Promise<void> {
+    const attempt = await this.#attempts.find(lease.tenant, lease.taskId, lease.token);
+    if (lease.pastDeadline) await this.#timedOut(attempt, lease);
+    else await this.#lost(attempt);
+    attempt.stop?.(lease.pastDeadline ? 'timeout' : 'lease_lost');
+  }
+
+  /** The task's own time is up: it ends. Only the attempt's: it failed, and may be tried again (`SAM-129`). */
+  async #timedOut(attempt: RunningAttempt, lease: LeaseRow): Promise<void> {
+    const { task } = attempt;
+    const { timeoutMs } = task.spec;
+    const whole = task.ranMs + lease.deadlineAt - lease.claimedAt >= timeoutMs;
+    const error: TaskError = {
+      code: 'task_timeout',
+      message: whole
+        ? `the task did not end within its timeout of ${timeoutMs / 1_000} s`
+        : `the attempt did not end within ${(task.spec.attemptTimeoutMs ?? 0) / 1_000} s`,
+      recoverable: !whole,
+    };
+    const cause = { actor: 'system', reason: 'timeout', error };
+    if (!whole) return this.#settlement.fail(attempt, cause);
+    const left = { metrics: { executionSeconds: timeoutMs / 1_000 }, error };
+    const guard = { by: 'lease', token: lease.token } as const;
+    const outcome = await this.#lifecycle.apply(
+      task,
+      end(task, 'timeout', left, cause, this.#lifecycle.tools()),
+      guard,
+    );
+    if (outcome.status === 'done') this.#attempts.finish(lease.token, 'failed');
+  }
+
+  /** The worker fell silent: the task goes back to its queue, or ends if it has broken too many (`SAM-105`, `SAM-134`). */
+  async #lost(attempt: RunningAttempt): Promise<void> {
+    const error: TaskError = {
+      code: 'unavailable',
+      message: `agent ${attempt.agentId} did not renew its lease`,
+      recoverable: true,
+    };
+    const cause = { actor: 'system', reason: 'lease expired', error };
+    await this.#settlement.fail(attempt, cause, { metrics: {} }, { agent: attempt.agentId });
+  }
+
+  async #fire(timer: DueTimer): Promise<void> {
+    const draft = (await this.#answerTo(timer)) ?? NOTHING;
+    await this.#lifecycle.apply(timer.task, draft, guardOf(timer.task), timer.id);
+  }
+
+  /** What a due timer calls for, or null where time has passed it by. */
+  async #answerTo({ kind, task }: DueTimer): Promise<Draft | null> {
+    const tools = this.#lifecycle.tools();
+    switch (kind) {
+      case 'ready':
+        return task.state === 'queued' ? this.#afterDate(task) : null;
+      case 'dependency':
+        return task.state === 'queued' ? this.#afterDependencies(task) : null;
+      case 'queue_timeout': {
+        if (task.state !== 'queued' || task.attempt > 0) return null;
+        const error: TaskError = {
+          code: 'task_timeout',
+          message: 'no agent took the task in time',
+          recoverable: false,
+        };
+        const cause = { actor: 'system', reason: 'queue timeout', error };
+        return end(task, 'timeout', { metrics: {}, error }, cause, tools);
+      }
+      case 'notify_timeout':
+        return task.state === 'notifying'
+          ? closeNotification(
+              task,
+              'notification_failed',
+              { actor: 'system', reason: 'not delivered within 24 h' },
+              tools.archiveDelayMs,
+            )
+          : null;
+      case 'archive':
+        return ARCHIVABLE.has(task.state) ? archive(task, ARCHIVE_STEPS) : null;
+    }
+  }
+
+  /** A date passed; a first start still waits for what it depends on. */
+  #afterDate(task: Task): Promise<Draft | null> | Draft {
+    return task.attempt === 0 && task.spec.dependsOn.length > 0 ? this.#afterDependencies(task) : makeReady();
+  }
+
+  async #afterDependencies(task: Task): Promise<Draft | null> {
+    const { notBefore } = task.spec;
+    if (notBefore !== undefined && notBefore > this.#clock.now()) return null;
+    const dependencies = await this.#store.dependencies(task.key);
+    const broken = dependencies.find(({ outcome }) => outcome !== null && outcome !== 'completed');
+    if (broken === undefined)
+      return dependencies.every(({ outcome }) => outcome === 'completed') ? makeReady() : null;
+    const error: TaskError = {
+      code: 'dependency_failed',
+      message: `task ${broken.id}, on which this one depends, ended ${broken.outcome}`,
+      recoverable: false,
+      details: { depends_on: broken.id, outcome: broken.outcome },
+    };
+    return end(task, 'failed', { metrics: {}, error }, { actor: 'system', error }, this.#lifecycle.tools());
+  }
+}
+
+const ARCHIVABLE = new Set([
+  'completed',
+  'failed',
+  'timeout',
+  'cancelled',
+  'notified',
+  'notification_failed',
+]);
+/** What archiving does, in order (`SAM-178`): workspace and lease are gone by the end of the attempt, content stays until its term. */
+const ARCHIVE_STEPS = [
+  'clean_up',
+  'data_archival',
+  'resource_release',
+  'security_clean_up',
+  'audit',
+  'metrics',
+  'retention',
+];

@@ -1,0 +1,165 @@
+// What an attempt in this process works with: its workspace, its secrets, its voice (progress, log, samples) and its artifacts.
+
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Artifact } from '../domain/artifact.ts';
+import { DomainError } from '../domain/errors.ts';
+import type { ArtifactId, TaskId } from '../domain/ids.ts';
+import type { Json } from '../domain/json.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { Log } from '../runtime/log.ts';
+import type { Random } from '../runtime/random.ts';
+import type { Blobs } from '../store/blobs.ts';
+import type { Store } from '../store/store.ts';
+import type { RunningAttempt } from './attempts.ts';
+import type { Journal } from './journal.ts';
+import type { AttemptContext, NewArtifact } from './ports/executor.ts';
+import type { SecretKeeper } from './ports/secrets.ts';
+import type { Settlement } from './settlement.ts';
+
+/** An artifact is at most this large (`canonical.md`, limits). */
+export const ARTIFACT_BYTES_MAX = 1_024 ** 3;
+
+/** A context and what must be waited for and cleaned up after it. */
+export interface Bench {
+  readonly context: AttemptContext;
+  /** Resolves when every report made so far is committed. */
+  settled(): Promise<void>;
+  /** The value with the attempt's secrets masked in every string of it (`SAM-34`). */
+  mask<Value>(value: Value): Value;
+  /** Removes the workspace with all that is in it. */
+  clear(): Promise<void>;
+}
+
+/** Sets the table for attempts. */
+export class Workbench {
+  readonly #log: Log;
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #store: Pick<Store, 'artifacts' | 'putArtifacts' | 'read'>;
+  readonly #blobs: Blobs;
+  readonly #secrets: SecretKeeper;
+  readonly #journal: Journal;
+  readonly #settlement: Settlement;
+  readonly #workRoot: string;
+
+  constructor(
+    log: Log,
+    clock: Clock,
+    random: Random,
+    store: Pick<Store, 'artifacts' | 'putArtifacts' | 'read'>,
+    parts: {
+      readonly blobs: Blobs;
+      readonly secrets: SecretKeeper;
+      readonly journal: Journal;
+      readonly settlement: Settlement;
+    },
+    options: { readonly workRoot: string },
+  ) {
+    this.#log = log;
+    this.#clock = clock;
+    this.#random = random;
+    this.#store = store;
+    this.#blobs = parts.blobs;
+    this.#secrets = parts.secrets;
+    this.#journal = parts.journal;
+    this.#settlement = parts.settlement;
+    this.#workRoot = options.workRoot;
+  }
+
+  /** Removes what attempts of a killed process left behind; called once, before any attempt. */
+  async sweep(): Promise<void> {
+    await rm(this.#workRoot, { recursive: true, force: true });
+    await mkdir(this.#workRoot, { recursive: true, mode: 0o700 });
+  }
+
+  /** A context for the attempt in a fresh workspace. */
+  async set(attempt: RunningAttempt, signal: AbortSignal): Promise<Bench> {
+    const workspace = await mkdtemp(join(this.#workRoot, 'attempt-'));
+    const secrets = await this.#secrets.values(attempt.task.tenant, attempt.task.spec.secretNames);
+    const values = Object.values(secrets);
+    const reports: Promise<void>[] = [];
+    const report = (work: Promise<void>): void => {
+      reports.push(
+        work.catch(error =>
+          this.#log.debug('a report came too late', { task: attempt.task.id, error: String(error) }),
+        ),
+      );
+    };
+    const context: AttemptContext = {
+      task: attempt.task,
+      checkpoint: attempt.task.checkpoint,
+      secrets,
+      signal,
+      workspace,
+      report: progress => report(this.#settlement.report(attempt, masked(progress, values, this.#secrets))),
+      log: (level, message, metadata) =>
+        this.#journal.line({
+          ...this.#origin(attempt),
+          level,
+          component: attempt.task.spec.type,
+          agentId: attempt.agentId,
+          message: this.#secrets.mask(message, values),
+          ...(metadata === undefined ? {} : { metadata }),
+        }),
+      sample: usage => this.#journal.sample({ ...this.#origin(attempt), ...usage }),
+      warn: (resource, value, limit) => report(this.#settlement.warn(attempt, resource, value, limit)),
+      openArtifact: id => this.#open(attempt, id),
+      outputOf: id => this.#outputOf(attempt, id),
+      saveArtifact: file => this.#save(attempt, file),
+    };
+    return {
+      context,
+      mask: value => masked(value, values, this.#secrets),
+      settled: async () => void (await Promise.all(reports)),
+      clear: () => rm(workspace, { recursive: true, force: true, maxRetries: 3 }),
+    };
+  }
+
+  #origin({ task }: RunningAttempt) {
+    return { tenant: task.tenant, key: task.key, at: this.#clock.now(), attempt: task.attempt };
+  }
+
+  async #open(attempt: RunningAttempt, id: ArtifactId): ReturnType<AttemptContext['openArtifact']> {
+    const [artifact] = await this.#store.artifacts({ tenant: attempt.task.tenant, id });
+    if (artifact === undefined || artifact.quarantined) {
+      throw new DomainError('not_found', `there is no artifact ${id}`, { details: { artifact_id: id } });
+    }
+    return { artifact, stream: await this.#blobs.read(artifact.sha256) };
+  }
+
+  async #outputOf(attempt: RunningAttempt, id: string): Promise<Json> {
+    const [task] = await this.#store.read([{ tenant: attempt.task.tenant, id: id as TaskId }]);
+    if (task?.result?.output === undefined) {
+      throw new DomainError('not_found', `task ${id} has no output`, { details: { task_id: id } });
+    }
+    return task.result.output;
+  }
+
+  async #save(attempt: RunningAttempt, file: NewArtifact): Promise<Artifact> {
+    const { sha256, sizeBytes } = await this.#blobs.write(file.source, ARTIFACT_BYTES_MAX);
+    const artifact: Artifact = {
+      id: this.#random.uuid() as ArtifactId,
+      tenant: attempt.task.tenant,
+      taskId: attempt.task.id,
+      attempt: attempt.task.attempt,
+      type: file.type,
+      name: file.name,
+      mediaType: file.mediaType,
+      sizeBytes,
+      sha256,
+      createdAt: this.#clock.now(),
+      quarantined: false,
+    };
+    await this.#store.putArtifacts([artifact]);
+    return artifact;
+  }
+}
+
+/** The value with every secret in its strings masked; the very value where there are no secrets. */
+function masked<Value>(value: Value, secrets: readonly string[], keeper: SecretKeeper): Value {
+  if (secrets.length === 0) return value;
+  return JSON.parse(JSON.stringify(value), (_key, part) =>
+    typeof part === 'string' ? keeper.mask(part, secrets) : part,
+  ) as Value;
+}
