@@ -1,0 +1,188 @@
+// Guarded changes: who may still change a task, and what one change writes.
+
+import type { AgentId, FencingToken, TenantId } from '../../domain/ids.ts';
+import type { TaskSpec } from '../../domain/task.ts';
+import type { CommitOutcome, TaskChange } from '../rows.ts';
+import type { Connection, Prepared } from './connection.ts';
+import type { Deliveries } from './deliveries.ts';
+import type { Edges } from './edges.ts';
+import type { Events } from './events.ts';
+import { type NeedColumns, needColumns, type Queues } from './queues.ts';
+import type { Timers } from './timers.ts';
+
+interface LeasedRow extends NeedColumns {
+  readonly token: FencingToken;
+  readonly agent: AgentId;
+  readonly queue: number;
+  readonly rank: number;
+  readonly claimed_at: number;
+  readonly version: number;
+  readonly attempt: number;
+  readonly progress: string | null;
+  readonly checkpoint: string | null;
+}
+
+interface RestingRow {
+  readonly tenant: TenantId;
+  readonly version: number;
+  readonly outcome: string | null;
+  readonly queue: number | null;
+  readonly rank: number;
+}
+
+const STALE: CommitOutcome = { status: 'stale' };
+
+/** Applies changes to tasks. */
+export class Changes {
+  readonly #connection: Connection;
+  readonly #events: Events;
+  readonly #queues: Queues;
+  readonly #timers: Timers;
+  readonly #edges: Edges;
+  readonly #deliveries: Deliveries;
+  readonly #leased: Prepared<LeasedRow>;
+  readonly #resting: Prepared<RestingRow>;
+  readonly #spec: Prepared<{ spec: string }>;
+  readonly #moveLease: Prepared<object>;
+  readonly #saveResult: Prepared<object>;
+  readonly #endLease: Prepared<object>;
+  readonly #rest: Prepared<object>;
+  readonly #moveResting: Prepared<object>;
+
+  constructor(
+    connection: Connection,
+    rooms: {
+      readonly events: Events;
+      readonly queues: Queues;
+      readonly timers: Timers;
+      readonly edges: Edges;
+      readonly deliveries: Deliveries;
+    },
+  ) {
+    this.#connection = connection;
+    this.#events = rooms.events;
+    this.#queues = rooms.queues;
+    this.#timers = rooms.timers;
+    this.#edges = rooms.edges;
+    this.#deliveries = rooms.deliveries;
+    this.#leased = connection.prepare(
+      `SELECT token, agent, queue, rank, claimed_at, version, attempt, progress, checkpoint, memory_mb, cpu_cores,
+         disk_mb, network_mbps FROM lease WHERE task = ?`,
+    );
+    this.#resting = connection.prepare(
+      'SELECT tenant, version, outcome, queue, rank FROM task WHERE key = ?',
+    );
+    this.#spec = connection.prepare('SELECT spec FROM task WHERE key = ?');
+    this.#moveLease = connection.prepare(
+      `UPDATE lease SET version = ?, updated_at = ?, progress = coalesce(?, progress),
+         checkpoint = coalesce(?, checkpoint) WHERE task = ?`,
+    );
+    this.#saveResult = connection.prepare('UPDATE task SET result = ? WHERE key = ?');
+    this.#endLease = connection.prepare('DELETE FROM lease WHERE task = ?');
+    this.#rest = connection.prepare(
+      `UPDATE task SET state = ?, outcome = ?, version = ?, attempt = ?, started_at = coalesce(started_at, ?),
+         ended_at = ?, updated_at = ?, ran_ms = ran_ms + ?, agent = ?, last_token = ?, progress = ?, result = coalesce(?, result),
+         checkpoint = coalesce(?, checkpoint) WHERE key = ?`,
+    );
+    this.#moveResting = connection.prepare(
+      `UPDATE task SET state = coalesce(?, state), outcome = coalesce(?, outcome), version = ?,
+         ended_at = coalesce(ended_at, ?), updated_at = ?, progress = coalesce(?, progress),
+         result = coalesce(?, result), checkpoint = coalesce(?, checkpoint) WHERE key = ?`,
+    );
+  }
+
+  /** Applies one change if its guard holds; drops the timer it answers in any case. */
+  apply(change: TaskChange): CommitOutcome {
+    if (change.fired !== undefined) this.#timers.drop(change.fired);
+    if (change.placement !== undefined && change.state === undefined) {
+      throw new Error('a change that places a task must name its state');
+    }
+    const lease = this.#leased.get(change.key);
+    if (lease === undefined) return this.#changeResting(change);
+    const { guard } = change;
+    const holds = guard.by === 'lease' ? guard.token === lease.token : guard.version === lease.version;
+    if (!holds) return STALE;
+    return change.placement === undefined ? this.#changeLeased(change, lease) : this.#release(change, lease);
+  }
+
+  #changeLeased(change: TaskChange, lease: LeasedRow): CommitOutcome {
+    if (change.outcome !== undefined) throw new Error('a leased task ends only by leaving its lease');
+    const { tenant } = this.#queues.nameOf(lease.queue);
+    const version = lease.version + change.events.length;
+    const { now } = this.#connection;
+    this.#moveLease.run(version, now, text(change.progress), text(change.checkpoint), change.key);
+    if (change.result !== undefined) this.#saveResult.run(JSON.stringify(change.result), change.key);
+    return this.#record(change, tenant, lease.version);
+  }
+
+  #release(change: TaskChange, lease: LeasedRow): CommitOutcome {
+    const { now } = this.#connection;
+    const { key, outcome } = change;
+    const { tenant } = this.#queues.nameOf(lease.queue);
+    this.#endLease.run(key);
+    this.#rest.run(
+      change.state ?? null,
+      outcome ?? null,
+      lease.version + change.events.length,
+      lease.attempt,
+      lease.claimed_at,
+      outcome === undefined ? null : now,
+      now,
+      now - lease.claimed_at,
+      lease.agent,
+      lease.token,
+      text(change.progress) ?? lease.progress,
+      text(change.result),
+      text(change.checkpoint) ?? lease.checkpoint,
+      key,
+    );
+    if (outcome === undefined) this.#queues.countWaiting(tenant, 1);
+    if (change.placement === 'ready') this.#queues.enter(lease, key, lease);
+    return this.#record(change, tenant, lease.version);
+  }
+
+  #changeResting(change: TaskChange): CommitOutcome {
+    const { key, guard, outcome } = change;
+    const row = this.#resting.get(key);
+    if (row === undefined || guard.by === 'lease' || guard.version !== row.version) return STALE;
+    if (outcome !== undefined && row.outcome !== null) throw new Error('an outcome never changes');
+    const { now } = this.#connection;
+    this.#moveResting.run(
+      change.state ?? null,
+      outcome ?? null,
+      row.version + change.events.length,
+      outcome === undefined ? null : now,
+      now,
+      text(change.progress),
+      text(change.result),
+      text(change.checkpoint),
+      key,
+    );
+    if (outcome !== undefined) this.#queues.countWaiting(row.tenant, -1);
+    if (row.queue !== null) this.#place(change, { queue: row.queue, rank: row.rank });
+    return this.#record(change, row.tenant, row.version);
+  }
+
+  #place(change: TaskChange, place: { readonly queue: number; readonly rank: number }): void {
+    if (change.outcome !== undefined || change.placement === 'nowhere') this.#queues.leave(place, change.key);
+    if (change.outcome !== undefined || change.placement !== 'ready') return;
+    const row = this.#spec.get(change.key);
+    const spec = JSON.parse(row?.spec ?? '{}') as Partial<TaskSpec>;
+    this.#queues.enter(place, change.key, needColumns(spec.resources ?? {}));
+  }
+
+  #record(change: TaskChange, tenant: TenantId, versionBefore: number): CommitOutcome {
+    const { key } = change;
+    const version = this.#events.append(key, tenant, versionBefore, change.events);
+    if (change.timers !== undefined) for (const timer of change.timers) this.#timers.set(key, timer);
+    if (change.deliveries !== undefined) {
+      this.#deliveries.add({ key, tenant, version: versionBefore }, change.deliveries);
+    }
+    const dependentsWoken = change.outcome === undefined ? 0 : this.#edges.wake(key);
+    return { status: 'done', version, at: this.#connection.now, dependentsWoken };
+  }
+}
+
+function text(value: unknown): string | null {
+  return value === undefined ? null : JSON.stringify(value);
+}

@@ -1,0 +1,141 @@
+// Opening a SQLite file: who may, with which settings, and bringing its schema up to date. Every reason why it cannot be used
+// becomes `unavailable` with a hint.
+
+import { existsSync, renameSync, rmSync, statSync } from 'node:fs';
+import { backup, DatabaseSync } from 'node:sqlite';
+import { DomainError } from '../../domain/errors.ts';
+import { storeError } from './errors.ts';
+import { lockFile } from './lock.ts';
+import { MIGRATIONS } from './migrations/migrations.ts';
+
+/** A database ready for use. */
+export interface OpenDatabase {
+  readonly database: DatabaseSync;
+  readonly schemaVersion: number;
+  /** Size of the database and its write-ahead log. */
+  bytes(): number;
+  /** Whether a write would succeed now. */
+  writable(): boolean;
+  /** Writes a consistent copy of what is committed. */
+  backup(path: string): Promise<void>;
+  /** Idempotent. */
+  close(): void;
+}
+
+/** Marks a file as Batuta's ('Batu'). */
+const APPLICATION_ID = 0x42617475;
+
+const SETTINGS = `
+  PRAGMA journal_mode = WAL;
+  PRAGMA synchronous = FULL;
+  PRAGMA foreign_keys = OFF;
+  PRAGMA cache_size = -65536;
+  PRAGMA temp_store = MEMORY;
+  PRAGMA wal_autocheckpoint = 4000;
+  PRAGMA journal_size_limit = 67108864;
+`;
+
+/** Opens or makes the database at a path (or `:memory:`), for this process alone. */
+export function openDatabase(path: string): OpenDatabase {
+  const inMemory = path === ':memory:';
+  const unlock = inMemory ? () => {} : lockFile(`${path}.lock`);
+  let database: DatabaseSync | undefined;
+  try {
+    if (!inMemory) refuseOrphanedLog(path);
+    database = new DatabaseSync(path, { timeout: 5_000 });
+    const schemaVersion = prepare(database);
+    return opened(database, { path, inMemory, schemaVersion, unlock });
+  } catch (error) {
+    database?.close();
+    unlock();
+    throw storeError(error);
+  }
+}
+
+function opened(
+  database: DatabaseSync,
+  about: {
+    readonly path: string;
+    readonly inMemory: boolean;
+    readonly schemaVersion: number;
+    readonly unlock: () => void;
+  },
+): OpenDatabase {
+  const pages = database.prepare('PRAGMA page_count');
+  const pageSize = numberOf(database, 'PRAGMA page_size');
+  const touch = database.prepare('UPDATE sequence SET reserved = reserved WHERE name = ?');
+  return {
+    database,
+    schemaVersion: about.schemaVersion,
+    bytes() {
+      const log = about.inMemory ? undefined : statSync(`${about.path}-wal`, { throwIfNoEntry: false });
+      return Number(Object.values(pages.get() ?? {})[0] ?? 0) * pageSize + (log?.size ?? 0);
+    },
+    writable() {
+      try {
+        touch.run('event');
+        return true;
+      } catch {
+        return false;
+      }
+    },
+    backup: path => writeCopy(database, path),
+    close() {
+      if (database.isOpen) database.close();
+      about.unlock();
+    },
+  };
+}
+
+function prepare(database: DatabaseSync): number {
+  const application = numberOf(database, 'PRAGMA application_id');
+  const tables = numberOf(database, 'SELECT count(*) FROM sqlite_schema');
+  if (tables > 0 && application !== APPLICATION_ID) {
+    throw new DomainError('unavailable', 'the file is a database of another program; choose another path');
+  }
+  const version = numberOf(database, 'PRAGMA user_version');
+  if (version > MIGRATIONS.length) {
+    throw new DomainError(
+      'unavailable',
+      `the database has schema ${version}, this program knows up to ${MIGRATIONS.length}; use the newer program`,
+      { details: { schema: version, known: MIGRATIONS.length } },
+    );
+  }
+  database.exec(SETTINGS);
+  for (const [index, sql] of MIGRATIONS.entries()) {
+    if (index < version) continue;
+    database.exec('BEGIN IMMEDIATE');
+    database.exec(sql);
+    database.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${index + 1}`);
+    database.exec('COMMIT');
+  }
+  return MIGRATIONS.length;
+}
+
+/** SQLite would silently discard the committed content of a write-ahead log whose database is gone. */
+function refuseOrphanedLog(path: string): void {
+  const log = statSync(`${path}-wal`, { throwIfNoEntry: false });
+  const file = statSync(path, { throwIfNoEntry: false });
+  if ((file?.size ?? 0) > 0 || (log?.size ?? 0) === 0) return;
+  throw new DomainError(
+    'unavailable',
+    `the database is gone but its write-ahead log is there; put the database back beside ${path}-wal`,
+  );
+}
+
+async function writeCopy(database: DatabaseSync, path: string): Promise<void> {
+  const partial = `${path}.partial`;
+  if (existsSync(path)) throw new DomainError('conflict', `there is already a file at ${path}`);
+  try {
+    // All pages in one step: a copy in several would start anew whenever a commit comes between them.
+    await backup(database, partial, { rate: 0x7fffffff });
+    renameSync(partial, path);
+  } catch (error) {
+    rmSync(partial, { force: true });
+    throw storeError(error);
+  }
+}
+
+function numberOf(database: DatabaseSync, sql: string): number {
+  return Number(Object.values(database.prepare(sql).get() ?? {})[0] ?? 0);
+}

@@ -1,0 +1,115 @@
+// The log of what happened: one row per change, holding that change's events as one JSON array. Readers get single events.
+
+import type { EventBody, TaskEvent } from '../../domain/event.ts';
+import type { TaskId, TaskKey, TenantId } from '../../domain/ids.ts';
+import type { EventQuery } from '../rows.ts';
+import type { Connection, Prepared } from './connection.ts';
+import { Sequence } from './sequences.ts';
+
+interface EventRow {
+  readonly id: number;
+  readonly task: number;
+  readonly task_id: string;
+  readonly tenant: string;
+  readonly seq: number;
+  readonly at: number;
+  readonly body: string;
+}
+
+const SELECT = `SELECT e.id, e.task, t.id AS task_id, e.tenant, e.seq, e.at, e.body
+  FROM event e JOIN task t ON t.key = e.task`;
+
+/** The events of all tasks. */
+export class Events {
+  readonly #connection: Connection;
+  readonly #ids: Sequence;
+  readonly #insert: Prepared<object>;
+  readonly #ofTask: Prepared<EventRow>;
+  readonly #ofTenant: Prepared<EventRow>;
+  readonly #at: Prepared<EventRow>;
+  readonly #remove: Prepared<object>;
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+    this.#ids = new Sequence(connection, 'event');
+    this.#insert = connection.prepare(
+      'INSERT INTO event (id, task, tenant, seq, count, at, body) VALUES (?, ?, ?, ?, ?, ?, ?)',
+    );
+    this.#ofTask = connection.prepare(
+      `${SELECT} WHERE e.task = ? AND e.seq >= coalesce(
+         (SELECT max(seq) FROM event WHERE task = ? AND seq <= ?), 0) ORDER BY e.seq LIMIT ?`,
+    );
+    this.#ofTenant = connection.prepare(`${SELECT} WHERE e.tenant = ? AND e.id >= ? ORDER BY e.id LIMIT ?`);
+    this.#at = connection.prepare(`${SELECT} WHERE e.task = ? AND e.seq <= ? ORDER BY e.seq DESC LIMIT 1`);
+    this.#remove = connection.prepare('DELETE FROM event WHERE task = ?');
+  }
+
+  /** Adds a change's events after the version the task had; answers its new version. */
+  append(key: TaskKey, tenant: TenantId, versionBefore: number, events: readonly EventBody[]): number {
+    if (events.length === 0) return versionBefore;
+    this.#insert.run(
+      this.#ids.next(),
+      key,
+      tenant,
+      versionBefore + 1,
+      events.length,
+      this.#connection.now,
+      JSON.stringify(events),
+    );
+    return versionBefore + events.length;
+  }
+
+  /** Events that match, in order, at most `limit`. */
+  read(query: EventQuery): readonly TaskEvent[] {
+    if (query.of === 'task') {
+      const { key, afterSequence, limit } = query;
+      const rows = this.#ofTask.all(key, key, afterSequence + 1, limit);
+      return unpacked(rows, event => event.sequence > afterSequence, limit);
+    }
+    const after = cursorOf(query.afterCursor);
+    const rows = this.#ofTenant.all(query.tenant, after.id, query.limit + 1);
+    return unpacked(rows, (_, id, index) => id > after.id || index > after.index, query.limit);
+  }
+
+  /** The event with this number, or null where it was removed. */
+  find(key: TaskKey, sequence: number): TaskEvent | null {
+    const row = this.#at.get(key, sequence);
+    if (row === undefined) return null;
+    return unpacked([row], event => event.sequence === sequence, 1)[0] ?? null;
+  }
+
+  /** Removes a task's events. */
+  remove(key: TaskKey): void {
+    this.#remove.run(key);
+  }
+}
+
+function unpacked(
+  rows: readonly EventRow[],
+  wanted: (event: TaskEvent, id: number, index: number) => boolean,
+  limit: number,
+): readonly TaskEvent[] {
+  const events: TaskEvent[] = [];
+  for (const row of rows) {
+    const bodies = JSON.parse(row.body) as EventBody[];
+    bodies.forEach((body, index) => {
+      const event: TaskEvent = {
+        ...body,
+        sequence: row.seq + index,
+        at: row.at,
+        cursor: `${row.id}-${index}`,
+        tenant: row.tenant as TenantId,
+        key: row.task as TaskKey,
+        taskId: row.task_id as TaskId,
+      };
+      if (events.length < limit && wanted(event, row.id, index)) events.push(event);
+    });
+    if (events.length >= limit) break;
+  }
+  return events;
+}
+
+function cursorOf(text: string | null): { readonly id: number; readonly index: number } {
+  const match = text === null ? null : /^(\d+)-(\d+)$/.exec(text);
+  return match === null ? { id: 0, index: -1 } : { id: Number(match[1]), index: Number(match[2]) };
+}
