@@ -1,0 +1,50 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { loadConfig } from './config.ts';
+
+const load = (variables: Record<string, string>, flags = {}) => loadConfig({ environment: variables, flags });
+
+test('with nothing set, it serves loopback on 8400 with an embedded database', () => {
+  const config = load({});
+  assert.equal(config.port, 8400);
+  assert.equal(config.host, '127.0.0.1');
+  assert.equal(config.databaseUrl, null);
+  assert.deepEqual(config.rateLimits, { standard: 1000, status: 10_000, webhooks: 500 });
+});
+
+test('the command line wins over the environment, and the environment over the file', () => {
+  const file = join(mkdtempSync(join(tmpdir(), 'batuta-config-')), 'batuta.json');
+  writeFileSync(file, JSON.stringify({ port: 1, host: 'from-file', queueMax: 7 }));
+  const config = loadConfig({
+    environment: { BATUTA_PORT: '2', BATUTA_HOST: 'from-env' },
+    flags: { port: '3' },
+    file,
+  });
+  assert.deepEqual([config.port, config.host, config.queueMax], [3, 'from-env', 7]);
+});
+
+test('an unknown setting is an error with a suggestion', () => {
+  assert.throws(() => load({ BATUTA_PROT: '1' }), /unknown setting BATUTA_PROT; did you mean BATUTA_PORT\?/);
+});
+
+test('SAM-223 an invalid setting stops the start, naming it', () => {
+  assert.throws(() => load({ BATUTA_PORT: 'many' }), /BATUTA_PORT is wrong: it must be a whole number/);
+  assert.throws(() => load({ BATUTA_LOG_LEVEL: 'loud' }), /BATUTA_LOG_LEVEL/);
+  assert.throws(() => load({ BATUTA_RATE_LIMITS: 'status' }), /BATUTA_RATE_LIMITS/);
+});
+
+test('rate limits can be lifted, whole or one by one', () => {
+  assert.equal(load({ BATUTA_RATE_LIMITS: 'off' }).rateLimits, null);
+  assert.deepEqual(load({ BATUTA_RATE_LIMITS: 'standard=5' }).rateLimits, {
+    standard: 5,
+    status: 10_000,
+    webhooks: 500,
+  });
+});
+
+test('variables of clients and tests do not stop a server', () => {
+  load({ BATUTA_URL: 'http://127.0.0.1:1', BATUTA_TEST_POSTGRES_URL: 'x', HOME: '/' });
+});

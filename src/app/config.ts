@@ -1,0 +1,238 @@
+// Settings: where they come from, what they may be, what they are when nobody says. Parsed once into one frozen object; the only
+// file that reads the environment. Later sources win: defaults, configuration file, environment, command line.
+
+import { readFileSync } from 'node:fs';
+import { availableParallelism, hostname } from 'node:os';
+import { resolve } from 'node:path';
+import { DomainError } from '../domain/errors.ts';
+import { isCallerId } from '../domain/ids.ts';
+import type { Verbosity } from '../runtime/log.ts';
+
+/** The process's environment, for those who are handed it. */
+export const environment: Readonly<Record<string, string | undefined>> = process.env;
+
+/** Requests or notifications an hour, by class; null where there is no limit (`SAM-53`, `SAM-54`). */
+export interface RateLimits {
+  readonly standard: number;
+  readonly status: number;
+  readonly webhooks: number;
+}
+
+/** Everything that can be set; durations in milliseconds. */
+export interface Config {
+  readonly port: number;
+  readonly host: string;
+  readonly dataDir: string;
+  readonly databaseUrl: string | null;
+  readonly jwtSecret: string | null;
+  readonly adminKey: string | null;
+  readonly adminSecret: string | null;
+  /** `true`, or a list of hosts and CIDRs that requests and webhooks may reach though they are private. */
+  readonly allowPrivateTargets: string;
+  /** Waiting tasks a tenant may have. */
+  readonly queueMax: number;
+  readonly rateLimits: RateLimits | null;
+  readonly drainMs: number;
+  readonly leaseMs: number;
+  readonly archiveDelayMs: number;
+  readonly serverId: string;
+  /** Tasks of one type this process runs at once. */
+  readonly slots: number;
+  /** How callers reach us, where a proxy stands in front. */
+  readonly publicUrl: string | null;
+  /** Whether untrusted Python and shell may run with resource limits alone, where bubblewrap is missing. */
+  readonly allowRlimits: boolean;
+  readonly logLevel: Verbosity;
+}
+
+type Reader<Value> = (text: string) => Value;
+
+interface Setting<Value> {
+  readonly variable: string;
+  readonly read: Reader<Value>;
+  readonly fallBack: () => Value;
+}
+
+const DEFAULT_RATES: RateLimits = { standard: 1_000, status: 10_000, webhooks: 500 };
+const VERBOSITIES: readonly Verbosity[] = ['debug', 'info', 'warn', 'error', 'silent'];
+
+const SETTINGS: { readonly [Name in keyof Config]: Setting<Config[Name]> } = {
+  port: { variable: 'BATUTA_PORT', read: integer(0, 65_535), fallBack: () => 8_400 },
+  host: { variable: 'BATUTA_HOST', read: text => text, fallBack: () => '127.0.0.1' },
+  dataDir: { variable: 'BATUTA_DATA', read: text => resolve(text), fallBack: () => resolve('.batuta') },
+  databaseUrl: { variable: 'BATUTA_DATABASE_URL', read: text => text, fallBack: () => null },
+  jwtSecret: { variable: 'BATUTA_JWT_SECRET', read: text => text, fallBack: () => null },
+  adminKey: { variable: 'BATUTA_ADMIN_KEY', read: text => text, fallBack: () => null },
+  adminSecret: { variable: 'BATUTA_ADMIN_SECRET', read: text => text, fallBack: () => null },
+  allowPrivateTargets: { variable: 'BATUTA_ALLOW_PRIVATE_TARGETS', read: text => text, fallBack: () => '' },
+  queueMax: { variable: 'BATUTA_QUEUE_MAX', read: integer(1, 1_000_000_000), fallBack: () => 1_000_000 },
+  rateLimits: { variable: 'BATUTA_RATE_LIMITS', read: readRates, fallBack: () => DEFAULT_RATES },
+  drainMs: { variable: 'BATUTA_DRAIN_MS', read: integer(0, 3_600_000), fallBack: () => 25_000 },
+  leaseMs: { variable: 'BATUTA_LEASE_MS', read: integer(500, 3_600_000), fallBack: () => 30_000 },
+  archiveDelayMs: {
+    variable: 'BATUTA_ARCHIVE_DELAY_MS',
+    read: integer(0, 86_400_000),
+    fallBack: () => 10_000,
+  },
+  serverId: { variable: 'BATUTA_SERVER_ID', read: callerId, fallBack: defaultServerId },
+  slots: {
+    variable: 'BATUTA_SLOTS',
+    read: integer(0, 100),
+    fallBack: () => Math.max(2, availableParallelism()),
+  },
+  publicUrl: { variable: 'BATUTA_PUBLIC_URL', read: httpUrl, fallBack: () => null },
+  allowRlimits: { variable: 'BATUTA_ALLOW_RLIMITS', read: yesOrNo, fallBack: () => false },
+  logLevel: { variable: 'BATUTA_LOG_LEVEL', read: oneOf(VERBOSITIES), fallBack: () => 'info' },
+};
+
+/** Variables that belong to clients and tests; a server has no use for them but must not stumble over them. */
+const FOREIGN = /^BATUTA_(URL|API_KEY|API_SECRET|TOKEN|TEST_.*)$/;
+
+/** Where settings come from besides defaults. */
+export interface ConfigSources {
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Given on the command line, in the words of the environment: `port`, `dataDir` … */
+  readonly flags?: Partial<Record<keyof Config, string>>;
+  /** A JSON file of settings by the same names. */
+  readonly file?: string;
+}
+
+/** The settings; throws `invalid_request` naming the one that is wrong, with a suggestion for a misspelt one (`SAM-223`). */
+export function loadConfig({ environment: variables, flags = {}, file }: ConfigSources): Config {
+  const fromFile = file === undefined ? {} : readFile(file);
+  refuseUnknown(variables);
+  const entries = settingNames().map(name => {
+    const { variable, read, fallBack } = SETTINGS[name];
+    const flag = flags[name];
+    const given = flag ?? nonEmpty(variables[variable]) ?? fromFile[name];
+    if (given === undefined) return [name, fallBack()];
+    try {
+      return [name, read(given)];
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : String(cause);
+      const source = flag === undefined ? variable : `--${name}`;
+      throw new DomainError('invalid_request', `${source} is wrong: ${why}`, {
+        details: { setting: source },
+        cause,
+      });
+    }
+  });
+  return Object.freeze(Object.fromEntries(entries)) as Config;
+}
+
+/** The name closest to a misspelt one, if any is close. */
+export function nearest(name: string, known: readonly string[]): string | null {
+  const ranked = known
+    .map(candidate => ({ candidate, far: distance(name, candidate) }))
+    .sort((a, b) => a.far - b.far);
+  const [best] = ranked;
+  return best !== undefined && best.far <= Math.max(2, Math.floor(name.length / 4)) ? best.candidate : null;
+}
+
+function settingNames(): readonly (keyof Config)[] {
+  return Object.keys(SETTINGS) as (keyof Config)[];
+}
+
+function refuseUnknown(variables: ConfigSources['environment']): void {
+  const known = settingNames().map(name => SETTINGS[name].variable);
+  for (const variable of Object.keys(variables)) {
+    if (!variable.startsWith('BATUTA_') || known.includes(variable) || FOREIGN.test(variable)) continue;
+    throw unknownSetting(variable, nearest(variable, known));
+  }
+}
+
+function readFile(path: string): Partial<Record<keyof Config, string>> {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(readFileSync(path, 'utf8'));
+  } catch (cause) {
+    throw new DomainError(
+      'invalid_request',
+      `the configuration file ${path} cannot be read: ${String(cause)}`,
+      { cause },
+    );
+  }
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) {
+    throw new DomainError('invalid_request', `the configuration file ${path} must hold one JSON object`);
+  }
+  const known: readonly string[] = settingNames();
+  const unknown = Object.keys(parsed).find(name => !known.includes(name));
+  if (unknown !== undefined) throw unknownSetting(unknown, nearest(unknown, known));
+  return Object.fromEntries(Object.entries(parsed).map(([name, value]) => [name, String(value)]));
+}
+
+function unknownSetting(name: string, suggestion: string | null): DomainError {
+  const hint = suggestion === null ? '' : `; did you mean ${suggestion}?`;
+  return new DomainError('invalid_request', `unknown setting ${name}${hint}`, {
+    details: { setting: name, suggestion },
+  });
+}
+
+function nonEmpty(text: string | undefined): string | undefined {
+  return text === '' ? undefined : text;
+}
+
+function integer(least: number, most: number): Reader<number> {
+  return text => {
+    const value = Number(text);
+    if (!Number.isInteger(value) || value < least || value > most) {
+      throw new Error(`it must be a whole number from ${least} to ${most}, not "${text}"`);
+    }
+    return value;
+  };
+}
+
+function oneOf<Word extends string>(words: readonly Word[]): Reader<Word> {
+  return text => {
+    const word = words.find(candidate => candidate === text);
+    if (word === undefined) throw new Error(`it must be one of ${words.join(', ')}, not "${text}"`);
+    return word;
+  };
+}
+
+function yesOrNo(text: string): boolean {
+  return oneOf(['true', 'false'])(text) === 'true';
+}
+
+function callerId(text: string): string {
+  if (!isCallerId(text)) throw new Error('it must be 1–200 characters of A-Z a-z 0-9 . _ : -');
+  return text;
+}
+
+function httpUrl(text: string): string {
+  const protocol = URL.canParse(text) ? new URL(text).protocol : '';
+  if (protocol !== 'http:' && protocol !== 'https:')
+    throw new Error(`it must be an http(s) URL, not "${text}"`);
+  return text.replace(/\/+$/, '');
+}
+
+function readRates(text: string): RateLimits | null {
+  if (text === 'off') return null;
+  const rates: Record<string, number> = { ...DEFAULT_RATES };
+  for (const part of text.split(',')) {
+    const [name = '', value = ''] = part.split('=').map(piece => piece.trim());
+    if (!Object.hasOwn(DEFAULT_RATES, name)) {
+      throw new Error(`it must be "off" or like "standard=1000,status=10000,webhooks=500", not "${text}"`);
+    }
+    rates[name] = integer(1, 1_000_000_000)(value);
+  }
+  return { ...DEFAULT_RATES, ...rates };
+}
+
+function defaultServerId(): string {
+  return `batuta-${hostname().replace(/[^A-Za-z0-9._:-]/g, '-')}`.slice(0, 200);
+}
+
+/** Edits between two words, by the usual table. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const change = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, change));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}
