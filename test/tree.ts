@@ -57,7 +57,8 @@ export function parse(files: Files): Tree {
   for (const path of paths) disk[`/tree/${path}`] = files.get(path) ?? '';
   const api = new API({ fs: createVirtualFileSystem(disk), cwd: '/tree' });
   try {
-    const [project] = api.updateSnapshot({ openProjects: ['/tree/tsconfig.json'] }).getProjects();
+    using snapshot = api.updateSnapshot({ openProjects: ['/tree/tsconfig.json'] });
+    const [project] = snapshot.getProjects();
     const tree = new Map<string, SourceFile>();
     for (const path of paths) {
       const file = project?.program.getSourceFile(`/tree/${path}`);

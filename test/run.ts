@@ -1,0 +1,68 @@
+// `npm test`: every unit and end-to-end test, each file in a process of its own, two at a time; the long simulations and chaos
+// runs are scripts, not tests. Arguments narrow the run to files whose path contains one of them.
+
+import { globSync } from 'node:fs';
+import { relative } from 'node:path';
+import { finished } from 'node:stream/promises';
+import { run } from 'node:test';
+import { spec } from 'node:test/reporters';
+import { fileURLToPath } from 'node:url';
+
+const FILES_AT_ONCE = 2;
+const TEST_MS_MAX = 120_000;
+/** What the suite allows itself; a file that never ends is killed at twice that. */
+const RUN_MS_MAX = 300_000;
+const SLOWEST_SHOWN = 3;
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+process.chdir(root);
+const wanted = process.argv.slice(2);
+const files = globSync(['src/**/*.test.ts', 'test/**/*.test.ts'])
+  .filter(path => wanted.length === 0 || wanted.some(part => path.includes(part)))
+  .sort();
+
+if (files.length === 0) {
+  console.error(`no test file's path contains ${wanted.join(' or ')}`);
+  process.exit(1);
+}
+
+const fileMs = new Map<string, number>();
+const broken = new Set<string>();
+let totals = 'nothing ran';
+const started = performance.now();
+const events = run({
+  files,
+  concurrency: FILES_AT_ONCE,
+  timeout: TEST_MS_MAX,
+  signal: AbortSignal.timeout(2 * RUN_MS_MAX),
+});
+events.on('test:fail', ({ file }) => {
+  if (file !== undefined) broken.add(relative(root, file));
+});
+events.on('test:summary', ({ file, counts, duration_ms: durationMs, success }) => {
+  if (file !== undefined) {
+    fileMs.set(relative(root, file), durationMs);
+    return;
+  }
+  const { tests, passed, skipped } = counts;
+  totals = `${tests} tests: ${passed} passed, ${tests - passed - skipped} failed, ${skipped} skipped`;
+  process.exitCode = success ? 0 : 1;
+});
+process.exitCode = 1;
+const report = events.compose(spec);
+report.pipe(process.stdout);
+await finished(report);
+conclude();
+
+function conclude(): void {
+  const slowest = [...fileMs].sort(([, a], [, b]) => b - a).slice(0, SLOWEST_SHOWN);
+  console.log(`\nslowest: ${slowest.map(([path, ms]) => `${path} ${inSeconds(ms)}`).join(', ')}`);
+  if (broken.size > 0) console.log(`failing files:\n${[...broken].map(path => `  ${path}`).join('\n')}`);
+  const tookMs = performance.now() - started;
+  const slow = tookMs > RUN_MS_MAX ? `, more than the ${inSeconds(RUN_MS_MAX)} it may take` : '';
+  console.log(`${files.length} files, ${totals}, in ${inSeconds(tookMs)}${slow}`);
+}
+
+function inSeconds(ms: number): string {
+  return `${(ms / 1_000).toFixed(1)} s`;
+}
