@@ -134,6 +134,7 @@ export class LocalWorker {
   ): Promise<AttemptResult | null> {
     const bench = await this.#workbench.set(attempt, signal);
     try {
+      signal.throwIfAborted();
       const result = await executor.run(bench.context);
       await bench.settled();
       return await this.#unlessStopped(attempt, signal, bench.mask(result));

@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { openHouse, orderOf, planOf, until } from '../../test/harness.ts';
+import type { TaskId } from '../domain/ids.ts';
+import { DEFAULT_TENANT } from '../domain/ids.ts';
+
+const call = (id: string) => ({ tenant: DEFAULT_TENANT, id: id as TaskId, actor: 'test' });
+
+test('a submitted task is run, completed and its every step is an event without gaps', async () => {
+  const house = await openHouse();
+  const [admission] = await house.engine.submit([orderOf('one')]);
+  assert.equal(admission?.kind, 'admitted');
+  const task = await until(house, 'one', task => task.state === 'completed');
+  assert.deepEqual(task.result?.output, { done: true });
+  const events = await house.store.events({ of: 'task', key: task.key, afterSequence: 0, limit: 100 });
+  assert.deepEqual(
+    events.map(event => event.sequence),
+    events.map((_, index) => index + 1),
+  );
+  assert.deepEqual(
+    events.flatMap(event => (event.kind === 'state' ? [event.to] : [])),
+    ['submitted', 'validated', 'queued', 'allocated', 'running', 'completing', 'completed'],
+  );
+  await house.stop();
+});
+
+test('SAM-105 a recoverable failure takes the task back to its queue until an attempt succeeds', async () => {
+  let tries = 0;
+  const house = await openHouse({
+    run: async () =>
+      ++tries < 3
+        ? { status: 'failed', error: { code: 'dependency_failed', message: 'down', recoverable: true } }
+        : { status: 'completed', output: tries },
+  });
+  await house.engine.submit([orderOf('flaky')]);
+  const task = await until(house, 'flaky', task => task.outcome !== null);
+  assert.equal(task.outcome, 'completed');
+  assert.equal(task.attempt, 3);
+  await house.stop();
+});
+
+test('SAM-128 a failure that cannot be mended is not tried again', async () => {
+  const house = await openHouse({
+    run: async () => ({
+      status: 'failed',
+      error: { code: 'task_failed', message: 'syntax', recoverable: false },
+    }),
+  });
+  await house.engine.submit([orderOf('broken')]);
+  const task = await until(house, 'broken', task => task.outcome !== null);
+  assert.equal(task.outcome, 'failed');
+  assert.equal(task.attempt, 1);
+  assert.equal(task.result?.error?.message, 'syntax');
+  await house.stop();
+});
+
+test('SAM-87 whoever asked is told of start and end, and the task then counts as notified', async () => {
+  const house = await openHouse();
+  await house.engine.submit([orderOf('told', { notification: planOf(['task_started', 'task_completed']) })]);
+  await until(house, 'told', task => task.state === 'notified');
+  assert.deepEqual(
+    house.sent.map(message => message.event),
+    ['task_started', 'task_completed'],
+  );
+  await house.stop();
+});
+
+test('SAM-67 cancelling a running task stops its executor and records one end', async () => {
+  let stopped = false;
+  const started = Promise.withResolvers<void>();
+  const house = await openHouse({
+    run: context => {
+      started.resolve();
+      return new Promise((_, reject) =>
+        context.signal.addEventListener('abort', () => {
+          stopped = true;
+          reject(context.signal.reason);
+        }),
+      );
+    },
+  });
+  await house.engine.submit([orderOf('long')]);
+  await started.promise;
+  const task = await house.engine.cancel(call('long'));
+  assert.equal(task.outcome, 'cancelled');
+  assert.equal(stopped, true);
+  const again = await house.engine.cancel(call('long'));
+  assert.equal(again.version, task.version);
+  await house.stop();
+});

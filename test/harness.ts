@@ -1,0 +1,190 @@
+// A whole engine for tests: the real one over a real store in memory, with a clock and randomness of our own, and a far end
+// (executor, channel, secrets) that does what the test says.
+
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { AgentId, TaskId, TenantId } from '../src/domain/ids.ts';
+import { DEFAULT_TENANT } from '../src/domain/ids.ts';
+import type { JsonObject } from '../src/domain/json.ts';
+import { RETRY_POLICIES } from '../src/domain/retry.ts';
+import type { TaskSpec, TaskType } from '../src/domain/task.ts';
+import type { TaskOrder } from '../src/engine/api.ts';
+import { Engine, type EngineOptions } from '../src/engine/engine.ts';
+import type { Channel, ChannelMessage, SendOutcome } from '../src/engine/ports/channel.ts';
+import type { AttemptContext, AttemptResult, Executor } from '../src/engine/ports/executor.ts';
+import type { Clock } from '../src/runtime/clock.ts';
+import { systemClock } from '../src/runtime/clock.ts';
+import { silentLog } from '../src/runtime/log.ts';
+import { type Random, systemRandom } from '../src/runtime/random.ts';
+import { openFileBlobs } from '../src/store/files/blobs.ts';
+import { openSqliteInProcess } from '../src/store/sqlite/open.ts';
+import type { Store } from '../src/store/store.ts';
+
+/** What a test may choose. */
+export interface HouseOptions {
+  readonly clock?: Clock;
+  readonly random?: Random;
+  readonly store?: Store;
+  readonly run?: (context: AttemptContext) => Promise<AttemptResult>;
+  readonly send?: (message: ChannelMessage) => SendOutcome | Promise<SendOutcome>;
+  readonly secrets?: Readonly<Record<string, string>>;
+  readonly options?: Partial<EngineOptions>;
+  readonly weights?: Readonly<Record<string, number>>;
+}
+
+/** An engine, its store, and what its channel sent. */
+export interface House {
+  readonly engine: Engine;
+  readonly store: Store;
+  readonly sent: ChannelMessage[];
+  stop(): Promise<void>;
+}
+
+/** A started engine whose executor completes every task with `{done: true}` unless told otherwise. */
+export async function openHouse(choice: HouseOptions = {}): Promise<House> {
+  const clock = choice.clock ?? systemClock;
+  const random = choice.random ?? systemRandom;
+  const dir = mkdtempSync(join(tmpdir(), 'batuta-house-'));
+  const store =
+    choice.store ?? openSqliteInProcess({ path: ':memory:', clock, random, auditKey: Buffer.alloc(32) });
+  const sent: ChannelMessage[] = [];
+  const engine = new Engine(
+    {
+      log: silentLog,
+      clock,
+      random,
+      store,
+      blobs: await openFileBlobs(dir, random),
+      secrets: {
+        missing: async (_tenant, names) => names.filter(name => choice.secrets?.[name] === undefined),
+        values: async (_tenant, names) =>
+          Object.fromEntries(names.map(name => [name, choice.secrets?.[name] ?? ''])),
+        webhookSecrets: async (_tenant, sealed) => [sealed ?? 'tenant-secret'],
+        mask: (text, values) => values.reduce((masked, value) => masked.replaceAll(value, '***'), text),
+      },
+      weights: { weight: tenant => choice.weights?.[tenant] ?? 1 },
+      outbound: { send: unreachable, check: async () => {}, stop: async () => {} },
+      schemas: { check: async () => {}, admit: async () => {} },
+      renderer: { render: due => ({ event_type: due.delivery.event, sequence: due.delivery.sequence }) },
+      channels: [recordingChannel(sent, choice.send)],
+      executors: [executorOf('code_execution', choice.run)],
+    },
+    {
+      serverId: 'house' as AgentId,
+      tenantOfServer: DEFAULT_TENANT,
+      capacity: {},
+      slotsPerType: 4,
+      workRoot: join(dir, 'work'),
+      leaseMs: 30_000,
+      waitingMax: 1_000_000,
+      webhooksPerHour: 1_000_000,
+      archiveDelayMs: 60_000,
+      drainMs: 2_000,
+      ...choice.options,
+    },
+  );
+  await engine.start();
+  return {
+    engine,
+    store,
+    sent,
+    async stop() {
+      await engine.stop();
+      await store.stop();
+    },
+  };
+}
+
+/** An order for a task; `spec` overrides what a plain one has. */
+export function orderOf(
+  id: string,
+  spec: Partial<TaskSpec> = {},
+  tenant: string = DEFAULT_TENANT,
+): TaskOrder {
+  return {
+    tenant: tenant as TenantId,
+    id: id as TaskId,
+    spec: {
+      type: 'code_execution',
+      description: 'a task of a test',
+      payload: {},
+      priority: 5,
+      requester: { agentId: 'tester' as AgentId },
+      timeoutMs: 3_600_000,
+      retry: { ...RETRY_POLICIES.exponential, firstDelayMs: 10, attemptsMax: 3 },
+      resources: {},
+      variables: {},
+      secretNames: [],
+      dependencies: [],
+      dependsOn: [],
+      traceId: '0'.repeat(31).concat('1'),
+      depth: 0,
+      ...spec,
+    },
+    fingerprint: `fingerprint of ${id}`,
+    actor: 'test',
+    steps: {},
+  };
+}
+
+/** A notification plan for these events. */
+export function planOf(
+  events: NonNullable<TaskSpec['notification']>['events'],
+): NonNullable<TaskSpec['notification']> {
+  return {
+    channel: 'webhook',
+    url: 'https://receiver.test/hook',
+    events,
+    retry: { ...RETRY_POLICIES.exponential, firstDelayMs: 5, attemptsMax: 5 },
+  };
+}
+
+/** Resolves with the task once it satisfies the condition; rejects after ten seconds, telling where it stood. */
+export async function until(
+  house: House,
+  id: string,
+  holds: (task: Awaited<ReturnType<Engine['task']>>) => boolean,
+  tenant: string = DEFAULT_TENANT,
+) {
+  const signal = AbortSignal.timeout(10_000);
+  const first = await house.engine.task(tenant as TenantId, id as TaskId);
+  if (holds(first)) return first;
+  for await (const _ of house.engine.changes(tenant as TenantId, first.key, signal)) {
+    const task = await house.engine.task(tenant as TenantId, id as TaskId);
+    if (holds(task)) return task;
+  }
+  const last = await house.engine.task(tenant as TenantId, id as TaskId);
+  throw new Error(`task ${id} stayed ${last.state} (version ${last.version}, attempt ${last.attempt})`);
+}
+
+function executorOf(type: TaskType, run: HouseOptions['run']): Executor {
+  return {
+    type,
+    payloadSchema: {} as JsonObject,
+    defaults: { resources: { memoryMb: 256, cpuCores: 1, diskMb: 512 }, expectedMs: 1_000 },
+    status: () => ({ available: true, isolation: ['wasm'], detail: {} }),
+    check: () => {},
+    run: run ?? (async () => ({ status: 'completed', output: { done: true } })),
+    start: async () => {},
+    stop: async () => {},
+  };
+}
+
+function recordingChannel(sent: ChannelMessage[], send: HouseOptions['send']): Channel {
+  return {
+    name: 'webhook',
+    start: async () => {},
+    stop: async () => {},
+    async send(message) {
+      sent.push(message);
+      return send === undefined
+        ? { status: 200, durationMs: 1, answer: '', verdict: 'delivered' }
+        : await send(message);
+    },
+  };
+}
+
+async function unreachable(): Promise<never> {
+  throw new Error('a test reached for the network');
+}
