@@ -1,0 +1,146 @@
+// The rooms of the engine and how they are joined: who is made first, and who hears of what. Nothing here decides anything.
+
+import type { AgentId, TenantId } from '../domain/ids.ts';
+import type { ResourceLimits, TaskType } from '../domain/task.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { Log } from '../runtime/log.ts';
+import type { Random } from '../runtime/random.ts';
+import type { Blobs } from '../store/blobs.ts';
+import type { Store } from '../store/store.ts';
+import { Attempts } from './attempts.ts';
+import { Control } from './control.ts';
+import { Dispatcher } from './dispatch.ts';
+import { Endpoints } from './endpoints.ts';
+import { Forecaster } from './forecast.ts';
+import { Intake } from './intake.ts';
+import { Journal } from './journal.ts';
+import { Lifecycle, type Wakers } from './lifecycle.ts';
+import { type OnAcknowledged, Outbox } from './outbox.ts';
+import { checkOutput } from './output.ts';
+import type { Channel, NotificationRenderer } from './ports/channel.ts';
+import type { Executor } from './ports/executor.ts';
+import type { Outbound } from './ports/outbound.ts';
+import type { PayloadCheck } from './ports/schemas.ts';
+import type { SecretKeeper, TenantWeights } from './ports/secrets.ts';
+import { Roster } from './roster.ts';
+import { Settlement } from './settlement.ts';
+import { Signals } from './signals.ts';
+import { RunStatistics } from './statistics.ts';
+import { Sweeper } from './sweeper.ts';
+import { WorkExchange } from './work.ts';
+import { Workbench } from './workbench.ts';
+
+/** What the engine is built on. */
+export interface EngineParts {
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly store: Store;
+  readonly blobs: Blobs;
+  readonly secrets: SecretKeeper;
+  readonly weights: TenantWeights;
+  readonly outbound: Outbound;
+  readonly schemas: PayloadCheck;
+  readonly renderer: NotificationRenderer;
+  readonly channels: readonly Channel[];
+  readonly executors: readonly Executor[];
+}
+
+/** The engine's settings; durations in milliseconds. */
+export interface EngineOptions {
+  /** The name under which this process runs tasks itself. */
+  readonly serverId: AgentId;
+  readonly tenantOfServer: TenantId;
+  readonly capacity: ResourceLimits;
+  /** Tasks of one type this process runs at once. */
+  readonly slotsPerType: number;
+  readonly workRoot: string;
+  readonly leaseMs: number;
+  /** Waiting tasks a tenant may have. */
+  readonly waitingMax: number;
+  readonly webhooksPerHour: number;
+  readonly archiveDelayMs: number;
+  readonly drainMs: number;
+}
+
+/** Every room of a furnished engine. */
+export type Rooms = ReturnType<typeof furnish>;
+
+/** Makes all rooms, joined but at rest; `onAcknowledged` hears what receivers of notifications ask for. */
+export function furnish(parts: EngineParts, options: EngineOptions, onAcknowledged: OnAcknowledged) {
+  const { log, clock, random, store, blobs, secrets, outbound, schemas } = parts;
+  const executors: ReadonlyMap<TaskType, Executor> = new Map(
+    parts.executors.map(executor => [executor.type, executor]),
+  );
+  const signals = new Signals();
+  const roster = new Roster(clock, store);
+  const attempts = new Attempts(store, roster);
+  const statistics = new RunStatistics(store);
+  const lifecycle = new Lifecycle(clock, random, store, signals, options);
+  const journal = new Journal(log, clock, store);
+  const endpoints = new Endpoints(clock, { perHour: options.webhooksPerHour });
+  const dispatcher = new Dispatcher(log, clock, store, roster, attempts, parts.weights, options);
+  const settlement = new Settlement(
+    clock,
+    random,
+    lifecycle,
+    attempts,
+    statistics,
+    checkOutput(roster, schemas),
+  );
+  const forecaster = new Forecaster(
+    clock,
+    store,
+    { dispatcher, roster, attempts, statistics, executors },
+    options,
+  );
+  const sweeper = new Sweeper(log, clock, store, lifecycle, attempts, settlement);
+  const outbox = new Outbox(log, clock, random, store, {
+    lifecycle,
+    signals,
+    endpoints,
+    channels: new Map(parts.channels.map(channel => [channel.name, channel])),
+    renderer: parts.renderer,
+    secrets,
+    onAcknowledged,
+  });
+  const wakers: Wakers = {
+    ready: task => dispatcher.ready(task),
+    timer: dueInMs => sweeper.wake(dueInMs),
+    delivery: () => outbox.wake(),
+  };
+  lifecycle.wakers = wakers;
+  const judges = { executors, roster, secrets, outbound, schemas, forecaster, wakers };
+  const intake = new Intake(clock, random, store, judges, options);
+  const workbench = new Workbench(
+    log,
+    clock,
+    random,
+    store,
+    { blobs, secrets, journal, settlement },
+    options,
+  );
+  const desk = { dispatcher, attempts, settlement, roster, journal, secrets };
+  const work = new WorkExchange(clock, store, desk, options);
+  const control = new Control(store, lifecycle, attempts, {
+    stop: (task, _cause, reason) => work.stop(task, reason),
+  });
+  return {
+    executors,
+    signals,
+    roster,
+    attempts,
+    statistics,
+    journal,
+    endpoints,
+    dispatcher,
+    settlement,
+    forecaster,
+    sweeper,
+    outbox,
+    intake,
+    workbench,
+    work,
+    control,
+  };
+}
