@@ -103,6 +103,14 @@ export interface ErrorScene {
   readonly origin: string;
 }
 
+/** What a person is told of an error code, at `/docs/errors/CODE` (`SAM-50`). */
+export interface ErrorPage {
+  readonly status: number | null;
+  readonly meaning: string;
+  readonly remedy: string;
+  readonly retry: 'no' | 'yes' | 'policy';
+}
+
 /** A wire: its routes and how it words an error. */
 export interface Protocol {
   readonly name: string;
@@ -120,4 +128,6 @@ export interface Protocol {
   };
   /** Schema of that body, for the OpenAPI document. */
   readonly errorSchema: TSchema;
+  /** A page for each code of this wire. */
+  readonly errorPages?: Readonly<Record<string, ErrorPage>>;
 }

@@ -1,0 +1,171 @@
+// The HTTP server: one Fastify with the routes of every wire, the OpenAPI document and the error pages; it starts, and it stops
+// without dropping a request.
+
+import { createServer as createPlainServer, type Server } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import Fastify, { type FastifyInstance } from 'fastify';
+import Type from 'typebox';
+import { DomainError } from '../domain/errors.ts';
+import type { Protocol, Route } from '../protocols/protocol.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { Log } from '../runtime/log.ts';
+import type { Random } from '../runtime/random.ts';
+import type { Service } from '../runtime/service.ts';
+import { errorPagesRoute } from './errorpages.ts';
+import { Exchange, type ExchangeSetting } from './exchange.ts';
+import type { Authenticate, RequestLimits } from './gate.ts';
+import { mount, refuse } from './mount.ts';
+import { openApiOf } from './openapi.ts';
+
+/** How the server listens and what it takes. */
+export interface ServerOptions {
+  readonly host: string;
+  /** 0 lets the system choose. */
+  readonly port: number;
+  readonly version: string;
+  readonly publicUrl?: string;
+  /** Addresses of proxies whose forwarding headers are believed. */
+  readonly trustedProxies?: readonly string[];
+  /** Bytes of a body at most; 4 MiB unless given. */
+  readonly bodyBytesMax?: number;
+  /** How long a stop waits for requests under way, in milliseconds; 10 s unless given. */
+  readonly stopMsMax?: number;
+}
+
+/** What the server is made from. */
+export interface ServerDeps {
+  /** The first is the house's own wire: it words errors of paths nobody serves. */
+  readonly protocols: readonly [Protocol, ...Protocol[]];
+  readonly authenticate: Authenticate;
+  readonly limits: RequestLimits;
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly options: ServerOptions;
+}
+
+/** A server that can say where it listens. */
+export interface HttpServer extends Service {
+  /** `http://host:port` once started. */
+  url(): string;
+  /** The bare server, for what is not HTTP (WebSocket upgrades). */
+  readonly raw: Server;
+}
+
+/** A header must be complete after so long, a whole request (uploads aside, which are long) after so long, in milliseconds. */
+const HEADERS_MS = 20_000;
+const REQUEST_MS = 900_000;
+const KEEP_ALIVE_MS = 65_000;
+const SOCKET_IDLE_MS = 120_000;
+
+/** Builds the server; nothing listens before `start`. */
+export function createServer(deps: ServerDeps): HttpServer {
+  const { clock, random, options } = deps;
+  const openSignals = new Set<AbortController>();
+  const setting: ExchangeSetting = { clock, random, publicUrl: options.publicUrl ?? null, openSignals };
+  const app = buildApp(deps);
+  addRoutes(app, deps, setting);
+  let url = '';
+  return {
+    raw: app.server,
+    url: () => url,
+    async start() {
+      await app.listen({ host: options.host, port: options.port });
+      url = urlOf(app.server.address() as AddressInfo);
+    },
+    async stop() {
+      for (const open of openSignals) open.abort(new DomainError('unavailable', 'the server is stopping'));
+      const cancel = clock.after(options.stopMsMax ?? 10_000, () => app.server.closeAllConnections());
+      await app.close();
+      cancel();
+    },
+  };
+}
+
+function buildApp({ options, protocols, random, clock }: ServerDeps): FastifyInstance {
+  const app = Fastify({
+    logger: false,
+    exposeHeadRoutes: false,
+    return503OnClosing: false,
+    forceCloseConnections: 'idle',
+    trustProxy: options.trustedProxies === undefined ? false : [...options.trustedProxies],
+    bodyLimit: options.bodyBytesMax ?? 4 * 1024 * 1024,
+    routerOptions: { maxParamLength: 512, caseSensitive: true, ignoreTrailingSlash: false },
+    clientErrorHandler(_error, socket) {
+      const scene = { requestId: random.uuid(), traceId: '0'.repeat(32), now: clock.now(), origin: '' };
+      const problem = new DomainError('unserializable', 'this is not a readable HTTP request');
+      const { status, body } = protocols[0].renderError(problem, scene);
+      hangUp(socket, status, JSON.stringify(body));
+    },
+    serverFactory(handler) {
+      const server = createPlainServer(
+        { headersTimeout: HEADERS_MS, requestTimeout: REQUEST_MS, keepAliveTimeout: KEEP_ALIVE_MS, noDelay: true },
+        handler,
+      );
+      server.setTimeout(SOCKET_IDLE_MS);
+      return server;
+    },
+  });
+  app.decorateRequest('exchange', null);
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, bytes, done) => done(null, bytes));
+  return app;
+}
+
+function hangUp(socket: Socket, status: number, body: string): void {
+  if (!socket.writable) return socket.destroy() as unknown as void;
+  socket.end(
+    `HTTP/1.1 ${status} Bad Request\r\ncontent-type: application/json; charset=utf-8\r\n` +
+      `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+  );
+}
+
+function addRoutes(app: FastifyInstance, deps: ServerDeps, setting: ExchangeSetting): void {
+  const { protocols, log, limits } = deps;
+  const [house] = protocols;
+  const pages = errorPagesRoute(protocols);
+  const document: Route = {
+    method: 'GET',
+    path: `${house.prefix}/openapi.json`,
+    summary: 'This document',
+    tag: 'documentation',
+    access: 'public',
+    rate: 'free',
+    answers: { 200: Type.Object({}, { description: 'An OpenAPI 3.1 document.' }) },
+    async handle() {
+      return { kind: 'text', status: 200, contentType: 'application/json; charset=utf-8', body: text };
+    },
+  };
+  const documents: Protocol = {
+    name: house.name,
+    prefix: house.prefix,
+    routes: [document, pages],
+    renderError: (error, scene) => house.renderError(error, scene),
+    errorSchema: house.errorSchema,
+  };
+  const all = [...protocols, documents];
+  const text = JSON.stringify(openApiOf(all, deps.options.version));
+  for (const protocol of all) mount(app, protocol, { ...deps, setting });
+  app.setNotFoundHandler((request, reply) => {
+    const exchange = new Exchange(request, reply, setting);
+    exchange.rate = limits.chargeAddress(exchange.sourceAddress);
+    const error =
+      exchange.rate?.retryAfterMs == null
+        ? new DomainError('not_found', 'there is nothing at this path for this method')
+        : new DomainError('rate_limited', 'too many requests', { retryAfterMs: exchange.rate.retryAfterMs });
+    refuse(wireOf(protocols, request.url), exchange, error, log);
+  });
+  app.setErrorHandler((error, request, reply) => {
+    const exchange = request.exchange ?? new Exchange(request, reply, setting);
+    refuse(wireOf(protocols, request.url), exchange, error, log);
+  });
+}
+
+function wireOf(protocols: ServerDeps['protocols'], url: string): Protocol {
+  const fitting = protocols.filter(one => url.startsWith(one.prefix));
+  return fitting.sort((a, b) => b.prefix.length - a.prefix.length)[0] ?? protocols[0];
+}
+
+function urlOf({ address, family, port }: AddressInfo): string {
+  return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+}
