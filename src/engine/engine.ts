@@ -2,7 +2,7 @@
 // dispatch, local or work, settlement, outbox, sweeper.
 
 import { DomainError } from '../domain/errors.ts';
-import type { TaskId, TaskKey, TenantId } from '../domain/ids.ts';
+import type { AgentId, TaskId, TaskKey, TenantId } from '../domain/ids.ts';
 import type { ResourceLimits, Task, TaskSpec } from '../domain/task.ts';
 import { workTypeOf } from '../domain/task.ts';
 import { hasEnded } from '../domain/transitions.ts';
