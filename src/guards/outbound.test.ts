@@ -7,8 +7,8 @@ import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import type { DomainError } from '../domain/errors.ts';
 import type { OutboundAnswer, OutboundRequest } from '../engine/ports/outbound.ts';
-import { systemClock } from '../runtime/clock.ts';
-import { silentLog } from '../runtime/log.ts';
+import { type Clock, systemClock } from '../runtime/clock.ts';
+import { type Log, silentLog } from '../runtime/log.ts';
 import { createOutbound, type OutboundOptions, parsePrivateTargets } from './outbound.ts';
 
 interface Bundle {
@@ -128,6 +128,12 @@ test('SAM-122 private, link-local, metadata, carrier, multicast, tunnelled and u
   }
 });
 
+test('public addresses pass, also behind the NAT64 of a network without IPv4', async t => {
+  const { check } = await setup(t);
+  for (const host of ['1.1.1.1', '93.184.216.34', '[2001:4860:4860::8888]', '[64:ff9b::5db8:d822]'])
+    await check(`https://${host}/`);
+});
+
 test('SAM-122 a name is refused when any of its addresses is private, whatever the others are', async t => {
   for (const address of PRIVATE_ADDRESSES) {
     const { send } = await setup(t, { resolve: async () => ['93.184.216.34', address] });
@@ -192,6 +198,12 @@ test('SAM-122 a connection goes to the address that was checked, whose name is r
   assert.deepEqual(asked, ['pinned.test']);
 });
 
+test('where one checked address does not answer, the next is tried', async t => {
+  const resolve = async () => ['127.0.0.77', '127.0.0.1'];
+  const { port, send } = await setup(t, { allow: '127.0.0.0/8', resolve });
+  assert.equal((await send(`http://two.test:${port}/`)).status, 200);
+});
+
 test('SAM-122 allow-listed hosts, addresses and networks are reached, also over http', async t => {
   for (const [allow, host] of [
     ['127.0.0.1', '127.0.0.1'],
@@ -213,34 +225,6 @@ test('SAM-122 a redirect is an answer: its target is never contacted', async t =
   const { status, headers } = await send(`http://127.0.0.1:${port}/`);
   assert.deepEqual([status, headers.location], [302, '/elsewhere']);
   assert.equal(requests.length, 1);
-});
-
-test('only http and https are spoken, without credentials, and only well-formed URLs', async t => {
-  const { send, check } = await setup(t, { allow: 'true' });
-  const schemes = ['file:///etc/passwd', 'ftp://a.test/', 'gopher://a.test/', 'data:,x', 'javascript:1'];
-  for (const url of [...schemes, 'https://user:word@a.test/', 'https://user@a.test/']) {
-    await assert.rejects(send(url), { code: 'unprocessable' }, url);
-    await assert.rejects(check(url), { code: 'unprocessable' }, url);
-  }
-  const malformed = [
-    '',
-    'hooks',
-    '//a.test/',
-    'https://',
-    'https:///a.test',
-    'https:a.test',
-    'https://a.test:99999',
-  ];
-  for (const url of [
-    ...malformed,
-    ' https://a.test',
-    'https://a.\ntest/',
-    'https://[::1',
-    'https://1.2.3.256/',
-  ]) {
-    await assert.rejects(send(url), { code: 'invalid_request' }, url);
-    await assert.rejects(check(url), { code: 'invalid_request' }, url);
-  }
 });
 
 test('SAM-108 a check refuses schemes and addresses as unprocessable, and contacts nobody', async t => {
@@ -274,6 +258,27 @@ test('SAM-108 a check resolves a name once in half a minute, and lets one pass t
   await assert.rejects(send('https://nowhere.test/'), { code: 'dependency_failed' });
 });
 
+test('SAM-108 a check does not wait for a resolver that never answers', async t => {
+  const clock: Clock = {
+    ...systemClock,
+    after(_ms, callback) {
+      queueMicrotask(callback);
+      return () => {};
+    },
+  };
+  const { check } = await setup(t, { clock, resolve: () => new Promise(() => {}) });
+  await check('https://slow.test/');
+});
+
+test('the operator, who may know the address, finds it in the log of refusals', async t => {
+  const lines: [string, object | undefined][] = [];
+  const log: Log = { ...silentLog, warn: (message, fields) => lines.push([message, fields]) };
+  const { send } = await setup(t, { log, resolve: async () => ['10.20.30.40'] });
+  await assert.rejects(send('https://hooks.test/'));
+  const fields = { host: 'hooks.test', addresses: ['10.20.30.40'] };
+  assert.deepEqual(lines, [['outbound target refused', fields]]);
+});
+
 test('http is spoken to public hosts only where that is asked for, and to private ones not even then', async t => {
   const { check } = await setup(t, { plainHttpEverywhere: true });
   await check('http://93.184.216.34/');
@@ -283,30 +288,14 @@ test('http is spoken to public hosts only where that is asked for, and to privat
   await assert.rejects(usual.send('http://93.184.216.34/'), { code: 'unprocessable' });
 });
 
-test('headers that would split a request, or steer its connection, are refused before anything is sent', async t => {
-  const { port, send, connections } = await setup(t, { allow: '127.0.0.1' });
-  const headers = [
-    { 'x-a': 'b\r\nx-evil: 1' },
-    { 'x-a': 'b\nc' },
-    { 'x-a': 'b\0' },
-    { 'x-a': '→' },
-    { 'x\r\nx-evil': '1' },
-    { '': 'a' },
-    { 'x a': 'b' },
-    { Host: 'evil.test' },
-    { 'Content-Length': '0' },
-    { 'transfer-encoding': 'chunked' },
-    { Connection: 'upgrade' },
-    { upgrade: 'websocket' },
-    { 'Proxy-Authorization': 'x' },
-    { expect: '100-continue' },
-  ];
-  for (const one of headers)
-    await assert.rejects(
-      send(`http://127.0.0.1:${port}/`, { headers: one as Record<string, string> }),
-      { code: 'invalid_request' },
-      JSON.stringify(one),
-    );
+test('a malformed URL or header ends a request before anything is sent', async t => {
+  const { port, send, check, connections } = await setup(t, { allow: '127.0.0.1' });
+  for (const url of ['hooks', `http:127.0.0.1:${port}`]) {
+    await assert.rejects(send(url), { code: 'invalid_request' });
+    await assert.rejects(check(url), { code: 'invalid_request' });
+  }
+  for (const headers of [{ 'x-a': 'b\r\nx-evil: 1' }, { Host: 'evil.test' }])
+    await assert.rejects(send(`http://127.0.0.1:${port}/`, { headers }), { code: 'invalid_request' });
   assert.equal(connections(), 0);
 });
 

@@ -1,14 +1,16 @@
 // TLS to a pinned address, and the last look at the far end of a socket.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { createServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
+import type { DomainError } from '../../domain/errors.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { silentLog } from '../../runtime/log.ts';
 import { createOutbound, parsePrivateTargets } from '../outbound.ts';
-import { assertPeer } from './connector.ts';
+import { assertPeer, createConnector } from './connector.ts';
 
 // For hooks.test alone, valid until 2120, of no use anywhere else.
 const KEY = `-----BEGIN PRIVATE KEY-----
@@ -83,4 +85,36 @@ test('SAM-122 a socket whose far end is not among the checked addresses is refus
   assertPeer(['93.184.216.34'], '::ffff:93.184.216.34');
   for (const peer of ['127.0.0.1', '93.184.216.35', '::1', '', undefined])
     assert.throws(() => assertPeer(['93.184.216.34'], peer), { code: 'policy_violation' });
+});
+
+test('a handshake that never comes ends with the time for connecting, and the socket with it', async t => {
+  const server = createTcpServer();
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => server.close());
+  const accepted = once(server, 'connection');
+  const { promise: timer, resolve: setTimer } = Promise.withResolvers<() => void>();
+  const connect = createConnector({
+    clock: {
+      ...systemClock,
+      after(ms, callback) {
+        assert.equal(ms, 700);
+        setTimer(callback);
+        return () => {};
+      },
+    },
+    resolve: async () => ['127.0.0.1'],
+    assertPermitted: () => {},
+    connectTimeoutMs: 700,
+  });
+  const { port } = server.address() as AddressInfo;
+  const failed = new Promise(resolve => {
+    connect({ hostname: 'hooks.test', protocol: 'https:', port: String(port) }, (...[error]) =>
+      resolve(error),
+    );
+  });
+  const [socket] = (await accepted) as [Socket];
+  const closed = once(socket.resume(), 'close');
+  (await timer)();
+  assert.equal(((await failed) as DomainError).code, 'upstream_timeout');
+  await closed;
 });
