@@ -1,0 +1,35 @@
+// The SDK: hand tasks in, run them, and hear what became of them, from any program that has `fetch`.
+
+export {
+  TaskAborted,
+  type TaskContext,
+  type TaskHandler,
+  type WorkTask,
+} from './attempt.ts';
+export { BatutaClient, type CallOptions } from './client.ts';
+export type { Credentials } from './credentials.ts';
+export * from './errors.ts';
+export type { FollowOptions } from './follow.ts';
+export {
+  Orchestrator,
+  type OrchestratorOptions,
+  type SubmitOutcome,
+  type TaskOrder,
+  type WaitOptions,
+} from './orchestrator.ts';
+export { outcomeOf, outputOf, type TaskOutput } from './outcome.ts';
+export {
+  type Acknowledgement,
+  type ReceiverOptions,
+  type WebhookBody,
+  type WebhookCallback,
+  type WebhookCallbacks,
+  webhookReceiver,
+} from './receiver.ts';
+export type { ArtifactDownload, ArtifactUpload } from './resources.ts';
+export type { SigningKey, SigningScheme } from './signing.ts';
+export type { ClientOptions, RetryOptions, Sendable } from './transport.ts';
+export * from './webhooks.ts';
+export * from './wire.ts';
+export * from './wire-admin.ts';
+export { type StopOptions, Worker, type WorkerOptions } from './worker.ts';

@@ -1,0 +1,137 @@
+// The SAM v2 wire as a client sees it, second half: agents, deliveries, keys, tenants, secrets, tokens and health.
+
+import type { DeliveryStatus } from '../domain/delivery.ts';
+import type { NotificationEvent } from '../domain/event.ts';
+import type { JsonObject } from '../domain/json.ts';
+import type { TaskType } from '../domain/task.ts';
+
+/** What is common to every list: how to page through it (`SAM-5`). */
+export interface PageQuery {
+  readonly limit?: number | undefined;
+  readonly offset?: number | undefined;
+}
+
+/** What is common to every list's answer. */
+export interface PageAnswer {
+  readonly total: number;
+  readonly limit: number;
+  readonly offset: number;
+}
+
+/** What an agent tells of itself (`SAM-135`). */
+export interface AgentRegistration {
+  readonly agent_id: string;
+  /** Task types, or `custom:<name>`. */
+  readonly types: readonly string[];
+  readonly kind?: 'worker' | 'sam' | undefined;
+  readonly capabilities?: readonly string[] | undefined;
+  readonly capacity?:
+    | {
+        readonly slots?: number | undefined;
+        readonly memory_mb?: number | undefined;
+        readonly cpu_cores?: number | undefined;
+        readonly disk_mb?: number | undefined;
+        readonly network_bandwidth_mbps?: number | undefined;
+      }
+    | undefined;
+  readonly region?: string | undefined;
+  readonly version?: string | undefined;
+  readonly url?: string | undefined;
+  /** JSON Schemas by custom type name (`SAM-175`). */
+  readonly schemas?:
+    | Readonly<Record<string, { readonly input?: JsonObject; readonly output?: JsonObject }>>
+    | undefined;
+}
+
+/** An agent and how it is (`SAM-135`, `SAM-136`). */
+export interface AgentView {
+  readonly agent_id: string;
+  readonly types: readonly string[];
+  readonly health?: 'healthy' | 'degraded' | 'draining' | 'offline';
+  readonly kind?: string;
+  readonly [more: string]: unknown;
+}
+
+/** Filters of the delivery list (`SAM-92`). */
+export interface DeliveryFilter extends PageQuery {
+  readonly task_id?: string | undefined;
+  readonly endpoint?: string | undefined;
+  readonly status?: DeliveryStatus | undefined;
+  readonly since?: string | undefined;
+  readonly until?: string | undefined;
+}
+
+/** A delivery with its attempts (`SAM-92`). */
+export interface DeliveryView {
+  readonly delivery_id: string;
+  readonly task_id: string;
+  readonly endpoint: string;
+  readonly event_type: NotificationEvent;
+  readonly status: DeliveryStatus;
+  readonly attempts: readonly JsonObject[];
+  readonly [more: string]: unknown;
+}
+
+/** An endpoint's health (`SAM-90`). */
+export interface EndpointView {
+  readonly endpoint: string;
+  readonly breaker?: 'closed' | 'open' | 'probing';
+  readonly [more: string]: unknown;
+}
+
+/** What a new API key may do, and when (`SAM-19`). */
+export interface ApiKeyRequest {
+  readonly name: string;
+  readonly permissions: readonly string[];
+  readonly task_types?: readonly TaskType[] | undefined;
+  /** Requests an hour. */
+  readonly rate_limit?: number | undefined;
+  readonly usage_quota?: number | undefined;
+  readonly expires_at?: string | undefined;
+  readonly allowed_ips?: readonly string[] | undefined;
+  readonly require_signature?: boolean | undefined;
+}
+
+/** An API key without its secret. */
+export interface ApiKeyView {
+  readonly api_key: string;
+  readonly name?: string;
+  readonly permissions?: readonly string[];
+  readonly created_at?: string;
+  readonly expires_at?: string | null;
+  readonly last_used_at?: string | null;
+  readonly [more: string]: unknown;
+}
+
+/** A key with its secret, shown once (`SAM-18`). */
+export interface ApiKeySecret extends ApiKeyView {
+  readonly api_secret: string;
+}
+
+/** A new tenant's first key, shown once. */
+export interface TenantSecret {
+  readonly tenant_id: string;
+  readonly api_key: string;
+  readonly api_secret: string;
+}
+
+/** An exchanged token, shaped as RFC 6749 (`SAM-16`). */
+export interface TokenAnswer {
+  readonly access_token: string;
+  readonly token_type: string;
+  readonly expires_in: number;
+  readonly refresh_token?: string;
+  readonly scope?: string;
+}
+
+/** The server's health (`SAM-198`). */
+export interface HealthAnswer {
+  readonly status: 'healthy' | 'degraded' | 'unhealthy';
+  readonly timestamp: string;
+  readonly version: string;
+  /** Seconds. */
+  readonly uptime: number;
+  readonly metrics?: JsonObject;
+  readonly dependencies?: JsonObject;
+  readonly [more: string]: unknown;
+}
