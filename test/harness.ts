@@ -1,7 +1,7 @@
 // A whole engine for tests: the real one over a real store in memory, with a clock and randomness of our own, and a far end
 // (executor, channel, secrets) that does what the test says.
 
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { AgentId, TaskId, TenantId } from '../src/domain/ids.ts';
@@ -26,6 +26,8 @@ export interface HouseOptions {
   readonly clock?: Clock;
   readonly random?: Random;
   readonly store?: Store;
+  /** Where workspaces and blobs go; a new folder, removed on stop, unless given. */
+  readonly dir?: string;
   readonly run?: (context: AttemptContext) => Promise<AttemptResult>;
   readonly send?: (message: ChannelMessage) => SendOutcome | Promise<SendOutcome>;
   readonly secrets?: Readonly<Record<string, string>>;
@@ -45,7 +47,7 @@ export interface House {
 export async function openHouse(choice: HouseOptions = {}): Promise<House> {
   const clock = choice.clock ?? systemClock;
   const random = choice.random ?? systemRandom;
-  const dir = mkdtempSync(join(tmpdir(), 'batuta-house-'));
+  const dir = choice.dir ?? mkdtempSync(join(tmpdir(), 'batuta-house-'));
   const store =
     choice.store ?? openSqliteInProcess({ path: ':memory:', clock, random, auditKey: Buffer.alloc(32) });
   const sent: ChannelMessage[] = [];
@@ -92,6 +94,7 @@ export async function openHouse(choice: HouseOptions = {}): Promise<House> {
     async stop() {
       await engine.stop();
       await store.stop();
+      if (choice.dir === undefined) rmSync(dir, { recursive: true, force: true });
     },
   };
 }

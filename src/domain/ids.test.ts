@@ -1,0 +1,27 @@
+// What an id a caller chooses may look like, and what counts as a JSON object.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { isCallerId } from './ids.ts';
+import { isJsonObject } from './json.ts';
+
+test('a caller’s id is 1 to 200 characters of letters, digits, dot, underscore, colon and dash', () => {
+  const letters = 'ABCXYZabcxyz0189._:-'.split('');
+  const good = fc.string({ unit: fc.constantFrom(...letters), minLength: 1, maxLength: 200 });
+  fc.assert(fc.property(good, isCallerId));
+  const bad = fc.string({ unit: 'binary' }).filter(text => /[^A-Za-z0-9._:-]/.test(text));
+  fc.assert(fc.property(bad, text => !isCallerId(text)));
+  assert.equal(isCallerId(''), false);
+  assert.equal(isCallerId('a'.repeat(200)), true);
+  assert.equal(isCallerId('a'.repeat(201)), false);
+});
+
+test('no id carries a line break, not even at its end', () => {
+  assert.equal(isCallerId('task-1\n'), false);
+});
+
+test('arrays, null and scalars are no JSON objects', () => {
+  for (const value of [[], null, 'x', 1, true, undefined]) assert.equal(isJsonObject(value), false);
+  assert.equal(isJsonObject({}), true);
+});

@@ -1,0 +1,58 @@
+// Time for simulations: it passes only when told to, and what was set for an instant happens at that instant, in order.
+
+import type { Clock } from '../../src/runtime/clock.ts';
+
+interface Alarm {
+  readonly at: number;
+  readonly number: number;
+  readonly callback: () => void;
+}
+
+/** A clock that a simulation moves. */
+export class VirtualClock implements Clock {
+  #now = Date.UTC(2026, 0, 1);
+  #number = 0;
+  readonly #alarms = new Set<Alarm>();
+
+  now(): number {
+    return this.#now;
+  }
+
+  monotonic(): number {
+    return this.#now;
+  }
+
+  after(ms: number, callback: () => void): () => void {
+    const alarm = { at: this.#now + Math.max(0, ms), number: this.#number++, callback };
+    this.#alarms.add(alarm);
+    return () => this.#alarms.delete(alarm);
+  }
+
+  /** Lets so much time pass, ringing every alarm at its instant; what an alarm starts may set further ones. */
+  async advance(ms: number): Promise<void> {
+    const end = this.#now + ms;
+    await settle();
+    for (let next = this.#next(end); next !== null; next = this.#next(end)) {
+      this.#alarms.delete(next);
+      this.#now = Math.max(this.#now, next.at);
+      next.callback();
+      await settle();
+    }
+    this.#now = end;
+  }
+
+  #next(end: number): Alarm | null {
+    let first: Alarm | null = null;
+    for (const alarm of this.#alarms) {
+      if (alarm.at > end) continue;
+      if (first === null || alarm.at < first.at || (alarm.at === first.at && alarm.number < first.number))
+        first = alarm;
+    }
+    return first;
+  }
+}
+
+/** Resolves when everything that can go on without time passing has gone on. */
+function settle(): Promise<void> {
+  return new Promise(resolve => setImmediate(resolve));
+}
