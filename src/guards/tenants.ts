@@ -1,0 +1,257 @@
+// Tenants: who they are, their share of the capacity, their options, and the secret their webhooks are signed with, which always
+// exists and rotates with an overlap (`SAM-78`). `default` exists without being made.
+
+import { DomainError } from '../domain/errors.ts';
+import { DEFAULT_TENANT, isCallerId, type TenantId } from '../domain/ids.ts';
+import type { JsonObject } from '../domain/json.ts';
+import type { TenantWeights } from '../engine/ports/secrets.ts';
+import type { Cancel, Clock } from '../runtime/clock.ts';
+import type { Log } from '../runtime/log.ts';
+import type { Random } from '../runtime/random.ts';
+import type { Service } from '../runtime/service.ts';
+import { changeDocument, createDocument, type Documents, everyDocument } from './documents.ts';
+import { FreshCache } from './fresh-cache.ts';
+import type { Vault } from './vault.ts';
+
+/** What a tenant may choose for itself. */
+export interface TenantOptions {
+  /** How far a signed request's timestamp may be off, and how long its nonce is remembered: 30–900 (`SAM-26`). */
+  readonly hmacWindowSeconds: number;
+  /** Tokens without `jti` are refused (`SAM-14`). */
+  readonly requireJti: boolean;
+  /** API keys whose secret is older are refused; null only warns, from 90 days on (`SAM-20`). */
+  readonly apiKeyAgeMaxDays: number | null;
+  /** The webhook secret is renewed when it gets that old; null leaves it to the route. */
+  readonly webhookRotationDays: number | null;
+}
+
+/** A tenant. */
+export interface Tenant {
+  readonly id: TenantId;
+  readonly name: string;
+  /** Share of the capacity relative to the others'. */
+  readonly weight: number;
+  readonly options: TenantOptions;
+  readonly createdAt: number;
+}
+
+/** What is said of a tenant when it is made or changed. */
+export interface TenantSettings {
+  readonly name?: string;
+  readonly weight?: number;
+  readonly options?: Partial<TenantOptions>;
+}
+
+interface WebhookSecret {
+  readonly sealed: string;
+  readonly createdAt: number;
+  /** Null for the newest; the one before it signs along until then. */
+  readonly expiresAt: number | null;
+}
+
+interface TenantBody {
+  readonly tenant: Tenant;
+  readonly webhookSecrets: readonly WebhookSecret[];
+}
+
+const KIND = 'tenant';
+const DAY_MS = 86_400_000;
+const OVERLAP_MS = DAY_MS;
+const RELOAD_MS = 5_000;
+const WEIGHT_MIN = 0.01;
+const WEIGHT_MAX = 1_000;
+const DEFAULT_OPTIONS: TenantOptions = {
+  hmacWindowSeconds: 300,
+  requireJti: false,
+  apiKeyAgeMaxDays: null,
+  webhookRotationDays: null,
+};
+
+/** Keeps the tenants; started, it also follows changes made on other nodes and renews webhook secrets on schedule. */
+export class Tenants implements Service, TenantWeights {
+  readonly #log: Log;
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #store: Documents;
+  readonly #vault: Vault;
+  readonly #cache: FreshCache<TenantBody>;
+  #weights: ReadonlyMap<string, number> = new Map();
+  #cancelReload: Cancel = () => undefined;
+  #running = false;
+
+  constructor(log: Log, clock: Clock, random: Random, store: Documents, vault: Vault) {
+    this.#log = log;
+    this.#clock = clock;
+    this.#random = random;
+    this.#store = store;
+    this.#vault = vault;
+    this.#cache = new FreshCache(clock, async ids => {
+      const found = await store.documents({ kind: KIND, ids });
+      return new Map(found.map(one => [one.id, one.body as unknown as TenantBody]));
+    });
+  }
+
+  async start(): Promise<void> {
+    const id = DEFAULT_TENANT;
+    await createDocument(this.#store, refOf(id), this.#newBody({ id, name: 'default' }));
+    this.#cache.forget(id);
+    this.#running = true;
+    await this.#reload();
+  }
+
+  async stop(): Promise<void> {
+    this.#running = false;
+    this.#cancelReload();
+  }
+
+  /** Makes a tenant; throws `invalid_request`, and `conflict` where the name is taken. */
+  async create(tenant: TenantSettings & { readonly id: string }): Promise<Tenant> {
+    if (!isCallerId(tenant.id)) throw invalid('tenant_id', 'must be 1–200 characters of [A-Za-z0-9._:-]');
+    const id = tenant.id as TenantId;
+    const body = this.#newBody({ ...tenant, id });
+    if (!(await createDocument(this.#store, refOf(id), body)))
+      throw new DomainError('conflict', `the tenant ${id} exists`);
+    this.#took(id, body as unknown as TenantBody);
+    return (body as unknown as TenantBody).tenant;
+  }
+
+  /** Changes what is given and leaves the rest; throws `not_found`, `invalid_request`. */
+  async update(id: TenantId, settings: TenantSettings): Promise<Tenant> {
+    const body = await this.#change(id, ({ tenant, webhookSecrets }) => ({
+      tenant: settled({ ...tenant, ...definedOf(settings) }, tenant.options, settings.options),
+      webhookSecrets,
+    }));
+    return body.tenant;
+  }
+
+  /** All tenants, by name. */
+  async list(): Promise<readonly Tenant[]> {
+    const all = await everyDocument(this.#store, { kind: KIND });
+    return all
+      .map(one => (one.body as unknown as TenantBody).tenant)
+      .sort((one, other) => (one.id < other.id ? -1 : 1));
+  }
+
+  /** The tenant as of at most 5 s ago, or null. */
+  async get(id: TenantId): Promise<Tenant | null> {
+    return (await this.#cache.get(id))?.tenant ?? null;
+  }
+
+  /** The tenant's options, those of a new one where there is no such tenant. */
+  async options(id: TenantId): Promise<TenantOptions> {
+    return (await this.get(id))?.options ?? DEFAULT_OPTIONS;
+  }
+
+  weight(id: TenantId): number {
+    return this.#weights.get(id) ?? 1;
+  }
+
+  /** The secrets to sign the tenant's webhooks with, newest first; throws `not_found`. */
+  async webhookSecrets(id: TenantId): Promise<readonly string[]> {
+    const body = await this.#cache.get(id);
+    if (body === null) throw new DomainError('not_found', 'there is no such tenant');
+    const now = this.#clock.now();
+    return body.webhookSecrets
+      .filter(secret => secret.expiresAt === null || secret.expiresAt > now)
+      .map(secret => this.#vault.open(secret.sealed, contextOf(id)));
+  }
+
+  /** Makes a new webhook secret and answers it; the one before signs along for `overlapMs` (24 h); throws `not_found`. */
+  async rotateWebhookSecret(id: TenantId, overlapMs = OVERLAP_MS): Promise<string> {
+    const { secret, sealed } = this.#newWebhookSecret(id);
+    await this.#change(id, ({ tenant, webhookSecrets: [newest] }) => ({
+      tenant,
+      webhookSecrets: [
+        sealed,
+        ...(newest === undefined ? [] : [{ ...newest, expiresAt: sealed.createdAt + overlapMs }]),
+      ],
+    }));
+    return secret;
+  }
+
+  async #change(id: TenantId, change: (body: TenantBody) => TenantBody): Promise<TenantBody> {
+    const changed = await changeDocument(
+      this.#store,
+      refOf(id),
+      body => change(body as unknown as TenantBody) as unknown as JsonObject,
+    );
+    const body = changed as unknown as TenantBody;
+    this.#took(id, body);
+    return body;
+  }
+
+  #took(id: TenantId, body: TenantBody): void {
+    this.#cache.forget(id);
+    this.#weights = new Map(this.#weights).set(id, body.tenant.weight);
+  }
+
+  async #reload(): Promise<void> {
+    try {
+      const all = await everyDocument(this.#store, { kind: KIND });
+      const bodies = all.map(one => one.body as unknown as TenantBody);
+      this.#weights = new Map(bodies.map(({ tenant }) => [tenant.id, tenant.weight]));
+      for (const { tenant, webhookSecrets } of bodies)
+        if (this.#isDue(tenant, webhookSecrets)) await this.rotateWebhookSecret(tenant.id);
+    } catch (error) {
+      this.#log.warn('tenants could not be read again', { error: String(error) });
+    }
+    if (this.#running) this.#cancelReload = this.#clock.after(RELOAD_MS, () => void this.#reload());
+  }
+
+  #isDue({ options }: Tenant, [newest]: readonly WebhookSecret[]): boolean {
+    const { webhookRotationDays } = options;
+    if (webhookRotationDays === null || newest === undefined) return false;
+    return this.#clock.now() - newest.createdAt >= webhookRotationDays * DAY_MS;
+  }
+
+  #newBody(settings: TenantSettings & { readonly id: TenantId }): JsonObject {
+    const { id, name = id, weight = 1 } = settings;
+    const tenant = { id, name, weight, options: DEFAULT_OPTIONS, createdAt: this.#clock.now() };
+    const body: TenantBody = {
+      tenant: settled(tenant, DEFAULT_OPTIONS, settings.options),
+      webhookSecrets: [this.#newWebhookSecret(id).sealed],
+    };
+    return body as unknown as JsonObject;
+  }
+
+  #newWebhookSecret(id: TenantId): { readonly secret: string; readonly sealed: WebhookSecret } {
+    const secret = `whsec_${Buffer.from(this.#random.bytes(32)).toString('base64')}`;
+    const sealed = this.#vault.seal(secret, contextOf(id));
+    return { secret, sealed: { sealed, createdAt: this.#clock.now(), expiresAt: null } };
+  }
+}
+
+function settled(tenant: Tenant, options: TenantOptions, changes: Partial<TenantOptions> = {}): Tenant {
+  const chosen = { ...options, ...changes };
+  const { hmacWindowSeconds, apiKeyAgeMaxDays, webhookRotationDays } = chosen;
+  if (tenant.name === '' || tenant.name.length > 200) throw invalid('name', 'must be 1–200 characters');
+  if (!(tenant.weight >= WEIGHT_MIN && tenant.weight <= WEIGHT_MAX))
+    throw invalid('weight', `must be within ${WEIGHT_MIN}–${WEIGHT_MAX}`);
+  if (!Number.isInteger(hmacWindowSeconds) || hmacWindowSeconds < 30 || hmacWindowSeconds > 900)
+    throw invalid('options.hmac_window_seconds', 'must be an integer within 30–900');
+  if (!isDays(apiKeyAgeMaxDays)) throw invalid('options.api_key_age_max_days', 'must be 1 or more days');
+  if (!isDays(webhookRotationDays)) throw invalid('options.webhook_rotation_days', 'must be 1 or more days');
+  return { ...tenant, options: chosen };
+}
+
+function isDays(days: number | null): boolean {
+  return days === null || (Number.isInteger(days) && days >= 1);
+}
+
+function definedOf({ name, weight }: TenantSettings): Partial<Pick<Tenant, 'name' | 'weight'>> {
+  return { ...(name === undefined ? {} : { name }), ...(weight === undefined ? {} : { weight }) };
+}
+
+function refOf(id: TenantId): { readonly tenant: TenantId; readonly kind: string; readonly id: string } {
+  return { tenant: id, kind: KIND, id };
+}
+
+function contextOf(tenant: TenantId): { readonly tenant: TenantId; readonly purpose: string } {
+  return { tenant, purpose: 'webhook_secret' };
+}
+
+function invalid(field: string, message: string): DomainError {
+  return new DomainError('invalid_request', `${field} ${message}`, {
+    details: { errors: [{ field, message }] },
+  });
+}
