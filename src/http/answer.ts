@@ -83,11 +83,7 @@ function answerStream(exchange: Exchange, reply: Reply & { kind: 'stream' }): Pr
   });
 }
 
-async function answerEvents(
-  exchange: Exchange,
-  reply: Reply & { kind: 'sse' },
-  clock: Clock,
-): Promise<void> {
+async function answerEvents(exchange: Exchange, reply: Reply & { kind: 'sse' }, clock: Clock): Promise<void> {
   const { raw } = exchange.reply.hijack();
   const head: Record<string, string | number> = {
     'content-type': 'text/event-stream; charset=utf-8',
@@ -109,6 +105,7 @@ function addCommonHeaders(exchange: Exchange, head: Record<string, string | numb
   head['x-content-type-options'] = 'nosniff';
   head['referrer-policy'] = 'no-referrer';
   head['content-security-policy'] ??= "default-src 'none'; frame-ancestors 'none'";
-  const { rate } = exchange;
+  const { rate, warnings } = exchange;
+  if (warnings.length > 0) head['x-batuta-warning'] = warnings.join(', ');
   if (rate !== null) Object.assign(head, rateHeaders(rate));
 }

@@ -5,9 +5,9 @@ import type { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { DEFAULT_TENANT } from '../domain/ids.ts';
 import type { Principal } from '../domain/principal.ts';
+import type { Call, ErrorScene } from '../protocols/protocol.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Random } from '../runtime/random.ts';
-import type { Call, ErrorScene } from '../protocols/protocol.ts';
 import type { RateStanding } from './gate.ts';
 import { type Trace, traceOf } from './trace.ts';
 
@@ -47,6 +47,10 @@ export class Exchange implements Call<never, never, never> {
   /** Whether credentials were judged good, or none were needed. */
   admitted = false;
   rate: RateStanding | null = null;
+  /** What authentication found worth telling the caller. */
+  warnings: readonly string[] = [];
+  /** Whether the route takes its body as a stream. */
+  readonly isStreamed: boolean;
   parsedBody: unknown;
   stream: Readable | null = null;
   rawBody: Uint8Array | null = null;
@@ -56,10 +60,11 @@ export class Exchange implements Call<never, never, never> {
   #trace: Trace | null = null;
   #abort: AbortController | null = null;
 
-  constructor(request: FastifyRequest, reply: FastifyReply, setting: ExchangeSetting) {
+  constructor(request: FastifyRequest, reply: FastifyReply, setting: ExchangeSetting, isStreamed = false) {
     const offered = request.headers['x-request-id'];
     this.request = request;
     this.reply = reply;
+    this.isStreamed = isStreamed;
     this.requestId =
       typeof offered === 'string' && REQUEST_ID.test(offered) ? offered : setting.random.uuid();
     this.receivedAt = setting.clock.now();

@@ -2,25 +2,11 @@
 // The gate asks; the guards decide. These are the narrow interfaces the server needs of them.
 
 import type { Principal } from '../domain/principal.ts';
+import type { Authenticator } from '../guards/authentication.ts';
 import type { RateClass } from '../protocols/protocol.ts';
 
-/** What a credential is judged by. */
-export interface Presented {
-  readonly method: string;
-  /** Path and query exactly as sent, which is what signatures cover (`SAM-23`). */
-  readonly url: string;
-  /** Lower-case names. */
-  readonly headers: Readonly<Record<string, string | undefined>>;
-  /** Names and values as sent, alternating; repeated headers stay apart (`SAM-25`). */
-  readonly rawHeaders: readonly string[];
-  /** The exact bytes of the body; null where it has not been read. */
-  readonly body: Uint8Array | null;
-  readonly sourceAddress: string;
-  readonly requestId: string;
-}
-
-/** Finds out who is calling; rejects with `unauthenticated`, or `forbidden` where the credential's own terms forbid the call. */
-export type Authenticate = (presented: Presented) => Promise<Principal>;
+/** Finds out who is calling. */
+export type Gatekeeper = Pick<Authenticator, 'authenticate' | 'wantsBody'>;
 
 /** How a budget stands after a request was charged to it (`SAM-52`). */
 export interface RateStanding {
@@ -39,12 +25,6 @@ export interface RequestLimits {
   charge(principal: Principal, rate: RateClass): RateStanding | null;
   /** One request of a caller who did not say who they are. */
   chargeAddress(sourceAddress: string): RateStanding | null;
-}
-
-/** True where the credential is a signature over the body, so that it can only be judged once the body is here. */
-export function signsBody(headers: Readonly<Record<string, string | undefined>>): boolean {
-  const { authorization } = headers;
-  return authorization !== undefined && /^hmac-/i.test(authorization);
 }
 
 /** The rate headers every answer bears (`SAM-52`). */

@@ -5,18 +5,19 @@ import type { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { TSchema } from 'typebox';
 import { asDomainError, DomainError } from '../domain/errors.ts';
-import { allows } from '../domain/principal.ts';
+import { requirePermission } from '../guards/permissions.ts';
 import type { Protocol, Route } from '../protocols/protocol.ts';
 import { bodyCheck, type Check, type Fault, textCheck } from '../protocols/validation.ts';
 import type { Log } from '../runtime/log.ts';
 import { answer, answerError } from './answer.ts';
 import { Exchange, type ExchangeSetting } from './exchange.ts';
-import { type Authenticate, type RequestLimits, signsBody } from './gate.ts';
+import type { Gatekeeper, RequestLimits } from './gate.ts';
 import { parseJson } from './json.ts';
+import { presented } from './presented.ts';
 
 /** What mounting needs of the server. */
 export interface MountDeps {
-  readonly authenticate: Authenticate;
+  readonly authenticator: Gatekeeper;
   readonly limits: RequestLimits;
   readonly log: Log;
   readonly setting: ExchangeSetting;
@@ -97,12 +98,12 @@ function admit(
   reply: FastifyReply,
   done: (error?: Error) => void,
 ): void {
-  const exchange = new Exchange(request, reply, mounted.deps.setting);
+  const exchange = new Exchange(request, reply, mounted.deps.setting, mounted.route.bodyAs === 'stream');
   request.exchange = exchange;
   exchange.step('reception');
   if (mounted.route.access === 'public') {
     done(admitAnyone(mounted, exchange));
-  } else if (signsBody(exchange.headers)) {
+  } else if (!exchange.isStreamed && mounted.deps.authenticator.wantsBody(exchange.headers)) {
     done();
   } else {
     identify(mounted, exchange, null).then(() => done(), done);
@@ -124,23 +125,18 @@ async function identify(
   body: Uint8Array | null,
 ): Promise<void> {
   try {
-    exchange.principal = await deps.authenticate({
-      method: exchange.request.method,
-      url: exchange.request.raw.url ?? '',
-      headers: exchange.headers,
-      rawHeaders: exchange.request.raw.rawHeaders,
-      body,
-      sourceAddress: exchange.sourceAddress,
-      requestId: exchange.requestId,
-    });
+    const found = await deps.authenticator.authenticate(presented(exchange, body));
+    exchange.principal = found.principal;
+    exchange.warnings = found.warnings;
   } catch (error) {
     exchange.rate = deps.limits.chargeAddress(exchange.sourceAddress);
     throw overBudget(exchange) ?? error;
   }
   exchange.admitted = true;
   exchange.rate = deps.limits.charge(exchange.principal, route.rate);
-  const refusal = overBudget(exchange) ?? withoutPermission(route, exchange);
+  const refusal = overBudget(exchange);
   if (refusal !== undefined) throw refusal;
+  requireAccess(route, exchange);
   exchange.step('authentication');
 }
 
@@ -151,17 +147,14 @@ function overBudget({ rate }: Exchange): DomainError | undefined {
   });
 }
 
-function withoutPermission({ access }: Route, { principal }: Exchange): DomainError | undefined {
-  if (access === 'public' || access === 'authenticated' || allows(principal, access)) return undefined;
-  return new DomainError('forbidden', `this needs the permission ${access}`, {
-    details: { rule: `permission:${access}` },
-  });
+function requireAccess({ access }: Route, { principal }: Exchange): void {
+  if (access !== 'public' && access !== 'authenticated') requirePermission(principal, access);
 }
 
 async function serve(mounted: MountedRoute, exchange: Exchange): Promise<void> {
   const { route, protocol, deps } = mounted;
   try {
-    if (!exchange.admitted) await identify(mounted, exchange, signedBytes(exchange.request.body));
+    if (!exchange.admitted) await identify(mounted, exchange, bytesOf(exchange.request.body));
     receive(mounted, exchange);
     exchange.step('schema');
     const reply = await route.handle(exchange);
@@ -171,9 +164,8 @@ async function serve(mounted: MountedRoute, exchange: Exchange): Promise<void> {
   }
 }
 
-/** A streamed body is signed as empty: its digest travels in a signed header of its own (`SAM-72`). */
-function signedBytes(body: unknown): Uint8Array {
-  return Buffer.isBuffer(body) ? body : new Uint8Array(0);
+function bytesOf(body: unknown): Buffer {
+  return Buffer.isBuffer(body) ? body : Buffer.alloc(0);
 }
 
 function receive({ route, checks }: MountedRoute, exchange: Exchange): void {
@@ -185,7 +177,7 @@ function receive({ route, checks }: MountedRoute, exchange: Exchange): void {
   if (route.bodyAs === 'stream') {
     exchange.stream = (request.body as Readable | undefined) ?? request.raw;
   } else if (route.body !== undefined || route.rawBody === true) {
-    const bytes = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
+    const bytes = bytesOf(request.body);
     if (route.rawBody === true) exchange.rawBody = bytes;
     exchange.parsedBody = readBody(bytes, exchange.headers['content-type'], checks.bodyMayBeEmpty);
     if (checks.body !== null) faults.push(...(checks.body(exchange.parsedBody) ?? []));
@@ -205,7 +197,9 @@ function readBody(bytes: Buffer, contentType: string | undefined, mayBeEmpty: bo
 
 function isJsonType(contentType: string | undefined): boolean {
   if (contentType === 'application/json') return true;
-  return contentType !== undefined && /^application\/json\s*(;\s*charset="?utf-?8"?\s*)?;?$/i.test(contentType);
+  return (
+    contentType !== undefined && /^application\/json\s*(;\s*charset="?utf-?8"?\s*)?;?$/i.test(contentType)
+  );
 }
 
 function headerFaults(
@@ -221,14 +215,21 @@ function headerFaults(
 }
 
 function invalid(faults: readonly Fault[]): DomainError {
-  const named = faults.slice(0, 3).map(one => (one.field === '' ? one.message : `${one.field} ${one.message}`));
+  const named = faults
+    .slice(0, 3)
+    .map(one => (one.field === '' ? one.message : `${one.field} ${one.message}`));
   const more = faults.length > named.length ? ` and ${faults.length - named.length} more` : '';
   return new DomainError('invalid_request', `${named.join('; ')}${more}`, {
     details: { errors: faults.map(one => ({ field: one.field, message: one.message })) },
   });
 }
 
-function fail({ protocol, deps }: MountedRoute, error: unknown, request: FastifyRequest, reply: FastifyReply): void {
+function fail(
+  { protocol, deps }: MountedRoute,
+  error: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): void {
   const exchange = request.exchange ?? new Exchange(request, reply, deps.setting);
   refuse(protocol, exchange, translated(error), deps.log);
 }

@@ -5,7 +5,9 @@ import type { JsonObject } from '../domain/json.ts';
 import type { Protocol, Route } from '../protocols/protocol.ts';
 
 interface ObjectSchema {
-  readonly properties?: Readonly<Record<string, { readonly default?: unknown; readonly description?: string }>>;
+  readonly properties?: Readonly<
+    Record<string, { readonly default?: unknown; readonly description?: string }>
+  >;
   readonly required?: readonly string[];
 }
 
@@ -105,7 +107,9 @@ function parametersOf(schema: TSchema | undefined, where: 'path' | 'query' | 'he
 
 function bodyOf(route: Route): object {
   if (route.bodyAs === 'stream')
-    return { requestBody: { required: true, content: { '*/*': { schema: { type: 'string', format: 'binary' } } } } };
+    return {
+      requestBody: { required: true, content: { '*/*': { schema: { type: 'string', format: 'binary' } } } },
+    };
   if (route.body === undefined) return {};
   const { required = [] } = route.body as ObjectSchema;
   return {

@@ -13,7 +13,7 @@ import type { Random } from '../runtime/random.ts';
 import type { Service } from '../runtime/service.ts';
 import { errorPagesRoute } from './errorpages.ts';
 import { Exchange, type ExchangeSetting } from './exchange.ts';
-import type { Authenticate, RequestLimits } from './gate.ts';
+import type { Gatekeeper, RequestLimits } from './gate.ts';
 import { mount, refuse } from './mount.ts';
 import { openApiOf } from './openapi.ts';
 
@@ -36,7 +36,7 @@ export interface ServerOptions {
 export interface ServerDeps {
   /** The first is the house's own wire: it words errors of paths nobody serves. */
   readonly protocols: readonly [Protocol, ...Protocol[]];
-  readonly authenticate: Authenticate;
+  readonly authenticator: Gatekeeper;
   readonly limits: RequestLimits;
   readonly log: Log;
   readonly clock: Clock;
@@ -99,7 +99,12 @@ function buildApp({ options, protocols, random, clock }: ServerDeps): FastifyIns
     },
     serverFactory(handler) {
       const server = createPlainServer(
-        { headersTimeout: HEADERS_MS, requestTimeout: REQUEST_MS, keepAliveTimeout: KEEP_ALIVE_MS, noDelay: true },
+        {
+          headersTimeout: HEADERS_MS,
+          requestTimeout: REQUEST_MS,
+          keepAliveTimeout: KEEP_ALIVE_MS,
+          noDelay: true,
+        },
         handler,
       );
       server.setTimeout(SOCKET_IDLE_MS);
@@ -113,7 +118,10 @@ function buildApp({ options, protocols, random, clock }: ServerDeps): FastifyIns
 }
 
 function hangUp(socket: Socket, status: number, body: string): void {
-  if (!socket.writable) return socket.destroy() as unknown as void;
+  if (!socket.writable) {
+    socket.destroy();
+    return;
+  }
   socket.end(
     `HTTP/1.1 ${status} Bad Request\r\ncontent-type: application/json; charset=utf-8\r\n` +
       `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,

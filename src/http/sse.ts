@@ -44,8 +44,7 @@ export function eventText(item: SseItem): string {
   if (item.retryMs !== undefined) text += `retry: ${item.retryMs}\n`;
   if (item.id !== undefined) text += `id: ${oneLine(item.id)}\n`;
   if (item.event !== undefined) text += `event: ${oneLine(item.event)}\n`;
-  if (item.data !== undefined)
-    for (const line of item.data.split(/\r\n|\r|\n/)) text += `data: ${line}\n`;
+  if (item.data !== undefined) for (const line of item.data.split(/\r\n|\r|\n/)) text += `data: ${line}\n`;
   return `${text}\n`;
 }
 

@@ -21,7 +21,9 @@ export function rangeOf(header: string | undefined, sizeBytes: number): Wanted {
   if (first === undefined || last === undefined || (first === '' && last === '')) return { kind: 'all' };
   if (first === '') {
     const count = Math.min(Number(last), sizeBytes);
-    return count === 0 ? { kind: 'unsatisfiable' } : { kind: 'part', start: sizeBytes - count, end: sizeBytes - 1 };
+    return count === 0
+      ? { kind: 'unsatisfiable' }
+      : { kind: 'part', start: sizeBytes - count, end: sizeBytes - 1 };
   }
   const start = Number(first);
   const end = last === '' ? sizeBytes - 1 : Math.min(Number(last), sizeBytes - 1);

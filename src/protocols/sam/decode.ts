@@ -16,7 +16,13 @@ import { type Fault, instantOf } from '../validation.ts';
 import { canonicalCode } from './errors.ts';
 import { fingerprintOf } from './fingerprint.ts';
 import { invalidRequest, refuseForeignAgent, refuseForeignType } from './refusals.ts';
-import { executionConfig, notificationConfig, orchestratorInfo, type TaskBody, taskBody } from './schema/task.ts';
+import {
+  executionConfig,
+  notificationConfig,
+  orchestratorInfo,
+  type TaskBody,
+  taskBody,
+} from './schema/task.ts';
 import { type PriorityName, priorityOf } from './vocabulary.ts';
 
 /** What decoding needs to know beside the body. */
@@ -175,12 +181,16 @@ export function limitsOf(from: ExecutionConfig['resource_limits']): ResourceLimi
   };
 }
 
-function variablesOf(from: Readonly<Record<string, string | number | boolean>> | undefined): TaskSpec['variables'] {
+function variablesOf(
+  from: Readonly<Record<string, string | number | boolean>> | undefined,
+): TaskSpec['variables'] {
   if (from === undefined) return {};
   return Object.fromEntries(Object.entries(from).map(([name, value]) => [name, String(value)]));
 }
 
-function timesOf(config: ExecutionConfig): Pick<TaskSpec, 'notBefore' | 'attemptTimeoutMs' | 'queueTimeoutMs'> {
+function timesOf(
+  config: ExecutionConfig,
+): Pick<TaskSpec, 'notBefore' | 'attemptTimeoutMs' | 'queueTimeoutMs'> {
   return {
     ...(config.not_before === undefined ? {} : { notBefore: instantOf(config.not_before) }),
     ...(config.attempt_timeout === undefined ? {} : { attemptTimeoutMs: config.attempt_timeout * 1_000 }),
@@ -211,7 +221,9 @@ async function notificationIn(
         : { progressIntervalMs: Math.round(from.progress_interval * 1_000) }),
       ...(from.encoding === undefined ? {} : { encoding: from.encoding }),
       ...(from.format === undefined ? {} : { format: from.format }),
-      ...(batch === undefined ? {} : { batch: { itemsMax: batch.max_items, delayMaxMs: batch.max_delay_ms } }),
+      ...(batch === undefined
+        ? {}
+        : { batch: { itemsMax: batch.max_items, delayMaxMs: batch.max_delay_ms } }),
       ...(from.encrypt_to === undefined ? {} : { encryptTo: from.encrypt_to as JsonObject }),
     },
   };

@@ -194,10 +194,7 @@ const CATEGORIES = ['authentication_error', 'client_error', 'server_error', 'tas
 const SEVERITIES = ['low', 'medium', 'high', 'critical'] as const;
 
 /** Every code a body of this wire can bear. */
-export const SAM_CODES: readonly string[] = [
-  ...Object.values(WORDINGS).map(one => one.code),
-  TASK_NOT_FOUND,
-];
+export const SAM_CODES: readonly string[] = [...Object.values(WORDINGS).map(one => one.code), TASK_NOT_FOUND];
 
 const errorObject = Type.Object({
   code: Type.Enum([...SAM_CODES]),
@@ -205,7 +202,9 @@ const errorObject = Type.Object({
   category: Type.Enum(CATEGORIES),
   severity: Type.Enum(SEVERITIES),
   details: Type.Object({}),
-  retry_after: Type.Union([Type.Number(), Type.Null()], { description: 'Seconds; null when trying again is useless.' }),
+  retry_after: Type.Union([Type.Number(), Type.Null()], {
+    description: 'Seconds; null when trying again is useless.',
+  }),
   documentation_url: Type.String(),
 });
 
@@ -224,7 +223,11 @@ export const errorSchema = Type.Object(
 export function renderError(
   error: DomainError,
   scene: ErrorScene,
-): { readonly status: number; readonly body: JsonObject; readonly headers: Readonly<Record<string, string>> } {
+): {
+  readonly status: number;
+  readonly body: JsonObject;
+  readonly headers: Readonly<Record<string, string>>;
+} {
   const headers: Record<string, string> = {};
   if (error.code === 'unauthenticated') headers['www-authenticate'] = 'Bearer';
   const retryAfter = retryAfterOf(error);
@@ -287,7 +290,8 @@ function pagesOf(): Readonly<Record<string, ErrorPage>> {
   pages[TASK_NOT_FOUND] = {
     status: 404,
     meaning: 'There is no task of this id in your tenant.',
-    remedy: 'Check task_id and the credential’s tenant; purged tasks keep answering, so it never existed here.',
+    remedy:
+      'Check task_id and the credential’s tenant; purged tasks keep answering, so it never existed here.',
     retry: 'no',
   };
   return pages;

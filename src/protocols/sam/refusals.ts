@@ -41,11 +41,7 @@ export function requireAny(principal: Principal, permissions: readonly Permissio
 }
 
 /** The task of the tenant; throws `not_found` naming the id, which makes it `TASK_NOT_FOUND` on the wire. */
-export async function findTask(
-  engine: Pick<EngineApi, 'task'>,
-  tenant: TenantId,
-  id: string,
-): Promise<Task> {
+export async function findTask(engine: Pick<EngineApi, 'task'>, tenant: TenantId, id: string): Promise<Task> {
   try {
     return await engine.task(tenant, id as TaskId);
   } catch (error) {

@@ -71,7 +71,14 @@ export async function viewOf(task: Task, wish: StatusWish, deps: StatusDeps): Pr
     hasEnded(task.state) ? NO_FORECAST : engine.forecast(task),
     task.purged ? [] : began ? store.artifacts({ tenant, taskId: task.id }) : [],
     began ? store.samples({ key, limit: SAMPLES_MAX }) : [],
-    began ? store.events({ of: 'task', key, afterSequence: Math.max(0, task.version - EVENTS_MAX), limit: EVENTS_MAX }) : [],
+    began
+      ? store.events({
+          of: 'task',
+          key,
+          afterSequence: Math.max(0, task.version - EVENTS_MAX),
+          limit: EVENTS_MAX,
+        })
+      : [],
     wish.logs ? store.logs({ key, ...since, ...level, last: true, limit: LINES_MAX }) : null,
     failed ? store.logs({ key, last: true, limit: FAILURE_LINES }) : [],
   ]);
@@ -218,11 +225,17 @@ export function intermediateResults(events: readonly TaskEvent[], since: number)
     if (event.kind !== 'progress' || event.intermediate === undefined || event.at <= since) return [];
     const { intermediate } = event;
     const timestamp = instant(event.at);
-    return isJsonObject(intermediate) ? [{ timestamp, ...intermediate }] : [{ timestamp, value: intermediate }];
+    return isJsonObject(intermediate)
+      ? [{ timestamp, ...intermediate }]
+      : [{ timestamp, value: intermediate }];
   });
 }
 
-function metricsOf({ task, samples }: StatusView, { since = Number.NEGATIVE_INFINITY }: StatusWish, now: number): JsonObject {
+function metricsOf(
+  { task, samples }: StatusView,
+  { since = Number.NEGATIVE_INFINITY }: StatusWish,
+  now: number,
+): JsonObject {
   return {
     ...totalsOf(task, samples, now),
     samples: samples.filter(one => one.at > since).map(wireSample),

@@ -90,7 +90,10 @@ function meanCpu(task: Task, samples: readonly Sample[]): number {
 }
 
 /** Samples count an attempt's bytes from its start, so a task's are the sums of each attempt's last. */
-function bytesOf(task: Task, samples: readonly Sample[]): { readonly sent: number; readonly received: number } {
+function bytesOf(
+  task: Task,
+  samples: readonly Sample[],
+): { readonly sent: number; readonly received: number } {
   const lastOf = new Map<number, { sent: number; received: number }>();
   for (const { attempt, bytesSent, bytesReceived } of samples) {
     const last = lastOf.get(attempt) ?? { sent: 0, received: 0 };

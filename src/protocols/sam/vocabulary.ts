@@ -10,7 +10,13 @@ export const PRIORITIES = ['normal', 'high', 'urgent', 'critical', 'low'] as con
 /** A level's name. */
 export type PriorityName = (typeof PRIORITIES)[number];
 
-const LEVELS: Readonly<Record<PriorityName, Priority>> = { critical: 0, urgent: 1, high: 2, normal: 5, low: 8 };
+const LEVELS: Readonly<Record<PriorityName, Priority>> = {
+  critical: 0,
+  urgent: 1,
+  high: 2,
+  normal: 5,
+  low: 8,
+};
 
 /** The level a name stands for. */
 export function priorityOf(name: PriorityName): Priority {

@@ -23,17 +23,25 @@ const params = Type.Object({ task_id: callerId });
 const reason = Type.Optional(Type.String({ maxLength: 1_000 }));
 const common = { method: 'POST', tag: 'tasks', access: 'task:control', rate: 'standard', params } as const;
 
+const cancelBody = Type.Object({
+  reason,
+  grace_seconds: Type.Optional(Type.Number({ minimum: 0, maximum: 600, description: '10 when absent.' })),
+});
+
+const pauseBody = Type.Object({
+  reason,
+  force: Type.Optional(Type.Boolean({ description: 'Even without a checkpoint.' })),
+});
+
 /** The routes that steer tasks. */
-export function controlRoutes({ engine, clock }: ControlDeps): readonly Route[] {
+export function controlRoutes(deps: ControlDeps): readonly Route[] {
+  const { engine } = deps;
   return [
     route({
       ...common,
       path: `${PREFIX}/tasks/:task_id/cancel`,
       summary: 'End a task in any state before an end',
-      body: Type.Object({
-        reason,
-        grace_seconds: Type.Optional(Type.Number({ minimum: 0, maximum: 600, description: '10 when absent.' })),
-      }),
+      body: cancelBody,
       answers: { 200: controlled },
       async handle(call) {
         const { grace_seconds: grace } = call.body;
@@ -46,7 +54,7 @@ export function controlRoutes({ engine, clock }: ControlDeps): readonly Route[] 
       ...common,
       path: `${PREFIX}/tasks/:task_id/pause`,
       summary: 'Hold a queued task, or a running one at its next checkpoint',
-      body: Type.Object({ reason, force: Type.Optional(Type.Boolean({ description: 'Even without a checkpoint.' })) }),
+      body: pauseBody,
       answers: { 200: controlled },
       async handle(call) {
         const { force = false } = call.body;
@@ -65,27 +73,35 @@ export function controlRoutes({ engine, clock }: ControlDeps): readonly Route[] 
         return json(200, wireTask(await engine.resume(order).catch(naming(order))));
       },
     }),
-    route({
-      ...common,
-      path: `${PREFIX}/tasks/:task_id/retry`,
-      summary: 'Start a new task of the same specification',
-      body: Type.Object({ reason, new_task_id: Type.Optional(callerId) }),
-      answers: { 200: admitted, 422: rejected },
-      async handle(call) {
-        const { new_task_id: newId } = call.body;
-        const order = orderOf(call, call.params.task_id, call.body.reason);
-        const wish = newId === undefined ? order : { ...order, newId: newId as TaskId };
-        const admission = await engine.retry(wish).catch(naming(order));
-        if (admission.kind === 'refused') throw admission.error;
-        const scene = { requestId: call.requestId, traceId: call.traceId, now: clock.now(), origin: call.origin };
-        const { status, body } = answerTo(admission, scene);
-        return json(status, { ...body, retry_of: order.id });
-      },
-    }),
+    retryRoute(deps),
   ];
 }
 
-function orderOf({ principal }: Pick<Call, 'principal'>, taskId: string, why: string | undefined): ControlCall {
+function retryRoute({ engine, clock }: ControlDeps): Route {
+  return route({
+    ...common,
+    path: `${PREFIX}/tasks/:task_id/retry`,
+    summary: 'Start a new task of the same specification',
+    body: Type.Object({ reason, new_task_id: Type.Optional(callerId) }),
+    answers: { 200: admitted, 422: rejected },
+    async handle(call) {
+      const { new_task_id: newId } = call.body;
+      const order = orderOf(call, call.params.task_id, call.body.reason);
+      const wish = newId === undefined ? order : { ...order, newId: newId as TaskId };
+      const admission = await engine.retry(wish).catch(naming(order));
+      if (admission.kind === 'refused') throw admission.error;
+      const { requestId, traceId, origin } = call;
+      const { status, body } = answerTo(admission, { requestId, traceId, now: clock.now(), origin });
+      return json(status, { ...body, retry_of: order.id });
+    },
+  });
+}
+
+function orderOf(
+  { principal }: Pick<Call, 'principal'>,
+  taskId: string,
+  why: string | undefined,
+): ControlCall {
   const { tenant, id: actor } = principal;
   const order = { tenant, actor, id: taskId as TaskId };
   return why === undefined ? order : { ...order, reason: why };

@@ -47,7 +47,9 @@ export function eventRoutes(deps: ObserveDeps): readonly Route[] {
       tag: 'events',
       access: 'task:read',
       rate: 'free',
-      query: Type.Object({ from: Type.Optional(Type.Enum(['start', 'now'], { description: 'Where to begin; now when absent.' })) }),
+      query: Type.Object({
+        from: Type.Optional(Type.Enum(['start', 'now'], { description: 'Where to begin; now when absent.' })),
+      }),
       answers: { 200: stream },
       async handle(call) {
         const { tenant } = call.principal;
@@ -154,7 +156,12 @@ async function* tenantStream(
 async function latestCursor(tenant: TenantId, { store }: ObserveDeps): Promise<string | null> {
   let cursor: string | null = null;
   for (;;) {
-    const events: readonly TaskEvent[] = await store.events({ of: 'tenant', tenant, afterCursor: cursor, limit: 10_000 });
+    const events: readonly TaskEvent[] = await store.events({
+      of: 'tenant',
+      tenant,
+      afterCursor: cursor,
+      limit: 10_000,
+    });
     const last = events.at(-1);
     if (last === undefined) return cursor;
     cursor = last.cursor;
@@ -164,7 +171,8 @@ async function latestCursor(tenant: TenantId, { store }: ObserveDeps): Promise<s
 /** The names an event goes by, in the order they are sent: every change of state, and the notification it corresponds to. */
 function namesOf(event: TaskEvent): readonly string[] {
   const notification = notificationOf(event);
-  if (event.kind === 'state') return notification === null ? ['state_changed'] : ['state_changed', notification];
+  if (event.kind === 'state')
+    return notification === null ? ['state_changed'] : ['state_changed', notification];
   return [notification ?? event.kind];
 }
 

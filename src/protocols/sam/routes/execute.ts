@@ -23,7 +23,11 @@ export interface ExecuteDeps extends DecodeDeps {
 const BATCH_BYTES_MAX = 64 * 1024 * 1024;
 
 const batchBody = Type.Object({
-  tasks: Type.Array(anyObject, { minItems: 1, maxItems: 1_000, description: 'Bodies as execute-task takes them.' }),
+  tasks: Type.Array(anyObject, {
+    minItems: 1,
+    maxItems: 1_000,
+    description: 'Bodies as execute-task takes them.',
+  }),
   atomic: Type.Optional(Type.Boolean({ description: 'Admit all or none.' })),
 });
 

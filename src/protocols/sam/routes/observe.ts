@@ -10,7 +10,7 @@ import type { LogQuery, Sample, StoredLogLine } from '../../../store/rows.ts';
 import type { Store } from '../../../store/store.ts';
 import type { Call, Reply, Route } from '../../protocol.ts';
 import { instantOf } from '../../validation.ts';
-import { levelOf, LEVEL_NAMES, logRecord } from '../records.ts';
+import { LEVEL_NAMES, levelOf, logRecord } from '../records.ts';
 import { findTask, invalidRequest } from '../refusals.ts';
 import { json, PREFIX, route } from '../route.ts';
 import { logRecordSchema } from '../schema/answers.ts';
@@ -33,15 +33,22 @@ const time = Type.Optional(Type.String({ format: 'date-time' }));
 
 const logQuery = Type.Object({
   level: Type.Optional(
-    Type.Enum([...LEVEL_NAMES, 'DEBUG', 'INFO', 'WARN', 'ERROR', 'CRITICAL'], { description: 'The least severity.' }),
+    Type.Enum([...LEVEL_NAMES, 'DEBUG', 'INFO', 'WARN', 'ERROR', 'CRITICAL'], {
+      description: 'The least severity.',
+    }),
   ),
   since: time,
   until: time,
   attempt: Type.Optional(Type.Integer({ minimum: 0 })),
-  q: Type.Optional(Type.String({ maxLength: 200, description: 'Text the message holds, whatever its case.' })),
+  q: Type.Optional(
+    Type.String({ maxLength: 200, description: 'Text the message holds, whatever its case.' }),
+  ),
   cursor: Type.Optional(Type.String({ pattern: '^[0-9]{1,15}$' })),
   limit: Type.Integer({ minimum: 1, maximum: 1_000, default: 100 }),
-  follow: Type.Boolean({ default: false, description: 'Keep answering, one JSON object a line, until the task ends.' }),
+  follow: Type.Boolean({
+    default: false,
+    description: 'Keep answering, one JSON object a line, until the task ends.',
+  }),
 });
 
 const logPage = Type.Object(
@@ -56,7 +63,9 @@ const logPage = Type.Object(
 
 const metricsQuery = Type.Object({
   since: time,
-  resolution: Type.Optional(Type.Integer({ minimum: 1, maximum: 86_400, description: 'Seconds between samples.' })),
+  resolution: Type.Optional(
+    Type.Integer({ minimum: 1, maximum: 86_400, description: 'Seconds between samples.' }),
+  ),
 });
 
 const metricsAnswer = Type.Object(

@@ -30,7 +30,9 @@ const wishQuery = {
   include_logs: Type.Boolean({ default: false }),
   include_metrics: Type.Boolean({ default: true }),
   include_context: Type.Boolean({ default: false }),
-  log_level: Type.Optional(Type.Enum(['debug', 'info', 'warn', 'error'], { description: 'The least severity.' })),
+  log_level: Type.Optional(
+    Type.Enum(['debug', 'info', 'warn', 'error'], { description: 'The least severity.' }),
+  ),
   since: Type.Optional(Type.String({ format: 'date-time', description: 'Only what is newer.' })),
 };
 
@@ -45,7 +47,9 @@ const manyQuery = Type.Object({
   task_type: Type.Optional(Type.String()),
   status: Type.Optional(Type.Enum([...SAM_STATES])),
   include_metrics: wishQuery.include_metrics,
-  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000, description: '50, or as many as task_ids names.' })),
+  limit: Type.Optional(
+    Type.Integer({ minimum: 1, maximum: 1_000, description: '50, or as many as task_ids names.' }),
+  ),
   offset: paging.offset,
 });
 
@@ -137,7 +141,8 @@ async function answerMany(
 function idsIn(list: string | undefined): readonly TaskId[] | undefined {
   if (list === undefined) return undefined;
   const ids = [...new Set(list.split(',').map(id => id.trim()))].filter(id => id !== '');
-  if (ids.length > IDS_MAX) throw invalidRequest([{ field: 'task_ids', message: `must name at most ${IDS_MAX} tasks` }]);
+  if (ids.length > IDS_MAX)
+    throw invalidRequest([{ field: 'task_ids', message: `must name at most ${IDS_MAX} tasks` }]);
   const bad = ids.find(id => !isCallerId(id));
   if (bad !== undefined) throw invalidRequest([{ field: 'task_ids', message: 'must hold task ids' }]);
   return ids as TaskId[];

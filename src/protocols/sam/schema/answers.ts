@@ -9,6 +9,7 @@ import { anyObject, instantSchema, SAM_STATES } from '../vocabulary.ts';
 const text = Type.String();
 const nullable = (type: 'string' | 'integer' | 'number') => Type.Unsafe({ type: [type, 'null'] });
 
+/** The answer to a task that was taken (`SAM-41`). */
 export const admitted = Type.Object(
   {
     status: Type.Enum(['accepted', 'queued']),
@@ -33,6 +34,7 @@ export const admitted = Type.Object(
   { description: 'The task is stored and will run.' },
 );
 
+/** The answer to a task that can never run (`SAM-45`). */
 export const rejected = Type.Object(
   {
     status: Type.Enum(['rejected']),
@@ -46,11 +48,17 @@ export const rejected = Type.Object(
   { description: 'The task can never run here, and was recorded as rejected.' },
 );
 
+/** The answer to many tasks (`SAM-39`). */
 export const batchAnswer = Type.Object(
-  { results: Type.Array(Type.Object({ task_id: nullable('string'), http_status: Type.Integer(), body: anyObject })) },
+  {
+    results: Type.Array(
+      Type.Object({ task_id: nullable('string'), http_status: Type.Integer(), body: anyObject }),
+    ),
+  },
   { description: 'One answer for each task, in order.' },
 );
 
+/** An artifact (`SAM-71`). */
 export const artifactSchema = Type.Object(
   {
     artifact_id: text,
@@ -65,6 +73,7 @@ export const artifactSchema = Type.Object(
   { description: 'An artifact.' },
 );
 
+/** A log record (`SAM-61`). */
 export const logRecordSchema = Type.Object({
   timestamp: instantSchema,
   level: Type.Enum([...LOG_LEVELS]),
@@ -104,6 +113,7 @@ const currentStatus = Type.Object({
   }),
 });
 
+/** The status of a task (`SAM-55`). */
 export const taskStatus = Type.Object(
   {
     task_id: text,
@@ -132,6 +142,7 @@ export const taskStatus = Type.Object(
   { description: 'The task as it is now.' },
 );
 
+/** The status of many tasks (`SAM-60`). */
 export const statusPage = Type.Object(
   {
     tasks: Type.Array(taskStatus),
@@ -143,6 +154,7 @@ export const statusPage = Type.Object(
   { description: 'The tasks that match.' },
 );
 
+/** A task after it was steered. */
 export const controlled = Type.Object(
   {
     task_id: text,

@@ -11,6 +11,7 @@ const name = Type.String({ minLength: 1, maxLength: 200 });
 const strings = Type.Array(Type.String({ minLength: 1, maxLength: 500 }), { maxItems: 1_000 });
 const scalar = Type.Unsafe<string | number | boolean>({ type: ['string', 'number', 'boolean'] });
 
+/** Who hands the task in; all but the timestamp are list filters (`SAM-32`). */
 export const orchestratorInfo = Type.Object({
   agent_id: name,
   timestamp: instantSchema,
@@ -19,6 +20,7 @@ export const orchestratorInfo = Type.Object({
   correlation_id: Type.Optional(name),
 });
 
+/** What a task may use, or an agent has. */
 export const resourceLimits = Type.Object({
   memory_mb: Type.Optional(Type.Integer({ minimum: 1 })),
   cpu_cores: Type.Optional(Type.Number({ exclusiveMinimum: 0 })),
@@ -26,6 +28,7 @@ export const resourceLimits = Type.Object({
   network_bandwidth_mbps: Type.Optional(Type.Number({ exclusiveMinimum: 0 })),
 });
 
+/** Variables, secret names and dependencies of a task. */
 export const environment = Type.Object({
   variables: Type.Optional(Type.Record(Type.String(), scalar)),
   secrets: Type.Optional(strings),
@@ -34,16 +37,29 @@ export const environment = Type.Object({
 
 /** A retry policy of the caller's own, for `retry_strategy` `custom`. */
 export const customRetry = Type.Object({
-  delays_ms: Type.Optional(Type.Array(Type.Integer({ minimum: 0, maximum: 86_400_000 }), { minItems: 1, maxItems: 100 })),
+  delays_ms: Type.Optional(
+    Type.Array(Type.Integer({ minimum: 0, maximum: 86_400_000 }), { minItems: 1, maxItems: 100 }),
+  ),
   factor: Type.Optional(Type.Number({ minimum: 1, maximum: 100 })),
   max_delay: Type.Optional(Type.Number({ minimum: 0, maximum: 86_400, description: 'Seconds.' })),
-  codes: Type.Optional(Type.Array(Type.String({ minLength: 1 }), { maxItems: 50, description: 'Error codes that retry.' })),
+  codes: Type.Optional(
+    Type.Array(Type.String({ minLength: 1 }), { maxItems: 50, description: 'Error codes that retry.' }),
+  ),
 });
 
+/** How a task is to be run (`SAM-33`, `SAM-35`). */
 export const executionConfig = Type.Object({
-  max_retries: Type.Optional(Type.Integer({ minimum: 0, maximum: 100, description: 'Retries after the first attempt; 3 when absent.' })),
+  max_retries: Type.Optional(
+    Type.Integer({
+      minimum: 0,
+      maximum: 100,
+      description: 'Retries after the first attempt; 3 when absent.',
+    }),
+  ),
   retry_strategy: Type.Optional(Type.Enum(['exponential', 'linear', 'fixed', 'custom'])),
-  retry_delay: Type.Optional(Type.Number({ minimum: 0, maximum: 86_400, description: 'The first delay in seconds.' })),
+  retry_delay: Type.Optional(
+    Type.Number({ minimum: 0, maximum: 86_400, description: 'The first delay in seconds.' }),
+  ),
   retry_policy: Type.Optional(customRetry),
   resource_limits: Type.Optional(resourceLimits),
   environment: Type.Optional(environment),
@@ -57,6 +73,7 @@ export const executionConfig = Type.Object({
   labels: Type.Optional(Type.Record(Type.String(), Type.String({ maxLength: 200 }))),
 });
 
+/** Whom to tell of what (`SAM-36`, `SAM-37`). */
 export const notificationConfig = Type.Object({
   webhook_url: Type.String({ format: 'uri', maxLength: 2_000 }),
   webhook_secret: Type.Optional(Type.String({ minLength: 1, maxLength: 1_000 })),
@@ -79,6 +96,7 @@ export const notificationConfig = Type.Object({
   encrypt_to: Type.Optional(anyObject),
 });
 
+/** What the task comes from; all of it is open to its executor (`SAM-38`). */
 export const taskContext = Type.Object({
   conversation_history: Type.Optional(Type.Array(anyObject)),
   previous_tasks: Type.Optional(Type.Array(Type.String())),
@@ -92,7 +110,9 @@ export const taskBody = Type.Object({
   task_type: Type.Enum([...TASK_TYPES]),
   description: Type.String({ minLength: 1, maxLength: 10_000 }),
   priority: Type.Optional(Type.Enum([...PRIORITIES])),
-  timeout: Type.Optional(Type.Integer({ ...seconds, description: 'Seconds of running time over all attempts.' })),
+  timeout: Type.Optional(
+    Type.Integer({ ...seconds, description: 'Seconds of running time over all attempts.' }),
+  ),
   orchestrator_info: orchestratorInfo,
   task_data: anyObject,
   execution_config: Type.Optional(executionConfig),

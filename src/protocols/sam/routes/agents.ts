@@ -1,0 +1,175 @@
+// Agents: who runs tasks, what they can do, and how they are (`SAM-135`, `SAM-136`).
+
+import Type, { type Static } from 'typebox';
+import type { AgentId } from '../../../domain/ids.ts';
+import type { JsonObject } from '../../../domain/json.ts';
+import type { ResourceLimits } from '../../../domain/task.ts';
+import type { AgentRegistration, AgentView, EngineApi } from '../../../engine/api.ts';
+import type { Route } from '../../protocol.ts';
+import { limitsOf } from '../decode.ts';
+import { refuseForeignAgent, requireAny } from '../refusals.ts';
+import { json, PREFIX, route } from '../route.ts';
+import { nothing, pageOf } from '../schema/answers.ts';
+import { resourceLimits } from '../schema/task.ts';
+import { anyObject, callerId, instant, paging } from '../vocabulary.ts';
+
+/** What the agents' routes need. */
+export interface AgentDeps {
+  readonly engine: Pick<EngineApi, 'agents' | 'registerAgent' | 'drainAgent' | 'removeAgent'>;
+}
+
+const name = Type.String({ minLength: 1, maxLength: 200 });
+const params = Type.Object({ agent_id: callerId });
+
+const capacity = Type.Object({
+  slots: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000, description: '1 when absent.' })),
+  ...resourceLimits.properties,
+});
+
+const registration = Type.Object({
+  agent_id: callerId,
+  kind: Type.Optional(Type.Enum(['worker', 'sam'], { description: 'worker when absent.' })),
+  types: Type.Array(name, { maxItems: 100, description: 'Task types, or custom:<name>.' }),
+  skills: Type.Optional(Type.Array(name, { maxItems: 100 })),
+  capacity: Type.Optional(capacity),
+  region: Type.Optional(name),
+  version: Type.Optional(name),
+  url: Type.Optional(Type.String({ format: 'uri' })),
+  schemas: Type.Optional(
+    Type.Record(
+      Type.String(),
+      Type.Object({ input: Type.Optional(anyObject), output: Type.Optional(anyObject) }),
+      { description: 'JSON Schemas of input and output by custom type name.' },
+    ),
+  ),
+});
+
+const agentAnswer = Type.Object(
+  {
+    agent_id: Type.String(),
+    kind: Type.Enum(['local', 'worker', 'sam']),
+    types: Type.Array(Type.String()),
+    skills: Type.Array(Type.String()),
+    health: Type.Enum(['healthy', 'degraded', 'draining', 'offline']),
+    capacity: anyObject,
+    registered_at: Type.String({ format: 'date-time' }),
+    seen_at: Type.String({ format: 'date-time' }),
+  },
+  { description: 'An agent.' },
+);
+
+const common = { tag: 'agents', rate: 'standard' } as const;
+
+/** The routes that register, show, drain and remove agents. */
+export function agentRoutes({ engine }: AgentDeps): readonly Route[] {
+  return [
+    route({
+      ...common,
+      method: 'POST',
+      path: `${PREFIX}/agents`,
+      summary: 'Register an agent, or what changed about it',
+      access: 'authenticated',
+      body: registration,
+      answers: { 200: agentAnswer },
+      async handle({ principal, body }) {
+        requireAny(principal, ['agent:manage', 'task:write-result']);
+        refuseForeignAgent(principal, body.agent_id);
+        return json(200, wireAgent(await engine.registerAgent(registrationOf(principal.tenant, body))));
+      },
+    }),
+    route({
+      ...common,
+      method: 'GET',
+      path: `${PREFIX}/agents`,
+      summary: 'The agents and how they are',
+      access: 'task:read',
+      query: Type.Object(paging),
+      answers: { 200: pageOf('agents') },
+      async handle({ principal, query: { limit, offset } }) {
+        const all = await engine.agents(principal.tenant);
+        const shown = all.slice(offset, offset + limit).map(wireAgent);
+        return json(200, { agents: shown, total: all.length, limit, offset });
+      },
+    }),
+    route({
+      ...common,
+      method: 'POST',
+      path: `${PREFIX}/agents/:agent_id/drain`,
+      summary: 'Give an agent no more work',
+      access: 'agent:manage',
+      params,
+      answers: { 200: agentAnswer },
+      async handle({ principal, params: { agent_id: id } }) {
+        return json(200, wireAgent(await engine.drainAgent(principal.tenant, id as AgentId)));
+      },
+    }),
+    route({
+      ...common,
+      method: 'DELETE',
+      path: `${PREFIX}/agents/:agent_id`,
+      summary: 'Remove an agent',
+      access: 'agent:manage',
+      params,
+      answers: { 204: nothing },
+      async handle({ principal, params: { agent_id: id } }) {
+        await engine.removeAgent(principal.tenant, id as AgentId);
+        return { kind: 'empty', status: 204 };
+      },
+    }),
+  ];
+}
+
+function registrationOf(
+  tenant: AgentRegistration['tenant'],
+  body: Static<typeof registration>,
+): AgentRegistration {
+  const { slots = 1, ...limits } = body.capacity ?? {};
+  return {
+    tenant,
+    id: body.agent_id as AgentId,
+    kind: body.kind ?? 'worker',
+    types: body.types,
+    capabilities: body.skills ?? [],
+    slots,
+    capacity: limitsOf(limits),
+    ...(body.region === undefined ? {} : { region: body.region }),
+    ...(body.version === undefined ? {} : { version: body.version }),
+    ...(body.url === undefined ? {} : { url: body.url }),
+    ...(body.schemas === undefined
+      ? {}
+      : { schemas: body.schemas as NonNullable<AgentRegistration['schemas']> }),
+  };
+}
+
+function wireAgent({ agent, health, busy, free, errorRate }: AgentView): JsonObject {
+  return {
+    agent_id: agent.id,
+    kind: agent.kind,
+    types: agent.types,
+    custom_types: agent.types
+      .filter(type => type.startsWith('custom:'))
+      .map(type => type.slice('custom:'.length)),
+    skills: agent.capabilities,
+    health,
+    error_rate: errorRate,
+    capacity: {
+      slots: agent.slots,
+      ...wireLimits(agent.capacity),
+      free: { slots: Math.max(0, agent.slots - busy), ...wireLimits(free) },
+    },
+    ...(agent.region === undefined ? {} : { region: agent.region }),
+    ...(agent.version === undefined ? {} : { version: agent.version }),
+    ...(agent.url === undefined ? {} : { url: agent.url }),
+    registered_at: instant(agent.registeredAt),
+    seen_at: instant(agent.seenAt),
+  };
+}
+
+function wireLimits(limits: ResourceLimits): JsonObject {
+  return {
+    ...(limits.memoryMb === undefined ? {} : { memory_mb: limits.memoryMb }),
+    ...(limits.cpuCores === undefined ? {} : { cpu_cores: limits.cpuCores }),
+    ...(limits.diskMb === undefined ? {} : { disk_mb: limits.diskMb }),
+    ...(limits.networkMbps === undefined ? {} : { network_bandwidth_mbps: limits.networkMbps }),
+  };
+}
