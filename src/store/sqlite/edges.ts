@@ -55,7 +55,7 @@ export class Edges {
 
   /** The tasks a task waits for. */
   of(dependent: TaskKey): readonly Decided[] {
-    return this.#dependencies.all(dependent);
+    return this.#dependencies.all(dependent).map(({ id, outcome }) => ({ id, outcome }));
   }
 
   /** Forgets what a task waited for. */

@@ -1,0 +1,45 @@
+// What every store driver must prove: all verbs of the port and all rules its docstrings state, as tests for node:test.
+
+import { describe, test } from 'node:test';
+import { changing, timing } from './conformance-changes.ts';
+import { delivering, ordering } from './conformance-deliveries.ts';
+import { claiming, leasing } from './conformance-leases.ts';
+import { documenting, keeping, logging } from './conformance-records.ts';
+import type { Chapter, StoreUnderTest } from './conformance-setup.ts';
+import { reading, submitting } from './conformance-tasks.ts';
+import { auditing, purging } from './conformance-upkeep.ts';
+
+export type { StoreUnderTest } from './conformance-setup.ts';
+
+const CHAPTERS: Readonly<Record<string, Chapter>> = {
+  submitting,
+  reading,
+  claiming,
+  leasing,
+  changing,
+  timing,
+  delivering,
+  ordering,
+  logging,
+  keeping,
+  documenting,
+  auditing,
+  purging,
+};
+
+/** Registers the conformance tests of a store; `open` answers a fresh, empty one each time. */
+export function testStore(name: string, open: () => Promise<StoreUnderTest>): void {
+  describe(name, () => {
+    for (const [subject, chapter] of Object.entries(CHAPTERS)) {
+      describe(subject, () => {
+        for (const [title, claim] of Object.entries(chapter)) {
+          test(title, async t => {
+            const bundle = await open();
+            t.after(() => bundle.close());
+            await claim(bundle);
+          });
+        }
+      });
+    }
+  });
+}
