@@ -32,6 +32,7 @@ export class World {
   readonly #clock = new VirtualClock();
   readonly #random: Random;
   readonly #truth: Store;
+  readonly #sabotage: (store: Store) => Store;
   readonly #faults: Faults = { refused: 0, lost: 0, delayMsMax: 20 };
   readonly #acknowledged = new Map<string, number>();
   readonly #outcomes = new Map<string, string>();
@@ -44,8 +45,10 @@ export class World {
   #connection: Connection | null = null;
   #named = 0;
 
-  constructor(seed: number) {
+  /** `sabotage` breaks the store on purpose, to prove that the checks see it. */
+  constructor(seed: number, sabotage: (store: Store) => Store = store => store) {
     this.#seed = seed;
+    this.#sabotage = sabotage;
     this.#random = seededRandom(seed, () => this.#clock.now());
     this.#truth = openSqliteInProcess({
       path: ':memory:',
@@ -55,8 +58,8 @@ export class World {
     });
   }
 
-  /** Lives through so many steps, checking after each, then lets everything come to rest and checks that it did. */
-  async live(steps: number): Promise<void> {
+  /** Lives through so many steps, checking after each, then lets everything come to rest and checks that it did; answers how each task ended. */
+  async live(steps: number): Promise<readonly string[]> {
     await this.#boot();
     for (let step = 0; step < steps; step++) {
       this.#faults.refused = step % 7 === 3 ? 0.3 : 0.02;
@@ -68,13 +71,14 @@ export class World {
     await this.#rest();
     if (this.#house !== null) await this.#during(this.#house.stop());
     rmSync(this.#dir, { recursive: true, force: true });
+    return [...this.#outcomes].map(([id, outcome]) => `${id} ${outcome}`);
   }
 
   /** A process that cannot read its database does not start, which is tested elsewhere: while it boots, nothing fails or takes time. */
   async #boot(): Promise<void> {
     const { refused, lost, delayMsMax } = this.#faults;
     Object.assign(this.#faults, { refused: 0, lost: 0, delayMsMax: 0 });
-    this.#connection = connect(this.#truth, this.#clock, this.#random, this.#faults);
+    this.#connection = connect(this.#sabotage(this.#truth), this.#clock, this.#random, this.#faults);
     this.#house = await openHouse({
       clock: this.#clock,
       random: this.#random,
@@ -254,7 +258,8 @@ export class World {
     for (let round = 0; round < 400; round++) {
       const { items } = await this.#truth.list({ tenant: DEFAULT_TENANT, limit: 10_000, offset: 0 });
       const open = items.filter(task => task.state !== 'archived' && task.state !== 'rejected');
-      if (open.length === 0) break;
+      const { deliveriesPending } = await this.#truth.measure();
+      if (open.length === 0 && deliveriesPending === 0) break;
       const paused = open.find(task => task.state === 'paused');
       if (paused !== undefined) {
         await this.#during(this.#engineCall('resume', paused.id));

@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { TaskKey } from '../../src/domain/ids.ts';
+import type { Store } from '../../src/store/store.ts';
+import { World } from './world.ts';
+
+const SEEDS = 60;
+const STEPS = 40;
+
+test(`the invariants hold in ${SEEDS} worlds of crashes, lost answers and dying workers`, async () => {
+  for (let seed = 1; seed <= SEEDS; seed++) await new World(seed).live(STEPS);
+});
+
+test('a world replays: the same seed lives the same life', async () => {
+  const lives = await Promise.all([7, 7].map(seed => new World(seed).live(STEPS)));
+  assert.deepEqual(lives[0], lives[1]);
+});
+
+test('a store that forgets an acknowledged task is found out, and the failure names its seed', async () => {
+  await assert.rejects(
+    new World(3, forgetful).live(STEPS),
+    /acknowledged task .* is lost \(seed 3; replay with/,
+  );
+});
+
+test('a store that confirms an end it did not write is found out', async () => {
+  await assert.rejects(
+    new World(3, boastful).live(STEPS),
+    /a confirmed result of .* was not applied \(seed 3/,
+  );
+});
+
+function forgetful(store: Store): Store {
+  return spoil(store, {
+    submit: async tasks => tasks.map(() => ({ status: 'created', key: -1 as TaskKey, at: 0 })),
+  });
+}
+
+function boastful(store: Store): Store {
+  return spoil(store, {
+    commit: async changes =>
+      changes.some(change => change.outcome === 'completed')
+        ? changes.map(() => ({ status: 'done', version: 1, at: 0, dependentsWoken: 0 }))
+        : store.commit(changes),
+  });
+}
+
+function spoil(store: Store, verbs: Partial<Store>): Store {
+  return new Proxy(store, {
+    get(target, name) {
+      const member = Reflect.get(verbs, name) ?? Reflect.get(target, name);
+      return typeof member === 'function' ? member.bind(target) : member;
+    },
+  });
+}
