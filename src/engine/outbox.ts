@@ -32,7 +32,7 @@ export class Outbox {
   readonly #log: Log;
   readonly #clock: Clock;
   readonly #random: Random;
-  readonly #store: Pick<Store, 'dueDeliveries' | 'settleDeliveries' | 'logs'>;
+  readonly #store: Pick<Store, 'dueDeliveries' | 'settleDeliveries' | 'logs' | 'artifacts'>;
   readonly #lifecycle: Lifecycle;
   readonly #signals: Signals;
   readonly #endpoints: Endpoints;
@@ -51,7 +51,7 @@ export class Outbox {
     log: Log,
     clock: Clock,
     random: Random,
-    store: Pick<Store, 'dueDeliveries' | 'settleDeliveries' | 'logs'>,
+    store: Pick<Store, 'dueDeliveries' | 'settleDeliveries' | 'logs' | 'artifacts'>,
     parts: {
       readonly lifecycle: Lifecycle;
       readonly signals: Signals;
@@ -179,8 +179,10 @@ export class Outbox {
       };
     }
     const plan = task.spec.notification;
-    const [secrets, logs] = await Promise.all([
+    const isEnd = isEndNotification(delivery.event);
+    const [secrets, artifacts, logs] = await Promise.all([
       this.#secrets.webhookSecrets(task.tenant, plan?.secretSealed),
+      isEnd ? this.#store.artifacts({ tenant: task.tenant, taskId: task.id }) : [],
       this.#store.logs({
         key: task.key,
         levelMin: 'WARN',
@@ -200,7 +202,7 @@ export class Outbox {
       agentId: task.agentId ?? 'batuta',
       traceparent: `00-${task.spec.traceId}-${span}-01`,
       secrets,
-      body: this.#renderer.render(due, logs),
+      body: this.#renderer.render({ ...due, artifacts }, logs),
       ...(plan?.encoding === undefined ? {} : { encoding: plan.encoding }),
       ...(plan?.format === undefined ? {} : { format: plan.format }),
       timeoutMs,

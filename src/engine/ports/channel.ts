@@ -1,5 +1,6 @@
 // What the engine needs from a way out: it hands over finished bytes and learns what became of them.
 
+import type { Artifact } from '../../domain/artifact.ts';
 import type { NotificationEvent } from '../../domain/event.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import type { Service } from '../../runtime/service.ts';
@@ -46,5 +47,9 @@ export interface Channel extends Service {
 
 /** Writes a notification's body in the words of the wire its requester speaks. */
 export interface NotificationRenderer {
-  render(due: DueDelivery, recentLogs: readonly LogLine[]): JsonObject;
+  /** `artifacts` are what the task left; recent logs come oldest first. */
+  render(
+    due: DueDelivery & { readonly artifacts: readonly Artifact[] },
+    recentLogs: readonly LogLine[],
+  ): JsonObject;
 }

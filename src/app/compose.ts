@@ -1,0 +1,187 @@
+// Builds a server from settings: the only place that knows everyone. Reads from top to bottom in the order things come to life;
+// they are put to rest the other way round.
+
+import { join } from 'node:path';
+import { type AgentId, DEFAULT_TENANT } from '../domain/ids.ts';
+import { Engine } from '../engine/engine.ts';
+import type { Executor } from '../engine/ports/executor.ts';
+import { createGuards, type Guards } from '../guards/guards.ts';
+import { createOutbound, parsePrivateTargets } from '../guards/outbound.ts';
+import { SchemaGuard } from '../guards/schemas.ts';
+import { createServer, type HttpServer } from '../http/server.ts';
+import { systemClock } from '../runtime/clock.ts';
+import { createLog, type Log } from '../runtime/log.ts';
+import { systemRandom } from '../runtime/random.ts';
+import type { Store } from '../store/store.ts';
+import type { Config, RateLimits } from './config.ts';
+import { type Credentials, ensureDataDir, loadCredentials, loadHouseKeys } from './credentials.ts';
+import { createHealth } from './health.ts';
+import {
+  createChannels,
+  createExecutors,
+  createProtocols,
+  createRenderer,
+  openBlobs,
+  openStore,
+} from './registry.ts';
+import { VERSION } from './version.ts';
+
+/** A server that is up. */
+export interface RunningServer {
+  readonly url: string;
+  readonly credentials: Credentials;
+  readonly engine: Engine;
+  readonly log: Log;
+  /** Refuses new work, gives running work its time, and lets go of everything; idempotent. */
+  stop(): Promise<void>;
+}
+
+const clock = systemClock;
+const random = systemRandom;
+const UNLIMITED = 1_000_000_000;
+
+/** Starts a server; resolves when it serves, rejects with the reason why it cannot. */
+export async function startServer(config: Config): Promise<RunningServer> {
+  const log = createLog(config.logLevel);
+  const undo: Undo[] = [];
+  const stop = once(() => stopAll(undo, log));
+  try {
+    ensureDataDir(config.dataDir);
+    const keys = loadHouseKeys(config, random);
+    const listening = `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${config.port}`;
+    const credentials = loadCredentials(config, random, listening);
+    const store = await openStore(config, keys.auditKey);
+    undo.push(() => store.stop());
+    const guards = createGuards(log, clock, random, store, {
+      masterKey: keys.masterKey,
+      bootstrap: { id: credentials.api_key, secret: credentials.api_secret },
+      jwtKeys: [{ kid: 'configured', algorithm: 'HS256', material: credentials.jwt_secret }],
+      rates: ratesOf(config.rateLimits),
+    });
+    await guards.start();
+    undo.push(() => guards.stop());
+    const reached = { url: config.publicUrl ?? listening };
+    const floor = { log, config, store, guards, reached, undo };
+    const { engine, executors } = await startEngine(floor);
+    const server = await startHttp(floor, engine, executors);
+    if (config.publicUrl === null) reached.url = server.url();
+    undo.push(() => engine.drain(config.drainMs));
+    log.info('serving', { url: server.url(), version: VERSION, data: config.dataDir });
+    return {
+      url: server.url(),
+      credentials: loadCredentials(config, random, server.url()),
+      engine,
+      log,
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+type Undo = () => Promise<void>;
+
+/** What stands once the store and the guards do. */
+interface Floor {
+  readonly log: Log;
+  readonly config: Config;
+  readonly store: Store;
+  readonly guards: Guards;
+  /** Where callers reach us; known for sure once the server listens. */
+  readonly reached: { url: string };
+  readonly undo: Undo[];
+}
+
+async function startEngine({ log, config, store, guards, reached, undo }: Floor) {
+  const outbound = createOutbound({ clock, log, allowed: parsePrivateTargets(config.allowPrivateTargets) });
+  undo.push(() => outbound.stop());
+  const adapters = { log, clock, random, outbound, config, version: VERSION };
+  const executors = createExecutors(adapters);
+  const schemas = new SchemaGuard(
+    clock,
+    executors.map(executor => executor.payloadSchema),
+  );
+  undo.push(() => schemas.stop());
+  const renderer = createRenderer({
+    serverId: config.serverId,
+    get publicUrl() {
+      return reached.url;
+    },
+  });
+  const engine = new Engine(
+    {
+      log,
+      clock,
+      random,
+      store,
+      blobs: await openBlobs(config, random),
+      secrets: guards.secrets,
+      weights: guards.tenants,
+      outbound,
+      schemas,
+      renderer,
+      channels: createChannels(adapters),
+      executors,
+    },
+    {
+      serverId: config.serverId as AgentId,
+      tenantOfServer: DEFAULT_TENANT,
+      capacity: {},
+      slotsPerType: config.slots,
+      workRoot: join(config.dataDir, 'work'),
+      leaseMs: config.leaseMs,
+      waitingMax: config.queueMax,
+      webhooksPerHour: config.rateLimits?.webhooks ?? UNLIMITED,
+      archiveDelayMs: config.archiveDelayMs,
+      drainMs: config.drainMs,
+    },
+  );
+  await engine.start();
+  undo.push(() => engine.stop());
+  return { engine, executors };
+}
+
+async function startHttp(floor: Floor, engine: Engine, executors: readonly Executor[]): Promise<HttpServer> {
+  const { log, config, store, guards, undo } = floor;
+  const { host, port, serverId, publicUrl } = config;
+  const server = createServer({
+    protocols: createProtocols({
+      clock,
+      random,
+      engine,
+      store,
+      sealWebhookSecret: (tenant, secret) => guards.secrets.sealWebhookSecret(tenant, secret),
+      health: createHealth({ clock, config, engine, executors }),
+      options: { serverId, version: VERSION },
+    }),
+    authenticator: guards.authenticator,
+    limits: guards.limits,
+    log,
+    clock,
+    random,
+    options: { host, port, version: VERSION, ...(publicUrl === null ? {} : { publicUrl }) },
+  });
+  await server.start();
+  undo.push(() => server.stop());
+  return server;
+}
+
+async function stopAll(undo: readonly (() => Promise<void>)[], log: Log): Promise<void> {
+  for (const step of undo.toReversed()) {
+    await step().catch(error => log.error('something did not stop cleanly', { error: String(error) }));
+  }
+}
+
+function once(work: () => Promise<void>): () => Promise<void> {
+  let done: Promise<void> | null = null;
+  return () => {
+    done ??= work();
+    return done;
+  };
+}
+
+function ratesOf(limits: RateLimits | null) {
+  if (limits === null) return 'off' as const;
+  return { standardPerHour: limits.standard, statusPerHour: limits.status, unauthenticatedPerMinute: 100 };
+}

@@ -1,0 +1,62 @@
+// Everyone who can be swapped: stores, executors, channels, wires. Adding one is a folder and a line here; nobody else reaches
+// into those folders.
+
+import { join } from 'node:path';
+import { createWebhookChannel } from '../channels/webhook/webhook.ts';
+import { DomainError } from '../domain/errors.ts';
+import type { Channel } from '../engine/ports/channel.ts';
+import type { Executor } from '../engine/ports/executor.ts';
+import type { Outbound } from '../engine/ports/outbound.ts';
+import type { Protocol } from '../protocols/protocol.ts';
+import { createSamProtocol, type SamDeps } from '../protocols/sam/index.ts';
+import { createSamRenderer } from '../protocols/sam/notification.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { Log } from '../runtime/log.ts';
+import type { Random } from '../runtime/random.ts';
+import type { Blobs } from '../store/blobs.ts';
+import { openFileBlobs } from '../store/files/blobs.ts';
+import { openSqlite } from '../store/sqlite/open.ts';
+import type { Store } from '../store/store.ts';
+import type { Config } from './config.ts';
+
+/** What adapters are made from. */
+export interface AdapterParts {
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly outbound: Outbound;
+  readonly config: Config;
+  readonly version: string;
+}
+
+/** The store the configuration names. */
+export async function openStore(config: Config, auditKey: Uint8Array): Promise<Store> {
+  if (config.databaseUrl === null) return openSqlite({ path: join(config.dataDir, 'batuta.db'), auditKey });
+  const [scheme] = config.databaseUrl.split(':');
+  throw new DomainError('invalid_request', `there is no store for ${scheme}: databases`, {
+    details: { setting: 'BATUTA_DATABASE_URL', hint: 'leave it out for the embedded SQLite store' },
+  });
+}
+
+/** Where artifacts lie. */
+export function openBlobs(config: Config, random: Random): Promise<Blobs> {
+  return openFileBlobs(config.dataDir, random);
+}
+
+/** The task types that run in this process. */
+export function createExecutors(_parts: AdapterParts): readonly Executor[] {
+  return [];
+}
+
+/** The ways out. */
+export function createChannels({ clock, outbound, version }: AdapterParts): readonly Channel[] {
+  return [createWebhookChannel({ clock, outbound, version })];
+}
+
+/** The wires; the first is the house's own. */
+export function createProtocols(deps: SamDeps): readonly [Protocol, ...Protocol[]] {
+  return [createSamProtocol(deps)];
+}
+
+/** Words notifications in the language of the wire their task came by. */
+export const createRenderer = createSamRenderer;
