@@ -105,7 +105,8 @@ function addCommonHeaders(exchange: Exchange, head: Record<string, string | numb
   head['x-content-type-options'] = 'nosniff';
   head['referrer-policy'] = 'no-referrer';
   head['content-security-policy'] ??= "default-src 'none'; frame-ancestors 'none'";
-  const { rate, warnings } = exchange;
+  const { rate, caller } = exchange;
+  const warnings = caller?.warnings ?? [];
   if (warnings.length > 0) head['x-batuta-warning'] = warnings.join(', ');
   if (rate !== null) Object.assign(head, rateHeaders(rate));
 }

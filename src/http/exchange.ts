@@ -5,10 +5,11 @@ import type { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { DEFAULT_TENANT } from '../domain/ids.ts';
 import type { Principal } from '../domain/principal.ts';
+import type { Authenticated } from '../guards/authentication.ts';
+import type { RateStanding } from '../guards/limits.ts';
 import type { Call, ErrorScene } from '../protocols/protocol.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Random } from '../runtime/random.ts';
-import type { RateStanding } from './gate.ts';
 import { type Trace, traceOf } from './trace.ts';
 
 declare module 'fastify' {
@@ -43,12 +44,10 @@ export class Exchange implements Call<never, never, never> {
   readonly reply: FastifyReply;
   readonly requestId: string;
   readonly receivedAt: number;
-  principal: Principal = NOBODY;
+  caller: Authenticated | null = null;
   /** Whether credentials were judged good, or none were needed. */
   admitted = false;
   rate: RateStanding | null = null;
-  /** What authentication found worth telling the caller. */
-  warnings: readonly string[] = [];
   /** Whether the route takes its body as a stream. */
   readonly isStreamed: boolean;
   parsedBody: unknown;
@@ -70,6 +69,10 @@ export class Exchange implements Call<never, never, never> {
     this.receivedAt = setting.clock.now();
     this.#stepStartedAt = setting.clock.monotonic();
     this.#setting = setting;
+  }
+
+  get principal(): Principal {
+    return this.caller?.principal ?? NOBODY;
   }
 
   /** Shaped by the route's schema once it was checked; typed for whichever route this is. */

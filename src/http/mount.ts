@@ -125,9 +125,7 @@ async function identify(
   body: Uint8Array | null,
 ): Promise<void> {
   try {
-    const found = await deps.authenticator.authenticate(presented(exchange, body));
-    exchange.principal = found.principal;
-    exchange.warnings = found.warnings;
+    exchange.caller = await deps.authenticator.authenticate(presented(exchange, body));
   } catch (error) {
     exchange.rate = deps.limits.chargeAddress(exchange.sourceAddress);
     throw overBudget(exchange) ?? error;

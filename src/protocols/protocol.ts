@@ -6,6 +6,7 @@ import type { TSchema } from 'typebox';
 import type { DomainError } from '../domain/errors.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { Permission, Principal } from '../domain/principal.ts';
+import type { Authenticated } from '../guards/authentication.ts';
 
 /** Which budget a request is charged to (`SAM-53`); `free` routes are charged to none. */
 export type RateClass = 'standard' | 'status' | 'free';
@@ -13,6 +14,8 @@ export type RateClass = 'standard' | 'status' | 'free';
 /** One call of a route; `Body`, `Query` and `Params` are what its schemas admit. */
 export interface Call<Body = unknown, Query = unknown, Params = unknown> {
   readonly principal: Principal;
+  /** What authentication found, of which the principal is a part; null on public routes. */
+  readonly caller: Authenticated | null;
   readonly body: Body;
   readonly query: Query;
   readonly params: Params;

@@ -1,0 +1,200 @@
+// Tenants: made and tuned by administrators of the default tenant, and the webhook secret every tenant has (`SAM-78`).
+
+import Type, { type Static } from 'typebox';
+import { DomainError } from '../../../domain/errors.ts';
+import { DEFAULT_TENANT, type TenantId } from '../../../domain/ids.ts';
+import type { JsonObject } from '../../../domain/json.ts';
+import type { Principal } from '../../../domain/principal.ts';
+import type { ApiKeys } from '../../../guards/api-keys.ts';
+import type { AuditRecorder } from '../../../guards/audit.ts';
+import type { Tenant, TenantOptions, TenantSettings, Tenants } from '../../../guards/tenants.ts';
+import type { Route } from '../../protocol.ts';
+import { recordAction } from '../audited.ts';
+import { json, PREFIX, route } from '../route.ts';
+import { pageOf } from '../schema/answers.ts';
+import { callerId, instant, paging } from '../vocabulary.ts';
+import { wireIssued } from './api-keys.ts';
+
+/** What the tenants' routes need. */
+export interface TenantDeps {
+  readonly tenants: Pick<Tenants, 'create' | 'update' | 'list' | 'get' | 'rotateWebhookSecret'>;
+  readonly apiKeys: Pick<ApiKeys, 'create'>;
+  readonly audit: AuditRecorder;
+}
+
+const days = Type.Unsafe<number | null>({ type: ['integer', 'null'], minimum: 1 });
+
+const options = Type.Object({
+  hmac_window_seconds: Type.Optional(Type.Integer({ minimum: 30, maximum: 900 })),
+  require_jti: Type.Optional(Type.Boolean()),
+  api_key_age_max_days: Type.Optional(days),
+  webhook_rotation_days: Type.Optional(days),
+});
+
+const settings = {
+  name: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
+  weight: Type.Optional(
+    Type.Number({ minimum: 0.01, maximum: 1_000, description: 'Share of the capacity.' }),
+  ),
+  options: Type.Optional(options),
+};
+
+const newTenant = Type.Object({ ...settings, tenant_id: callerId });
+const change = Type.Object(settings);
+const params = Type.Object({ tenant_id: callerId });
+
+const tenantAnswer = Type.Object(
+  { tenant_id: Type.String(), name: Type.String(), weight: Type.Number(), options: options },
+  { description: 'A tenant.' },
+);
+
+const madeAnswer = Type.Object(
+  { tenant_id: Type.String(), name: Type.String(), api_key: Type.String(), api_secret: Type.String() },
+  { description: 'The tenant and its first key, an administrator’s; the secret is shown this once.' },
+);
+
+const common = { tag: 'tenants', access: 'admin', rate: 'standard' } as const;
+
+/** The routes that manage tenants. */
+export function tenantRoutes(deps: TenantDeps): readonly Route[] {
+  return [...makingRoutes(deps), ...tuningRoutes(deps)];
+}
+
+function makingRoutes({ tenants, apiKeys, audit }: TenantDeps): readonly Route[] {
+  return [
+    route({
+      ...common,
+      method: 'POST',
+      path: `${PREFIX}/tenants`,
+      summary: 'Make a tenant and its first key',
+      body: newTenant,
+      answers: { 201: madeAnswer },
+      async handle(call) {
+        requireLandlord(call.principal);
+        const { tenant_id: id, ...rest } = call.body;
+        const tenant = await tenants.create({ ...settingsOf(rest), id });
+        const issued = await apiKeys.create(tenant.id, { name: 'first', permissions: ['admin'] });
+        recordAction(audit, call, 'tenant.created', tenant.id, { new: wireTenant(tenant) });
+        const { api_key: key, api_secret: secret } = wireIssued(issued);
+        return json(201, { ...wireTenant(tenant), api_key: key, api_secret: secret });
+      },
+    }),
+    route({
+      ...common,
+      method: 'GET',
+      path: `${PREFIX}/tenants`,
+      summary: 'The tenants',
+      query: Type.Object(paging),
+      answers: { 200: pageOf('tenants') },
+      async handle({ principal, query: { limit, offset } }) {
+        const all = (await tenants.list()).filter(one => mayManage(principal, one.id));
+        const shown = all.slice(offset, offset + limit).map(wireTenant);
+        return json(200, { tenants: shown, total: all.length, limit, offset });
+      },
+    }),
+  ];
+}
+
+function tuningRoutes({ tenants, audit }: TenantDeps): readonly Route[] {
+  return [
+    route({
+      ...common,
+      method: 'GET',
+      path: `${PREFIX}/tenants/:tenant_id`,
+      summary: 'A tenant',
+      params,
+      answers: { 200: tenantAnswer },
+      async handle({ principal, params: { tenant_id: id } }) {
+        const found = mayManage(principal, id) ? await tenants.get(id as TenantId) : null;
+        if (found === null) throw missing();
+        return json(200, wireTenant(found));
+      },
+    }),
+    route({
+      ...common,
+      method: 'PATCH',
+      path: `${PREFIX}/tenants/:tenant_id`,
+      summary: 'Change a tenant; its weight is for administrators of the default tenant alone',
+      params,
+      body: change,
+      answers: { 200: tenantAnswer },
+      async handle(call) {
+        const id = call.params.tenant_id as TenantId;
+        if (!mayManage(call.principal, id)) throw missing();
+        if (call.body.weight !== undefined) requireLandlord(call.principal);
+        const old = await tenants.get(id);
+        const tenant = await tenants.update(id, settingsOf(call.body));
+        const before = old === null ? {} : { old: wireTenant(old) };
+        recordAction(audit, call, 'tenant.changed', id, { ...before, new: wireTenant(tenant) });
+        return json(200, wireTenant(tenant));
+      },
+    }),
+    route({
+      ...common,
+      method: 'POST',
+      path: `${PREFIX}/tenants/:tenant_id/webhook-secret/rotate`,
+      summary: 'Make a new webhook secret; the old one signs along for 24 h',
+      params,
+      answers: {
+        200: Type.Object({ webhook_secret: Type.String() }, { description: 'The secret, shown this once.' }),
+      },
+      async handle(call) {
+        const id = call.params.tenant_id as TenantId;
+        if (!mayManage(call.principal, id)) throw missing();
+        const secret = await tenants.rotateWebhookSecret(id);
+        recordAction(audit, call, 'tenant.webhook_secret_rotated', id);
+        return json(200, { webhook_secret: secret });
+      },
+    }),
+  ];
+}
+
+function mayManage({ tenant }: Principal, id: string): boolean {
+  return tenant === DEFAULT_TENANT || tenant === id;
+}
+
+function requireLandlord({ tenant }: Principal): void {
+  if (tenant === DEFAULT_TENANT) return;
+  throw new DomainError('forbidden', 'only administrators of the default tenant do this', {
+    details: { rule: 'default_tenant' },
+  });
+}
+
+function missing(): DomainError {
+  return new DomainError('not_found', 'there is no such tenant');
+}
+
+function settingsOf(body: Static<typeof change>): TenantSettings {
+  const { name, weight, options: chosen } = body;
+  return {
+    ...(name === undefined ? {} : { name }),
+    ...(weight === undefined ? {} : { weight }),
+    ...(chosen === undefined ? {} : { options: optionsOf(chosen) }),
+  };
+}
+
+function optionsOf(chosen: Static<typeof options>): Partial<TenantOptions> {
+  const { hmac_window_seconds: window, require_jti: jti } = chosen;
+  const { api_key_age_max_days: age, webhook_rotation_days: rotation } = chosen;
+  return {
+    ...(window === undefined ? {} : { hmacWindowSeconds: window }),
+    ...(jti === undefined ? {} : { requireJti: jti }),
+    ...(age === undefined ? {} : { apiKeyAgeMaxDays: age }),
+    ...(rotation === undefined ? {} : { webhookRotationDays: rotation }),
+  };
+}
+
+function wireTenant(tenant: Tenant): JsonObject {
+  return {
+    tenant_id: tenant.id,
+    name: tenant.name,
+    weight: tenant.weight,
+    options: {
+      hmac_window_seconds: tenant.options.hmacWindowSeconds,
+      require_jti: tenant.options.requireJti,
+      api_key_age_max_days: tenant.options.apiKeyAgeMaxDays,
+      webhook_rotation_days: tenant.options.webhookRotationDays,
+    },
+    created_at: instant(tenant.createdAt),
+  };
+}
