@@ -4,7 +4,7 @@ import type { Json, JsonObject } from '../domain/json.ts';
 import type { BatutaClient } from './client.ts';
 import { BatutaError, RecoverableError } from './errors.ts';
 import type { Sendable } from './transport.ts';
-import type { ArtifactReference, WorkLease, WorkLog, WorkProgress, WorkResult } from './wire.ts';
+import type { ArtifactReference, WorkLease, WorkLog, WorkMetrics, WorkProgress, WorkResult } from './wire.ts';
 
 /** A larger output goes into an artifact, and the result refers to it (`output_ref`), in characters of JSON. */
 const OUTPUT_LENGTH_MAX = 3 * 1024 * 1024;
@@ -36,8 +36,8 @@ export interface TaskContext {
   /** Shows a part of the result while the rest is being made; none is dropped. */
   intermediate(value: Json): void;
   log(level: WorkLog['level'], message: string, metadata?: JsonObject): void;
-  /** Adds to the task's metrics: `api_calls`, `tokens_used` … */
-  meter(metrics: Readonly<Record<string, number>>): void;
+  /** Adds to what the attempt used so far. */
+  meter(metrics: Counters): void;
   /** Stores a file with the task and lists it in its result. */
   upload(file: {
     readonly name: string;
@@ -46,6 +46,9 @@ export interface TaskContext {
     readonly mediaType?: string;
   }): Promise<ArtifactReference>;
 }
+
+/** What an attempt can count; the rest is the server's to measure. */
+export type Counters = Pick<WorkMetrics, 'api_calls' | 'tokens_used' | 'bytes_sent' | 'bytes_received'>;
 
 /** Does the work of one type: what it answers is the task's output; what it throws is its error. */
 export type TaskHandler<Data extends JsonObject = JsonObject> = (
@@ -77,7 +80,7 @@ export class Attempt {
   readonly #mouth: Mouth;
   readonly #abort = new AbortController();
   readonly #artifacts: ArtifactReference[] = [];
-  readonly #metrics: Record<string, number> = {};
+  readonly #metrics: { -readonly [Name in keyof Counters]: number } = {};
   #settled = false;
   #why: TaskAborted['why'] | null = null;
   /** By the worker's own clock, in milliseconds. */
@@ -211,7 +214,7 @@ export class Attempt {
         this.#mouth.log({ ...reference, timestamp, level, message, metadata });
       },
       meter: metrics => {
-        for (const [name, value] of Object.entries(metrics))
+        for (const [name, value] of Object.entries(metrics) as [keyof Counters, number][])
           this.#metrics[name] = (this.#metrics[name] ?? 0) + value;
       },
       upload: file => this.#upload(file),

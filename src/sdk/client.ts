@@ -1,7 +1,6 @@
 // The client: one typed method for each thing the server can be asked. Paths and bodies are here and in resources.ts; how a call
 // is sent and repeated is transport.ts's.
 
-import type { JsonObject } from '../domain/json.ts';
 import type { Clock } from './clock.ts';
 import { type FollowOptions, followEvents, followLogs } from './follow.ts';
 import { Agents, ApiKeys, Artifacts, Deliveries, Secrets, Tenants } from './resources.ts';
@@ -16,6 +15,7 @@ import type {
   StatusOptions,
   StatusQuery,
   StreamEvent,
+  TaskMetrics,
   TaskRequest,
   TaskStatus,
   WorkAnswer,
@@ -122,7 +122,7 @@ export class BatutaClient {
   metrics(
     taskId: string,
     options: { readonly since?: string; readonly resolution?: number; readonly signal?: AbortSignal } = {},
-  ): Promise<JsonObject> {
+  ): Promise<TaskMetrics> {
     const { signal, ...query } = options;
     return this.#transport.json({ method: 'GET', path: `/api/v2/task-metrics/${at(taskId)}`, query, signal });
   }
@@ -194,12 +194,13 @@ export class BatutaClient {
     await this.#transport.json({ method: 'POST', path: '/api/v2/auth/revoke', json: { token } });
   }
 
-  /** How the server is; an unhealthy one throws `UnavailableError`, unrepeated (`SAM-198`). */
+  /** How the server is, an unhealthy one included (`SAM-198`). Asked once: what cannot be reached throws at once. */
   health(options: CallOptions = {}): Promise<HealthAnswer> {
     return this.#transport.json({
       method: 'GET',
       path: '/api/v2/health',
       signal: options.signal,
+      goodStatuses: [503],
       idempotencyKey: false,
     });
   }

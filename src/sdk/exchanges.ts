@@ -51,7 +51,7 @@ export class Exchanges {
   readonly #outbox: Outbox;
   readonly #workplace: Workplace;
   #asking = false;
-  /** The last answer says that there is more to get. */
+  /** The last answer gave all that was asked for, so there may be more. */
   #plenty = true;
   /** Slots promised to exchanges under way. */
   #asked = 0;
@@ -85,11 +85,7 @@ export class Exchanges {
   /** A task ended: its result goes at once, together with those that end in the same moment. */
   ended(): void {
     if (this.#workplace.running === 0) this.#pump();
-    else
-      this.#soon ??= this.#clock.after(0, () => {
-        this.#soon = null;
-        this.#pump();
-      });
+    else this.#pumpSoon();
   }
 
   /** Something less urgent was said. */
@@ -132,6 +128,13 @@ export class Exchanges {
     return this.#options.client.clock;
   }
 
+  #pumpSoon(): void {
+    this.#soon ??= this.#clock.after(0, () => {
+      this.#soon = null;
+      this.#pump();
+    });
+  }
+
   #pump(): void {
     for (let plan = this.#plan(); plan !== null; plan = this.#plan()) void this.#exchange(plan);
   }
@@ -145,7 +148,7 @@ export class Exchanges {
     const speaking = this.#pressing || this.#outbox.urgent;
     if (this.#short < exchangesMax && (speaking || (this.#plenty && slots > 0)))
       return { slots, waitSeconds: 0 };
-    if (this.#short > 0 || this.#plenty || !this.#asking) return null;
+    if (this.#short > 0 || !this.#asking) return null;
     // A worker with no slot left still listens for cancellations, until it has one to offer.
     if (this.#poll !== null && this.#poll.slots === 0 && slots > 0) this.#poll.abort.abort();
     const useful = slots > 0 || running > 0;
@@ -158,11 +161,13 @@ export class Exchanges {
     const said = long ? [] : this.#outbox.take();
     this.#begin(plan, abort);
     const begun = this.#clock.monotonic();
+    let begins = false;
     try {
       const request = this.#request(said, plan);
       const answer = await this.#options.client.work(request, { signal: abort.signal });
       this.#end(plan, abort);
       this.#heard(answer, said, plan);
+      begins = answer.leases.length > 0;
       const brief = long && this.#clock.monotonic() - begun < POLL_MS_MIN;
       if (brief && isEmpty(answer)) this.#restFor(backoffMs(1, BACKOFF));
     } catch (error) {
@@ -172,7 +177,9 @@ export class Exchanges {
     }
     if (!this.#outbox.empty && !this.#outbox.urgent) this.said();
     this.#settle();
-    this.#pump();
+    // Tasks that end as soon as they begin go with the next exchange rather than the one after.
+    if (begins) this.#pumpSoon();
+    else this.#pump();
   }
 
   #begin(plan: Plan, abort: AbortController): void {
@@ -207,7 +214,7 @@ export class Exchanges {
   #heard(answer: WorkAnswer & { readonly serverNow: number }, said: readonly Word[], plan: Plan): void {
     this.#failures = 0;
     this.#outbox.heard(said);
-    if (plan.slots > 0) this.#plenty = answer.leases.length > 0;
+    if (plan.slots > 0) this.#plenty = answer.leases.length >= plan.slots;
     this.#workplace.answered(answer, said);
     this.#opening?.resolve();
     this.#opening = null;
@@ -219,8 +226,8 @@ export class Exchanges {
     else {
       this.#outbox.unheard(said);
       this.#failures += 1;
-      const asked = error instanceof BatutaError ? error.retryAfterMs : undefined;
-      this.#restFor(asked ?? backoffMs(this.#failures, BACKOFF));
+      const asked = error instanceof BatutaError ? (error.retryAfterMs ?? 0) : 0;
+      this.#restFor(Math.max(asked, backoffMs(this.#failures, BACKOFF)));
     }
     if (this.#opening !== null && error instanceof BatutaError && !error.retryable) {
       this.#opening.reject(error);

@@ -14,6 +14,8 @@ export interface Asked {
   readonly headers: IncomingMessage['headers'];
   readonly text: string;
   readonly json: JsonObject;
+  /** Aborts when the caller goes away before it was answered. */
+  readonly gone: AbortSignal;
 }
 
 /** What to answer: JSON, text, or whatever `write` does with the response; `drop` cuts the connection. */
@@ -44,7 +46,7 @@ export async function farEnd(
   const listeners = new Set<() => void>();
   const server = createServer((request, response) => {
     void (async () => {
-      const one = await read(request);
+      const one = await read(request, response);
       asked.push(one);
       for (const listener of listeners) listener();
       respond(response, await answer(one, asked.length - 1));
@@ -97,7 +99,9 @@ export function statusOf(taskId: string, current: JsonObject, details: JsonObjec
   };
 }
 
-async function read(request: IncomingMessage): Promise<Asked> {
+async function read(request: IncomingMessage, response: ServerResponse): Promise<Asked> {
+  const gone = new AbortController();
+  response.on('close', () => response.writableEnded || gone.abort());
   const chunks: Buffer[] = [];
   for await (const chunk of request) chunks.push(chunk as Buffer);
   const text = Buffer.concat(chunks).toString('utf8');
@@ -110,6 +114,7 @@ async function read(request: IncomingMessage): Promise<Asked> {
     headers: request.headers,
     text,
     json: isJson ? (JSON.parse(text) as JsonObject) : {},
+    gone: gone.signal,
   };
 }
 

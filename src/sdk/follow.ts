@@ -46,6 +46,8 @@ export async function* followEvents(
         headers: { accept: 'text/event-stream', ...(last === null ? {} : { 'last-event-id': last }) },
         signal: options.signal,
       });
+      // Resumed after its last event: there is nothing more to come.
+      if (response.status === 204) return;
       options.onOpen?.();
       const events = serverSentEvents(textChunks(response, vigil), last, ms => {
         wishedMs = ms;

@@ -1,6 +1,7 @@
 // The SDK: hand tasks in, run them, and hear what became of them, from any program that has `fetch`.
 
 export {
+  type Counters,
   TaskAborted,
   type TaskContext,
   type TaskHandler,

@@ -48,6 +48,8 @@ export interface Call {
   readonly idempotencyKey?: string | false | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly timeoutMs?: number;
+  /** Statuses that are answers here, beside 2xx. */
+  readonly goodStatuses?: readonly number[];
 }
 
 const DEFAULT_RETRY: RetryOptions = {
@@ -160,7 +162,7 @@ export class Transport {
       call.signal === undefined ? timeout.signal : AbortSignal.any([call.signal, timeout.signal]);
     try {
       const response = await this.#fetch(url, { ...init, signal });
-      if (response.ok) return await read(response);
+      if (response.ok || call.goodStatuses?.includes(response.status) === true) return await read(response);
       throw await errorFrom(response, this.clock.now());
     } catch (cause) {
       call.signal?.throwIfAborted();

@@ -24,7 +24,8 @@ export interface AgentRegistration {
   /** Task types, or `custom:<name>`. */
   readonly types: readonly string[];
   readonly kind?: 'worker' | 'sam' | undefined;
-  readonly capabilities?: readonly string[] | undefined;
+  /** What it can do beside its types; tasks may require some of them. */
+  readonly skills?: readonly string[] | undefined;
   readonly capacity?:
     | {
         readonly slots?: number | undefined;
@@ -46,9 +47,18 @@ export interface AgentRegistration {
 /** An agent and how it is (`SAM-135`, `SAM-136`). */
 export interface AgentView {
   readonly agent_id: string;
+  readonly kind: 'local' | 'worker' | 'sam';
   readonly types: readonly string[];
-  readonly health?: 'healthy' | 'degraded' | 'draining' | 'offline';
-  readonly kind?: string;
+  readonly skills: readonly string[];
+  readonly health: 'healthy' | 'degraded' | 'draining' | 'offline';
+  /** Share of its last attempts that failed. */
+  readonly error_rate?: number;
+  readonly capacity: {
+    readonly slots?: number;
+    readonly free?: { readonly slots?: number };
+    readonly [more: string]: unknown;
+  };
+  readonly seen_at: string;
   readonly [more: string]: unknown;
 }
 
@@ -68,14 +78,24 @@ export interface DeliveryView {
   readonly endpoint: string;
   readonly event_type: NotificationEvent;
   readonly status: DeliveryStatus;
-  readonly attempts: readonly JsonObject[];
+  readonly attempts: readonly {
+    readonly attempt: number;
+    readonly timestamp: string;
+    /** HTTP status; null where there was no answer. */
+    readonly status: number | null;
+    readonly duration_ms: number;
+    readonly answer: string;
+  }[];
+  readonly created_at: string;
   readonly [more: string]: unknown;
 }
 
 /** An endpoint's health (`SAM-90`). */
 export interface EndpointView {
   readonly endpoint: string;
-  readonly breaker?: 'closed' | 'open' | 'probing';
+  readonly breaker: 'closed' | 'open' | 'probing';
+  readonly success_rate: number | null;
+  readonly p95_ms: number | null;
   readonly [more: string]: unknown;
 }
 

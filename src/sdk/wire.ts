@@ -261,6 +261,14 @@ export interface LogFilter {
   readonly q?: string | undefined;
 }
 
+/** What a task used (`SAM-64`). */
+export interface TaskMetrics {
+  readonly task_id: string;
+  readonly execution_id: string;
+  readonly totals: JsonObject;
+  readonly attempts: readonly { readonly attempt: number; readonly samples: readonly JsonObject[] }[];
+}
+
 /** The names events have on the stream (`SAM-65`). */
 export type StreamEventName = NotificationEvent | 'state_changed' | 'log' | 'end';
 
@@ -286,7 +294,18 @@ export interface WorkResult {
       }
     | undefined;
   readonly artifacts?: readonly ArtifactReference[] | undefined;
-  readonly metrics?: JsonObject | undefined;
+  readonly metrics?: WorkMetrics | undefined;
+}
+
+/** What a worker says an attempt used: seconds, MB, %, counts. */
+export interface WorkMetrics {
+  readonly execution_time?: number;
+  readonly memory_used?: number;
+  readonly cpu_usage?: number;
+  readonly api_calls?: number;
+  readonly tokens_used?: number;
+  readonly bytes_sent?: number;
+  readonly bytes_received?: number;
 }
 
 /** What a worker says of an attempt under way. */

@@ -17,9 +17,9 @@ export interface WorkerOptions {
   readonly agentId: string;
   /** By task type, or by a custom type's name. */
   readonly handlers: Readonly<Record<string, TaskHandler<never>>>;
-  /** Tasks run at once (10). */
+  /** Tasks run at once (10); the server grants an agent 100 at most unless told otherwise. */
   readonly slots?: number;
-  /** Tasks asked for in one exchange at most (100). */
+  /** Tasks asked for in one exchange at most (50): fewer than `slots`, so that one exchange can be under way while another's tasks run. */
   readonly claimMax?: number;
   /** Exchanges under way at once, beside the long poll (2). */
   readonly exchangesMax?: number;
@@ -51,6 +51,8 @@ const BUILT_IN: ReadonlySet<string> = new Set<Exclude<TaskType, 'custom'>>([
   'workflow_orchestration',
   'monitoring_task',
 ]);
+/** What the wire allows to ask for at once. */
+const ASK_MAX = 100;
 const LEASE_MS = 30_000;
 /** The server tells the time in whole seconds, so a lease may be a second shorter than it seems. */
 const TIME_ERROR_MS = 1_000;
@@ -77,7 +79,7 @@ export class Worker {
         client,
         self: { agent_id: agentId, types: this.#types(), capabilities, region, version },
         slots: options.slots ?? 10,
-        claimMax: options.claimMax ?? 100,
+        claimMax: Math.min(options.claimMax ?? 50, ASK_MAX),
         exchangesMax: options.exchangesMax ?? 2,
         waitSeconds: options.waitSeconds ?? 25,
         onError: options.onError ?? (() => undefined),
@@ -100,7 +102,7 @@ export class Worker {
         agent_id: agentId,
         types: this.#types(),
         kind: 'worker',
-        capabilities,
+        skills: capabilities,
         region,
         version,
         schemas,
@@ -164,9 +166,9 @@ export class Worker {
     for (const lease of answer.leases) this.#begin(lease, now, leaseMs(lease.lease_expires_at));
     for (const { fencing_token, lease_expires_at } of answer.extensions)
       this.#attempts.get(fencing_token)?.extend(now, leaseMs(lease_expires_at));
+    for (const refusal of answer.rejected) this.#rejected(refusal, said);
     for (const { fencing_token, reason } of answer.cancellations)
       this.#attempts.get(fencing_token)?.abort('cancelled', reason ?? 'the task was cancelled');
-    for (const refusal of answer.rejected) this.#rejected(refusal, said);
     this.#watchLeases();
   }
 
