@@ -54,7 +54,7 @@ function typesEscaped(tree: Tree): string[] {
 function defaultsExported(tree: Tree): string[] {
   return nodesThat(tree, (_, node) => {
     const isDefault =
-      isExportAssignment(node) ||
+      (isExportAssignment(node) && !node.isExportEquals) ||
       node.kind === SyntaxKind.DefaultKeyword ||
       (isExportSpecifier(node) && node.name.text === 'default');
     return isDefault ? 'a default export' : null;

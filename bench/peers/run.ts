@@ -1,0 +1,38 @@
+// `node bench/peers/run.ts <bullmq|graphile|pgboss> [--seconds 6]`: measures one peer on servers it starts and removes itself, and
+// prints one line of JSON. The peers are installed by `npm install --prefix bench/peers`.
+
+import { parseArgs } from 'node:util';
+import { measure } from './measure.ts';
+import type { Peer } from './peer.ts';
+
+const SECONDS_MAX = 120;
+
+const PEERS: Readonly<Record<string, () => Promise<{ startPeer(): Promise<Peer> }>>> = {
+  bullmq: () => import('./bullmq.ts'),
+  graphile: () => import('./graphile.ts'),
+  pgboss: () => import('./pgboss.ts'),
+};
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { seconds: { type: 'string', default: '6' } },
+});
+const seconds = Number(values.seconds);
+const load = PEERS[positionals[0] ?? ''];
+if (load === undefined || !(seconds >= 1 && seconds <= SECONDS_MAX)) {
+  console.error(`usage: run.ts <${Object.keys(PEERS).join('|')}> [--seconds 1–${SECONDS_MAX}]`);
+  process.exit(2);
+}
+
+// A signal ends the process; its exit takes the servers along.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+
+const { startPeer } = await load();
+const peer = await startPeer();
+try {
+  const { settings, ...figures } = await measure(peer, seconds);
+  const { name, version, server } = peer;
+  console.log(JSON.stringify({ peer: name, version, ...figures, settings: { ...settings, server } }));
+} finally {
+  await peer.stop();
+}
