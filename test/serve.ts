@@ -1,10 +1,13 @@
 // A whole server for tests: real sockets in front of the real engine and store, with credentials as short as a word. Who is
-// calling is decided by a table, since how credentials are proven is tested where it is done.
+// calling is decided by a table; what the table does not know, the real guards decide.
 
-import { DomainError } from '../src/domain/errors.ts';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { type AgentId, DEFAULT_TENANT, type TenantId } from '../src/domain/ids.ts';
 import type { Permission, Principal } from '../src/domain/principal.ts';
 import type { TaskType } from '../src/domain/task.ts';
+import { createGuards, type Guards } from '../src/guards/guards.ts';
 import type { RateStanding } from '../src/guards/limits.ts';
 import type { RequestLimits } from '../src/http/gate.ts';
 import { createServer, type HttpServer, type ServerOptions } from '../src/http/server.ts';
@@ -12,6 +15,7 @@ import { createSamProtocol, type HealthReport, type SamDeps } from '../src/proto
 import { systemClock } from '../src/runtime/clock.ts';
 import { type Log, silentLog } from '../src/runtime/log.ts';
 import { systemRandom } from '../src/runtime/random.ts';
+import { openFileBlobs } from '../src/store/files/blobs.ts';
 import { type House, type HouseOptions, openHouse } from './harness.ts';
 
 /** What a bearer of a word may do, and for whom. */
@@ -37,6 +41,7 @@ export interface ServeOptions extends HouseOptions {
 /** A server, the house behind it, and a way to ask it. */
 export interface Served {
   readonly house: House;
+  readonly guards: Guards;
   readonly server: HttpServer;
   readonly url: string;
   /** Sends JSON as `admin` unless told otherwise. */
@@ -84,36 +89,35 @@ const NO_LIMITS: RequestLimits = { charge: () => null, chargeAddress: () => null
 
 /** A server listening on a port of its own. */
 export async function serve(choice: ServeOptions = {}): Promise<Served> {
-  const house = await openHouse(choice);
+  const dir = choice.dir ?? mkdtempSync(join(tmpdir(), 'batuta-serve-'));
+  const house = await openHouse({ ...choice, dir });
   const { engine, store } = house;
   const clock = choice.clock ?? systemClock;
+  const masterKey = Buffer.alloc(32, 7);
+  const guards = createGuards(silentLog, clock, systemRandom, store, { masterKey, rates: 'off' });
+  await guards.start();
   const badges = { ...BADGES, ...choice.badges };
   const sam = createSamProtocol({
     clock,
     random: systemRandom,
     engine,
     store,
-    sealWebhookSecret: (_tenant, secret) => `sealed:${secret}`,
+    blobs: await openFileBlobs(dir, systemRandom),
+    guards,
     health: async () => ({ ...WELL, ...choice.health }),
-    options: { serverId: 'house', version: '1.2.3' },
+    options: { serverId: 'house', version: '1.2.3', auditKey: Buffer.alloc(32) },
     ...choice.sam,
   });
   const server = createServer({
     protocols: [sam],
     authenticator: {
-      wantsBody: ({ authorization }) => authorization === 'HMAC-SHA256 signed',
-      async authenticate({ headers, body }) {
-        const word = String(headers.authorization ?? '').replace(/^Bearer /, '');
-        const badge = word === 'HMAC-SHA256 signed' && body !== null ? BADGES.admin : badges[word];
-        if (badge === undefined) throw new DomainError('unauthenticated', 'a valid credential is needed');
-        return {
-          principal: principalOf(word, badge),
-          method: 'jwt',
-          keyId: null,
-          jti: null,
-          quotas: {},
-          warnings: [],
-        };
+      wantsBody: guards.authenticator.wantsBody,
+      async authenticate(request) {
+        const word = String(request.headers.authorization ?? '').replace(/^Bearer /, '');
+        const badge = badges[word];
+        if (badge === undefined) return guards.authenticator.authenticate(request);
+        const principal = principalOf(word, badge);
+        return { principal, method: 'jwt', keyId: null, jti: null, quotas: {}, warnings: [] };
       },
     },
     limits: choice.limits ?? NO_LIMITS,
@@ -125,12 +129,15 @@ export async function serve(choice: ServeOptions = {}): Promise<Served> {
   await server.start();
   return {
     house,
+    guards,
     server,
     url: server.url(),
     ask: (method, path, options = {}) => ask(server.url(), method, path, options),
     async stop() {
       await server.stop();
+      await guards.stop();
       await house.stop();
+      if (choice.dir === undefined) rmSync(dir, { recursive: true, force: true });
     },
   };
 }

@@ -193,8 +193,15 @@ const TASK_NOT_FOUND = 'TASK_NOT_FOUND';
 const CATEGORIES = ['authentication_error', 'client_error', 'server_error', 'task_execution_error'] as const;
 const SEVERITIES = ['low', 'medium', 'high', 'critical'] as const;
 
+/** The code of a byte range beyond the end; no canonical code stands for it (`SAM-49`). */
+const RANGE_NOT_SATISFIABLE = 'RANGE_NOT_SATISFIABLE';
+
 /** Every code a body of this wire can bear. */
-export const SAM_CODES: readonly string[] = [...Object.values(WORDINGS).map(one => one.code), TASK_NOT_FOUND];
+export const SAM_CODES: readonly string[] = [
+  ...Object.values(WORDINGS).map(one => one.code),
+  TASK_NOT_FOUND,
+  RANGE_NOT_SATISFIABLE,
+];
 
 const errorObject = Type.Object({
   code: Type.Enum([...SAM_CODES]),
@@ -260,6 +267,25 @@ export function wordedError(error: DomainError, origin: string): JsonObject {
   };
 }
 
+/** The body of a 416: the range asked for lies beyond so many bytes (`SAM-73`). */
+export function rangeErrorBody(sizeBytes: number, scene: ErrorScene): JsonObject {
+  const code = RANGE_NOT_SATISFIABLE;
+  return {
+    error: {
+      code,
+      message: `the range lies beyond the ${sizeBytes} bytes there are`,
+      category: 'client_error',
+      severity: 'low',
+      details: { size_bytes: sizeBytes },
+      retry_after: null,
+      documentation_url: `${scene.origin}/docs/errors/${code}`,
+    },
+    request_id: scene.requestId,
+    timestamp: instant(scene.now),
+    trace_id: scene.traceId,
+  };
+}
+
 /** The status an error answers with. */
 export function statusOf(error: DomainError): number {
   return WORDINGS[error.code].status;
@@ -292,6 +318,12 @@ function pagesOf(): Readonly<Record<string, ErrorPage>> {
     meaning: 'There is no task of this id in your tenant.',
     remedy:
       'Check task_id and the credential’s tenant; purged tasks keep answering, so it never existed here.',
+    retry: 'no',
+  };
+  pages[RANGE_NOT_SATISFIABLE] = {
+    status: 416,
+    meaning: 'The byte range asked for lies beyond the end of the artifact.',
+    remedy: 'Ask within the size that Content-Range names.',
     retry: 'no',
   };
   return pages;

@@ -1,23 +1,32 @@
 // SAM: the main REST API as a wire. Its routes by resource, its words for errors, and nothing of how any of it is done.
 
 import type { EngineApi } from '../../engine/api.ts';
+import type { Guards } from '../../guards/guards.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Random } from '../../runtime/random.ts';
+import type { Blobs } from '../../store/blobs.ts';
 import type { Store } from '../../store/store.ts';
-import type { Protocol } from '../protocol.ts';
-import type { DecodeDeps } from './decode.ts';
+import type { Protocol, Route } from '../protocol.ts';
 import { errorPages, errorSchema, renderError } from './errors.ts';
 import { PREFIX } from './route.ts';
 import { agentRoutes } from './routes/agents.ts';
+import { apiKeyRoutes } from './routes/api-keys.ts';
+import { artifactRoutes } from './routes/artifacts.ts';
+import { auditRoutes } from './routes/audit.ts';
+import { authRoutes } from './routes/auth.ts';
 import { controlRoutes } from './routes/control.ts';
 import { deliveryRoutes } from './routes/deliveries.ts';
 import { eventRoutes } from './routes/events.ts';
 import { executeRoutes } from './routes/execute.ts';
 import { type HealthReport, healthRoutes } from './routes/health.ts';
+import { jwtKeyRoutes } from './routes/jwt-keys.ts';
 import { observeRoutes } from './routes/observe.ts';
+import { secretRoutes } from './routes/secrets.ts';
 import { statusRoutes } from './routes/status.ts';
+import { tenantRoutes } from './routes/tenants.ts';
 import { workRoutes } from './routes/work.ts';
 
+export { createSamRenderer, type NotificationOptions } from './notification.ts';
 export type { HealthReport, Wellness } from './routes/health.ts';
 
 /** What SAM asks of the house. */
@@ -26,39 +35,68 @@ export interface SamDeps {
   readonly random: Random;
   readonly engine: EngineApi;
   readonly store: Store;
-  readonly sealWebhookSecret: DecodeDeps['sealWebhookSecret'];
+  readonly blobs: Blobs;
+  readonly guards: Pick<
+    Guards,
+    'tenants' | 'apiKeys' | 'usage' | 'jwtKeys' | 'tokens' | 'authenticator' | 'audit'
+  > & {
+    readonly secrets: Pick<Guards['secrets'], 'set' | 'names' | 'remove' | 'sealWebhookSecret'>;
+  };
   health(): Promise<HealthReport>;
   readonly options: {
     /** The agent id shown while no agent is known: this server's own. */
     readonly serverId: string;
     readonly version: string;
+    /** The key of the audit chain's hashes. */
+    readonly auditKey: Uint8Array;
+    /** Media types nobody may upload; none unless given. */
+    readonly bannedTypes?: readonly string[];
   };
 }
 
 /** The wire. */
 export function createSamProtocol(deps: SamDeps): Protocol {
-  const { engine, store, clock, random, options } = deps;
-  const { serverId, version } = options;
   return {
     name: 'sam',
     prefix: PREFIX,
     errorSchema,
     errorPages,
     renderError,
-    routes: [
-      ...executeRoutes({
-        clock,
-        engine,
-        sealWebhookSecret: (tenant, secret) => deps.sealWebhookSecret(tenant, secret),
-      }),
-      ...statusRoutes({ clock, engine, store, serverId }),
-      ...observeRoutes({ clock, engine, store }),
-      ...eventRoutes({ clock, engine, store }),
-      ...controlRoutes({ clock, engine }),
-      ...workRoutes({ clock, engine }),
-      ...agentRoutes({ engine }),
-      ...deliveryRoutes({ random, engine, store }),
-      ...healthRoutes({ clock, version, health: () => deps.health() }),
-    ],
+    routes: [...taskRoutes(deps), ...administrativeRoutes(deps)],
   };
+}
+
+function taskRoutes({ engine, store, blobs, clock, random, guards, options }: SamDeps): readonly Route[] {
+  const { secrets } = guards;
+  const { serverId, bannedTypes = [] } = options;
+  return [
+    ...executeRoutes({
+      clock,
+      engine,
+      sealWebhookSecret: (tenant, secret) => secrets.sealWebhookSecret(tenant, secret),
+    }),
+    ...statusRoutes({ clock, engine, store, serverId }),
+    ...observeRoutes({ clock, engine, store }),
+    ...eventRoutes({ clock, engine, store }),
+    ...controlRoutes({ clock, engine }),
+    ...artifactRoutes({ clock, random, engine, store, blobs, bannedTypes }),
+    ...workRoutes({ clock, engine }),
+  ];
+}
+
+function administrativeRoutes(deps: SamDeps): readonly Route[] {
+  const { engine, store, clock, random, guards, options } = deps;
+  const { tenants, apiKeys, usage, jwtKeys, tokens, authenticator, secrets, audit } = guards;
+  const { version, auditKey } = options;
+  return [
+    ...agentRoutes({ engine }),
+    ...deliveryRoutes({ random, engine, store }),
+    ...tenantRoutes({ tenants, apiKeys, audit }),
+    ...apiKeyRoutes({ apiKeys, usage, audit }),
+    ...authRoutes({ authenticator, tokens }),
+    ...jwtKeyRoutes({ jwtKeys, audit }),
+    ...secretRoutes({ secrets, audit }),
+    ...auditRoutes({ store, auditKey }),
+    ...healthRoutes({ clock, version, health: () => deps.health() }),
+  ];
 }
