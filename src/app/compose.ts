@@ -12,6 +12,7 @@ import { createServer, type HttpServer } from '../http/server.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { createLog, type Log } from '../runtime/log.ts';
 import { systemRandom } from '../runtime/random.ts';
+import type { Blobs } from '../store/blobs.ts';
 import type { Store } from '../store/store.ts';
 import type { Config, RateLimits } from './config.ts';
 import { type Credentials, ensureDataDir, loadCredentials, loadHouseKeys } from './credentials.ts';
@@ -61,7 +62,8 @@ export async function startServer(config: Config): Promise<RunningServer> {
     await guards.start();
     undo.push(() => guards.stop());
     const reached = { url: config.publicUrl ?? listening };
-    const floor = { log, config, store, guards, reached, undo };
+    const blobs = await openBlobs(config, random);
+    const floor = { log, config, store, blobs, guards, auditKey: keys.auditKey, reached, undo };
     const { engine, executors } = await startEngine(floor);
     const server = await startHttp(floor, engine, executors);
     if (config.publicUrl === null) reached.url = server.url();
@@ -87,13 +89,15 @@ interface Floor {
   readonly log: Log;
   readonly config: Config;
   readonly store: Store;
+  readonly blobs: Blobs;
   readonly guards: Guards;
+  readonly auditKey: Uint8Array;
   /** Where callers reach us; known for sure once the server listens. */
   readonly reached: { url: string };
   readonly undo: Undo[];
 }
 
-async function startEngine({ log, config, store, guards, reached, undo }: Floor) {
+async function startEngine({ log, config, store, blobs, guards, reached, undo }: Floor) {
   const outbound = createOutbound({ clock, log, allowed: parsePrivateTargets(config.allowPrivateTargets) });
   undo.push(() => outbound.stop());
   const adapters = { log, clock, random, outbound, config, version: VERSION };
@@ -115,7 +119,7 @@ async function startEngine({ log, config, store, guards, reached, undo }: Floor)
       clock,
       random,
       store,
-      blobs: await openBlobs(config, random),
+      blobs,
       secrets: guards.secrets,
       weights: guards.tenants,
       outbound,
@@ -143,7 +147,7 @@ async function startEngine({ log, config, store, guards, reached, undo }: Floor)
 }
 
 async function startHttp(floor: Floor, engine: Engine, executors: readonly Executor[]): Promise<HttpServer> {
-  const { log, config, store, guards, undo } = floor;
+  const { log, config, store, blobs, guards, auditKey, undo } = floor;
   const { host, port, serverId, publicUrl } = config;
   const server = createServer({
     protocols: createProtocols({
@@ -151,9 +155,10 @@ async function startHttp(floor: Floor, engine: Engine, executors: readonly Execu
       random,
       engine,
       store,
-      sealWebhookSecret: (tenant, secret) => guards.secrets.sealWebhookSecret(tenant, secret),
+      blobs,
+      guards,
       health: createHealth({ clock, config, engine, executors }),
-      options: { serverId, version: VERSION },
+      options: { serverId, version: VERSION, auditKey },
     }),
     authenticator: guards.authenticator,
     limits: guards.limits,

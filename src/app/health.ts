@@ -4,7 +4,7 @@ import { statfs } from 'node:fs/promises';
 import { availableParallelism, freemem, loadavg, totalmem } from 'node:os';
 import type { EngineApi } from '../engine/api.ts';
 import type { Executor } from '../engine/ports/executor.ts';
-import type { HealthReport, Wellness } from '../protocols/sam/routes/health.ts';
+import type { HealthReport, Wellness } from '../protocols/health.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Config } from './config.ts';
 

@@ -6,6 +6,7 @@ import type { Clock } from '../../runtime/clock.ts';
 import type { Random } from '../../runtime/random.ts';
 import type { Blobs } from '../../store/blobs.ts';
 import type { Store } from '../../store/store.ts';
+import type { HealthReport } from '../health.ts';
 import type { Protocol, Route } from '../protocol.ts';
 import { errorPages, errorSchema, renderError } from './errors.ts';
 import { PREFIX } from './route.ts';
@@ -18,7 +19,7 @@ import { controlRoutes } from './routes/control.ts';
 import { deliveryRoutes } from './routes/deliveries.ts';
 import { eventRoutes } from './routes/events.ts';
 import { executeRoutes } from './routes/execute.ts';
-import { type HealthReport, healthRoutes } from './routes/health.ts';
+import { healthRoutes } from './routes/health.ts';
 import { jwtKeyRoutes } from './routes/jwt-keys.ts';
 import { observeRoutes } from './routes/observe.ts';
 import { secretRoutes } from './routes/secrets.ts';
@@ -27,7 +28,6 @@ import { tenantRoutes } from './routes/tenants.ts';
 import { workRoutes } from './routes/work.ts';
 
 export { createSamRenderer, type NotificationOptions } from './notification.ts';
-export type { HealthReport, Wellness } from './routes/health.ts';
 
 /** What SAM asks of the house. */
 export interface SamDeps {

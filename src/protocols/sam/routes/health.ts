@@ -1,32 +1,11 @@
 // Health: whether the system is well, whether this process lives, and whether it may be sent work (`SAM-198`, `SAM-199`).
 
 import Type from 'typebox';
-import type { JsonObject } from '../../../domain/json.ts';
 import type { Clock } from '../../../runtime/clock.ts';
+import type { HealthReport, Wellness } from '../../health.ts';
 import type { Route } from '../../protocol.ts';
 import { json, PREFIX, route } from '../route.ts';
 import { anyObject, instant } from '../vocabulary.ts';
-
-/** How well something is. */
-export type Wellness = 'healthy' | 'degraded' | 'unhealthy';
-
-/** What is found out about the system when health is asked for. */
-export interface HealthReport {
-  readonly uptimeSeconds: number;
-  readonly activeTasks: number;
-  readonly queueSize: number;
-  /** The three in percent. */
-  readonly memoryPercent: number;
-  readonly cpuPercent: number;
-  readonly diskPercent: number;
-  readonly database: Wellness;
-  readonly externalApis: Wellness;
-  readonly fileSystem: Wellness;
-  /** Whether the process may be sent work: migrated, writable, not draining. */
-  readonly ready: boolean;
-  /** Why not, or what else an operator should know: limits in force, isolation levels, what is missing. */
-  readonly detail?: JsonObject;
-}
 
 /** What the health routes need. */
 export interface HealthDeps {
