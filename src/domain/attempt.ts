@@ -4,7 +4,7 @@
 import type { NewDelivery } from './delivery.ts';
 import type { EventBody } from './event.ts';
 import type { AgentId, DeliveryId } from './ids.ts';
-import type { Task } from './task.ts';
+import type { Task, TaskSpec } from './task.ts';
 
 /** What the claim must store beside the lease. */
 export interface AttemptStart {
@@ -16,7 +16,9 @@ export interface AttemptStart {
 
 /** The events, notifications and time limit of a task's next attempt (`SAM-79`, `SAM-86`, `SAM-123`). */
 export function beginAttempt(
-  task: Pick<Task, 'spec' | 'attempt' | 'ranMs'>,
+  task: Pick<Task, 'attempt' | 'ranMs'> & {
+    readonly spec: Pick<TaskSpec, 'timeoutMs' | 'attemptTimeoutMs' | 'notification'>;
+  },
   claim: { readonly agentId: AgentId; readonly now: number; readonly newDeliveryId: () => DeliveryId },
 ): AttemptStart {
   const attempt = task.attempt + 1;

@@ -2,12 +2,13 @@
 
 import type { AgentId, FencingToken, TenantId } from '../../domain/ids.ts';
 import type { TaskSpec } from '../../domain/task.ts';
-import type { CommitOutcome, TaskChange } from '../rows.ts';
+import type { CommitOutcome } from '../rows.ts';
 import type { Connection, Prepared } from './connection.ts';
 import type { Deliveries } from './deliveries.ts';
 import type { Edges } from './edges.ts';
 import type { Events } from './events.ts';
-import { type NeedColumns, needColumns, type Queues } from './queues.ts';
+import type { Queues } from './queues.ts';
+import { type ChangeRecord, type NeedColumns, needColumns } from './records.ts';
 import type { Timers } from './timers.ts';
 
 interface LeasedRow extends NeedColumns {
@@ -92,9 +93,9 @@ export class Changes {
   }
 
   /** Applies one change if its guard holds; drops the timer it answers in any case. */
-  apply(change: TaskChange): CommitOutcome {
-    if (change.fired !== undefined) this.#timers.drop(change.fired);
-    if (change.placement !== undefined && change.state === undefined) {
+  apply(change: ChangeRecord): CommitOutcome {
+    if (change.fired !== null) this.#timers.drop(change.fired);
+    if (change.placement !== null && change.state === null) {
       throw new Error('a change that places a task must name its state');
     }
     const lease = this.#leased.get(change.key);
@@ -102,87 +103,82 @@ export class Changes {
     const { guard } = change;
     const holds = guard.by === 'lease' ? guard.token === lease.token : guard.version === lease.version;
     if (!holds) return STALE;
-    return change.placement === undefined ? this.#changeLeased(change, lease) : this.#release(change, lease);
+    return change.placement === null ? this.#changeLeased(change, lease) : this.#release(change, lease);
   }
 
-  #changeLeased(change: TaskChange, lease: LeasedRow): CommitOutcome {
-    if (change.outcome !== undefined) throw new Error('a leased task ends only by leaving its lease');
+  #changeLeased(change: ChangeRecord, lease: LeasedRow): CommitOutcome {
+    if (change.outcome !== null) throw new Error('a leased task ends only by leaving its lease');
     const { tenant } = this.#queues.nameOf(lease.queue);
-    const version = lease.version + change.events.length;
+    const version = lease.version + change.eventCount;
     const { now } = this.#connection;
-    this.#moveLease.run(version, now, text(change.progress), text(change.checkpoint), change.key);
-    if (change.result !== undefined) this.#saveResult.run(JSON.stringify(change.result), change.key);
+    this.#moveLease.run(version, now, change.progress, change.checkpoint, change.key);
+    if (change.result !== null) this.#saveResult.run(change.result, change.key);
     return this.#record(change, tenant, lease.version);
   }
 
-  #release(change: TaskChange, lease: LeasedRow): CommitOutcome {
+  #release(change: ChangeRecord, lease: LeasedRow): CommitOutcome {
     const { now } = this.#connection;
     const { key, outcome } = change;
     const { tenant } = this.#queues.nameOf(lease.queue);
     this.#endLease.run(key);
     this.#rest.run(
-      change.state ?? null,
-      outcome ?? null,
-      lease.version + change.events.length,
+      change.state,
+      outcome,
+      lease.version + change.eventCount,
       lease.attempt,
       lease.claimed_at,
-      outcome === undefined ? null : now,
+      outcome === null ? null : now,
       now,
       now - lease.claimed_at,
       lease.agent,
       lease.token,
-      text(change.progress) ?? lease.progress,
-      text(change.result),
-      text(change.checkpoint) ?? lease.checkpoint,
+      change.progress ?? lease.progress,
+      change.result,
+      change.checkpoint ?? lease.checkpoint,
       key,
     );
-    if (outcome === undefined) this.#queues.countWaiting(tenant, 1);
+    if (outcome === null) this.#queues.countWaiting(tenant, 1);
     if (change.placement === 'ready') this.#queues.enter(lease, key, lease);
     return this.#record(change, tenant, lease.version);
   }
 
-  #changeResting(change: TaskChange): CommitOutcome {
+  #changeResting(change: ChangeRecord): CommitOutcome {
     const { key, guard, outcome } = change;
     const row = this.#resting.get(key);
     if (row === undefined || guard.by === 'lease' || guard.version !== row.version) return STALE;
-    if (outcome !== undefined && row.outcome !== null) throw new Error('an outcome never changes');
+    if (outcome !== null && row.outcome !== null) throw new Error('an outcome never changes');
     const { now } = this.#connection;
     this.#moveResting.run(
-      change.state ?? null,
-      outcome ?? null,
-      row.version + change.events.length,
-      outcome === undefined ? null : now,
+      change.state,
+      outcome,
+      row.version + change.eventCount,
+      outcome === null ? null : now,
       now,
-      text(change.progress),
-      text(change.result),
-      text(change.checkpoint),
+      change.progress,
+      change.result,
+      change.checkpoint,
       key,
     );
-    if (outcome !== undefined) this.#queues.countWaiting(row.tenant, -1);
+    if (outcome !== null) this.#queues.countWaiting(row.tenant, -1);
     if (row.queue !== null) this.#place(change, { queue: row.queue, rank: row.rank });
     return this.#record(change, row.tenant, row.version);
   }
 
-  #place(change: TaskChange, place: { readonly queue: number; readonly rank: number }): void {
-    if (change.outcome !== undefined || change.placement === 'nowhere') this.#queues.leave(place, change.key);
-    if (change.outcome !== undefined || change.placement !== 'ready') return;
+  #place(change: ChangeRecord, place: { readonly queue: number; readonly rank: number }): void {
+    if (change.outcome !== null || change.placement === 'nowhere') this.#queues.leave(place, change.key);
+    if (change.outcome !== null || change.placement !== 'ready') return;
     const row = this.#spec.get(change.key);
     const spec = JSON.parse(row?.spec ?? '{}') as Partial<TaskSpec>;
     this.#queues.enter(place, change.key, needColumns(spec.resources ?? {}));
   }
 
-  #record(change: TaskChange, tenant: TenantId, versionBefore: number): CommitOutcome {
+  #record(change: ChangeRecord, tenant: TenantId, versionBefore: number): CommitOutcome {
     const { key } = change;
-    const version = this.#events.append(key, tenant, versionBefore, change.events);
-    if (change.timers !== undefined) for (const timer of change.timers) this.#timers.set(key, timer);
-    if (change.deliveries !== undefined) {
-      this.#deliveries.add({ key, tenant, version: versionBefore }, change.deliveries);
-    }
-    const dependentsWoken = change.outcome === undefined ? 0 : this.#edges.wake(key);
+    const before = { key, tenant, version: versionBefore };
+    const version = this.#events.append(before, change.events, change.eventCount);
+    for (const timer of change.timers) this.#timers.set(key, timer);
+    this.#deliveries.add(before, change.deliveries);
+    const dependentsWoken = change.outcome === null ? 0 : this.#edges.wake(key);
     return { status: 'done', version, at: this.#connection.now, dependentsWoken };
   }
-}
-
-function text(value: unknown): string | null {
-  return value === undefined ? null : JSON.stringify(value);
 }

@@ -1,17 +1,19 @@
 // Leases: taking tasks out of line into them, keeping them, and seeing which are held.
 
 import { beginAttempt } from '../../domain/attempt.ts';
+import type { NotificationPlan } from '../../domain/delivery.ts';
 import type { AgentId, DeliveryId, FencingToken, TaskId, TaskKey, TenantId } from '../../domain/ids.ts';
-import type { Task } from '../../domain/task.ts';
+import type { TaskSpec } from '../../domain/task.ts';
 import type { Random } from '../../runtime/random.ts';
-import type { Claimed, ClaimPick, LeaseQuery, LeaseRow, Renewal, RenewOutcome } from '../rows.ts';
+import type { ClaimPick, LeaseQuery, LeaseRow, Renewal, RenewOutcome } from '../rows.ts';
 import type { Connection, Prepared, Value } from './connection.ts';
 import type { Deliveries } from './deliveries.ts';
 import type { Events } from './events.ts';
 import { type Chosen, choose, type Shares } from './line.ts';
-import { type NeedColumns, needsOf, type Queues } from './queues.ts';
+import type { Queues } from './queues.ts';
+import { type NeedColumns, needsOf, type RestingRow, type TaskRow } from './records.ts';
 import { Sequence } from './sequences.ts';
-import { restingTaskOf, TASK_COLUMNS, type TaskRow } from './tasks.ts';
+import { TASK_COLUMNS } from './tasks.ts';
 
 interface HeldRow extends NeedColumns {
   readonly task: TaskKey;
@@ -24,6 +26,20 @@ interface HeldRow extends NeedColumns {
   readonly deadline_at: number;
 }
 
+/** What of a specification decides how an attempt begins. */
+interface AttemptTerms {
+  readonly timeout_ms: number;
+  readonly attempt_timeout_ms: number | null;
+  readonly notification: string | null;
+}
+
+/** A task just leased, still a row. */
+export interface ClaimedRow {
+  readonly task: TaskRow;
+  readonly token: FencingToken;
+  readonly queue: number;
+}
+
 /** The leases of all tasks. */
 export class Claims {
   readonly #connection: Connection;
@@ -32,7 +48,7 @@ export class Claims {
   readonly #events: Events;
   readonly #deliveries: Deliveries;
   readonly #tokens: Sequence;
-  readonly #resting: Prepared<TaskRow>;
+  readonly #resting: Prepared<RestingRow & AttemptTerms>;
   readonly #insert: Prepared<object>;
   readonly #renew: Prepared<object>;
   readonly #place: Prepared<{ queue: number | null; rank: number }>;
@@ -53,11 +69,13 @@ export class Claims {
     this.#events = rooms.events;
     this.#deliveries = rooms.deliveries;
     this.#tokens = new Sequence(connection, 'token');
-    this.#resting = connection.prepare(`SELECT ${TASK_COLUMNS} FROM task t WHERE t.key = ?`);
+    this.#resting = connection.prepare(
+      `SELECT ${TASK_COLUMNS}, t.timeout_ms, t.attempt_timeout_ms, t.notification FROM task t WHERE t.key = ?`,
+    );
     this.#insert = connection.prepare(
       `INSERT INTO lease (task, token, agent, queue, rank, claimed_at, expires_at, deadline_at, version, attempt,
          updated_at, memory_mb, cpu_cores, disk_mb, network_mbps)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?6, ?11, ?12, ?13, ?14)`,
     );
     this.#renew = connection.prepare('UPDATE lease SET expires_at = ? WHERE task = ? AND token = ?');
     this.#place = connection.prepare('SELECT queue, rank FROM task WHERE key = ?');
@@ -65,7 +83,7 @@ export class Claims {
   }
 
   /** Takes tasks out of line for each pick, in turn, and leases them. */
-  claim(picks: readonly ClaimPick[]): readonly (readonly Claimed[])[] {
+  claim(picks: readonly ClaimPick[]): readonly (readonly ClaimedRow[])[] {
     const sharesOf = new Map<TenantId, Shares>();
     return picks.map(pick => {
       const shares = this.#sharesFor(pick, sharesOf);
@@ -129,29 +147,35 @@ export class Claims {
     return shares;
   }
 
-  #lease({ queue, row }: Chosen, pick: ClaimPick): Claimed {
+  #lease({ queue, row }: Chosen, pick: ClaimPick): ClaimedRow {
     const { now } = this.#connection;
     const { agentId } = pick;
     this.#queues.leave({ queue, rank: row.rank }, row.task);
     const resting = this.#resting.get(row.task);
     if (resting === undefined) throw new Error(`ready task ${row.task} has no row`);
-    const task = restingTaskOf(resting);
-    this.#queues.countWaiting(task.tenant, -1);
+    this.#queues.countWaiting(resting.tenant, -1);
 
     const newDeliveryId = (): DeliveryId => this.#random.uuid() as DeliveryId;
-    const start = beginAttempt(task, { agentId, now, newDeliveryId });
-    const version = this.#events.append(task.key, task.tenant, task.version, start.events);
-    this.#deliveries.add(task, start.deliveries);
+    const start = beginAttempt(
+      { spec: termsOf(resting), attempt: resting.attempt, ranMs: resting.ran_ms },
+      { agentId, now, newDeliveryId },
+    );
+    const version = this.#events.append(resting, JSON.stringify(start.events), start.events.length);
+    this.#deliveries.add(resting, start.deliveries);
 
     const token = this.#tokens.next() as FencingToken;
     const lease = {
-      token,
-      agentId,
-      claimedAt: now,
-      expiresAt: now + pick.leaseMs,
-      deadlineAt: now + start.runMsMax,
+      lease_token: token,
+      lease_agent: agentId,
+      lease_claimed_at: now,
+      lease_expires_at: now + pick.leaseMs,
+      lease_deadline_at: now + start.runMsMax,
+      lease_version: version,
+      lease_attempt: resting.attempt + 1,
+      lease_updated_at: now,
+      lease_progress: null,
+      lease_checkpoint: null,
     };
-    const attempt = task.attempt + 1;
     this.#insert.run(
       row.task,
       token,
@@ -159,17 +183,16 @@ export class Claims {
       queue,
       row.rank,
       now,
-      lease.expiresAt,
-      lease.deadlineAt,
+      lease.lease_expires_at,
+      lease.lease_deadline_at,
       version,
-      attempt,
-      now,
+      lease.lease_attempt,
       row.memory_mb,
       row.cpu_cores,
       row.disk_mb,
       row.network_mbps,
     );
-    return { task: runningTask(task, { lease, version, attempt }), token, queue };
+    return { task: { ...resting, ...lease }, token, queue };
   }
 
   #leaseRowOf(row: HeldRow): LeaseRow {
@@ -193,20 +216,10 @@ export class Claims {
   }
 }
 
-function runningTask(
-  task: Task,
-  moved: Pick<Task, 'version' | 'attempt'> & { readonly lease: NonNullable<Task['lease']> },
-): Task {
-  const { lease, version, attempt } = moved;
+function termsOf(row: AttemptTerms): Pick<TaskSpec, 'timeoutMs' | 'attemptTimeoutMs' | 'notification'> {
   return {
-    ...task,
-    state: 'running',
-    version,
-    attempt,
-    startedAt: task.startedAt ?? lease.claimedAt,
-    updatedAt: lease.claimedAt,
-    agentId: lease.agentId,
-    lease,
-    progress: null,
+    timeoutMs: row.timeout_ms,
+    ...(row.attempt_timeout_ms !== null && { attemptTimeoutMs: row.attempt_timeout_ms }),
+    ...(row.notification !== null && { notification: JSON.parse(row.notification) as NotificationPlan }),
   };
 }

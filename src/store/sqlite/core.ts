@@ -1,33 +1,65 @@
 // The store's verbs as plain functions over one SQLite database, in the thread that calls them. How calls reach it (in this
 // thread, or gathered for a worker) is decided in open.ts.
 
+import type { TaskId, TenantId } from '../../domain/ids.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Random } from '../../runtime/random.ts';
+import type { ClaimPick, CommitOutcome, DeliverySettlement, EventQuery, Page, TaskQuery } from '../rows.ts';
 import type { Store } from '../store.ts';
 import { Artifacts } from './artifacts.ts';
 import { Audit } from './audit.ts';
 import { Changes } from './changes.ts';
+import type { ClaimedRow } from './claims.ts';
 import { Claims } from './claims.ts';
 import { type CommitHook, Connection } from './connection.ts';
 import { type OpenDatabase, openDatabase } from './database.ts';
-import { Deliveries } from './deliveries.ts';
+import { Deliveries, type DueDeliveryRows } from './deliveries.ts';
 import { Documents } from './documents.ts';
 import { Edges } from './edges.ts';
-import { Events } from './events.ts';
+import { type EventRow, Events } from './events.ts';
 import { Intake } from './intake.ts';
 import { Logs } from './logs.ts';
 import { Purge } from './purge.ts';
 import { Queues } from './queues.ts';
+import type { ChangeRecord, SubmitAnswer, TaskRecord, TaskRow } from './records.ts';
 import { Tasks } from './tasks.ts';
-import { Timers } from './timers.ts';
+import { type DueTimerRows, Timers } from './timers.ts';
 
-/** The verbs of the port that are one synchronous transaction here. */
+/** A verb of the port that is one transaction here. */
 export type VerbName = Exclude<keyof Store, 'capabilities' | 'backup' | 'stop'>;
 
-/** The port's verbs, answering at once. */
-export type Verbs = {
-  readonly [Name in VerbName]: (...args: Parameters<Store[Name]>) => Awaited<ReturnType<Store[Name]>>;
+type Packed =
+  | 'submit'
+  | 'claim'
+  | 'commit'
+  | 'read'
+  | 'list'
+  | 'events'
+  | 'dueTimers'
+  | 'dueDeliveries'
+  | 'settleDeliveries';
+
+type Plain = {
+  readonly [Name in Exclude<VerbName, Packed>]: (
+    ...args: Parameters<Store[Name]>
+  ) => Awaited<ReturnType<Store[Name]>>;
 };
+
+/** The port's verbs, answering at once; the hot ones in records instead of domain objects. */
+export interface Verbs extends Plain {
+  submit(tasks: readonly TaskRecord[], atomic: boolean): readonly SubmitAnswer[];
+  claim(picks: readonly ClaimPick[]): readonly (readonly ClaimedRow[])[];
+  commit(changes: readonly ChangeRecord[]): readonly CommitOutcome[];
+  read(ids: readonly { readonly tenant: TenantId; readonly id: TaskId }[]): readonly (TaskRow | null)[];
+  list(query: TaskQuery): Page<TaskRow>;
+  events(query: EventQuery): readonly EventRow[];
+  dueTimers(limit: number): DueTimerRows;
+  dueDeliveries(limit: number, leaseMs: number): DueDeliveryRows;
+  settleDeliveries(settlements: readonly SettlementRecord[]): void;
+}
+
+/** A delivery's settlement with its change packed. */
+export type SettlementRecord = Omit<DeliverySettlement, 'change'> & { readonly change: ChangeRecord | null };
 
 /** A verb to run, with its arguments. */
 export interface Call {
@@ -86,20 +118,16 @@ export class SqliteCore {
   }
 
   /** Runs one call in a transaction of its own. */
-  run({ verb, args }: Call): unknown {
-    const work = (): unknown => (this.#verbs[verb] as (...args: readonly unknown[]) => unknown)(...args);
-    return READS.has(verb) ? this.#connection.reading(work) : this.#connection.transaction(work);
+  run(call: Call): unknown {
+    const work = (): unknown => this.#do(call);
+    return READS.has(call.verb) ? this.#connection.reading(work) : this.#connection.transaction(work);
   }
 
   /** Runs calls in one transaction; should one of them fail, each in its own, so that it fails alone. */
   runAll(calls: readonly Call[]): readonly Reply[] {
     if (calls.length > 1) {
       try {
-        return this.#connection.transaction(() =>
-          calls.map(({ verb, args }) => ({
-            answer: (this.#verbs[verb] as (...args: readonly unknown[]) => unknown)(...args),
-          })),
-        );
+        return this.#connection.transaction(() => calls.map(call => ({ answer: this.#do(call) })));
       } catch {
         // Whoever failed shall fail again below, alone.
       }
@@ -122,6 +150,11 @@ export class SqliteCore {
   close(): void {
     this.#opened.close();
   }
+
+  #do({ verb, args }: Call): unknown {
+    const work = this.#verbs[verb] as (...args: readonly unknown[]) => unknown;
+    return work(...args);
+  }
 }
 
 function verbsOf(connection: Connection, opened: OpenDatabase, options: CoreOptions): Verbs {
@@ -141,7 +174,7 @@ function verbsOf(connection: Connection, opened: OpenDatabase, options: CoreOpti
   const purge = new Purge(connection, { events, deliveries, edges, artifacts, documents });
 
   return {
-    submit: (newTasks, how) => intake.submit(newTasks, how),
+    submit: (newTasks, atomic) => intake.submit(newTasks, atomic),
     claim: picks => claims.claim(picks),
     commit: list => list.map(change => changes.apply(change)),
     renew: renewals => claims.renew(renewals),
@@ -160,7 +193,7 @@ function verbsOf(connection: Connection, opened: OpenDatabase, options: CoreOpti
     settleDeliveries: settlements => {
       for (const one of settlements) {
         deliveries.settle(one);
-        if (one.change !== undefined) changes.apply(one.change);
+        if (one.change !== null) changes.apply(one.change);
       }
     },
     deliveries: query => deliveries.list(query),

@@ -7,13 +7,14 @@ import {
   isEndNotification,
   type NewDelivery,
 } from '../../domain/delivery.ts';
-import type { NotificationEvent } from '../../domain/event.ts';
+import type { NotificationEvent, TaskEvent } from '../../domain/event.ts';
 import type { DeliveryId, TaskId, TaskKey, TenantId } from '../../domain/ids.ts';
 import type { Task } from '../../domain/task.ts';
-import type { DeliveryQuery, DeliverySettlement, DueDelivery, Page } from '../rows.ts';
+import type { DeliveryQuery, DeliverySettlement, Page } from '../rows.ts';
 import type { Connection, Prepared, Value } from './connection.ts';
 import type { Events } from './events.ts';
 import { Lanes } from './lanes.ts';
+import type { TaskRow } from './records.ts';
 import { Sequence } from './sequences.ts';
 import type { Tasks } from './tasks.ts';
 
@@ -32,6 +33,12 @@ interface DeliveryRow {
   readonly created_at: number;
   readonly due_at: number;
   readonly redelivery_of: DeliveryId | null;
+}
+
+/** Deliveries to send now, their tasks still rows. */
+export interface DueDeliveryRows {
+  readonly due: readonly { readonly delivery: Delivery; readonly task: TaskRow; readonly event: TaskEvent }[];
+  readonly nextDueInMs: number | null;
 }
 
 type QueuedDelivery = Pick<
@@ -100,9 +107,9 @@ export class Deliveries {
     limit: number,
     leaseMs: number,
     readers: { readonly tasks: Tasks; readonly events: Events },
-  ): { readonly due: readonly DueDelivery[]; readonly nextDueInMs: number | null } {
+  ): DueDeliveryRows {
     const { now } = this.#connection;
-    const due: DueDelivery[] = [];
+    const due: DueDeliveryRows['due'][number][] = [];
     const lanes = new Set<string>();
     for (const row of this.#due.all(now, limit)) {
       const lane = `${row.task} ${row.endpoint}`;
@@ -127,7 +134,7 @@ export class Deliveries {
   }
 
   /** Records what came of sending; a delivery that has ended keeps its end. */
-  settle({ id, attempt, next }: DeliverySettlement): void {
+  settle({ id, attempt, next }: Omit<DeliverySettlement, 'change'>): void {
     const row = this.#byId.get(id);
     if (row === undefined) return;
     const attempts =

@@ -2,11 +2,13 @@
 
 import type { EventBody, TaskEvent } from '../../domain/event.ts';
 import type { TaskId, TaskKey, TenantId } from '../../domain/ids.ts';
+import type { Task } from '../../domain/task.ts';
 import type { EventQuery } from '../rows.ts';
 import type { Connection, Prepared } from './connection.ts';
 import { Sequence } from './sequences.ts';
 
-interface EventRow {
+/** One change's events as the table holds them. */
+export interface EventRow {
   readonly id: number;
   readonly task: number;
   readonly task_id: string;
@@ -44,31 +46,26 @@ export class Events {
     this.#remove = connection.prepare('DELETE FROM event WHERE task = ?');
   }
 
-  /** Adds a change's events after the version the task had; answers its new version. */
-  append(key: TaskKey, tenant: TenantId, versionBefore: number, events: readonly EventBody[]): number {
-    if (events.length === 0) return versionBefore;
+  /** Adds a change's events, as JSON, after the version the task had; answers its new version. */
+  append(task: Pick<Task, 'key' | 'tenant' | 'version'>, events: string, count: number): number {
+    if (count === 0) return task.version;
     this.#insert.run(
       this.#ids.next(),
-      key,
-      tenant,
-      versionBefore + 1,
-      events.length,
+      task.key,
+      task.tenant,
+      task.version + 1,
+      count,
       this.#connection.now,
-      JSON.stringify(events),
+      events,
     );
-    return versionBefore + events.length;
+    return task.version + count;
   }
 
-  /** Events that match, in order, at most `limit`. */
-  read(query: EventQuery): readonly TaskEvent[] {
-    if (query.of === 'task') {
-      const { key, afterSequence, limit } = query;
-      const rows = this.#ofTask.all(key, key, afterSequence + 1, limit);
-      return unpacked(rows, event => event.sequence > afterSequence, limit);
-    }
-    const after = cursorOf(query.afterCursor);
-    const rows = this.#ofTenant.all(query.tenant, after.id, query.limit + 1);
-    return unpacked(rows, (_, id, index) => id > after.id || index > after.index, query.limit);
+  /** Rows that hold the events that match, in order. */
+  read(query: EventQuery): readonly EventRow[] {
+    const { limit } = query;
+    if (query.of === 'task') return this.#ofTask.all(query.key, query.key, query.afterSequence + 1, limit);
+    return this.#ofTenant.all(query.tenant, cursorOf(query.afterCursor).id, limit + 1);
   }
 
   /** The event with this number, or null where it was removed. */
@@ -82,6 +79,13 @@ export class Events {
   remove(key: TaskKey): void {
     this.#remove.run(key);
   }
+}
+
+/** The events of rows that match, in order, at most `limit`. */
+export function eventsOf(rows: readonly EventRow[], query: EventQuery): readonly TaskEvent[] {
+  if (query.of === 'task') return unpacked(rows, event => event.sequence > query.afterSequence, query.limit);
+  const after = cursorOf(query.afterCursor);
+  return unpacked(rows, (_, id, index) => id > after.id || index > after.index, query.limit);
 }
 
 function unpacked(

@@ -2,11 +2,11 @@
 
 import type { TaskId, TaskKey, TenantId } from '../../domain/ids.ts';
 import { rankOf } from '../../domain/priority.ts';
-import type { NewTask, SubmitOutcome } from '../rows.ts';
 import type { Connection, Prepared } from './connection.ts';
 import type { Edges } from './edges.ts';
 import type { Events } from './events.ts';
-import { needColumns, type Queues } from './queues.ts';
+import type { Queues } from './queues.ts';
+import type { SubmitAnswer, TaskRecord } from './records.ts';
 import { Sequence } from './sequences.ts';
 import type { Tasks } from './tasks.ts';
 import type { Timers } from './timers.ts';
@@ -57,19 +57,20 @@ export class Intake {
       'SELECT key, id, fingerprint, outcome FROM task WHERE idempotency_key = ? AND tenant = ?',
     );
     this.#insert = connection.prepare(
-      `INSERT OR IGNORE INTO task (key, tenant, id, execution_id, state, outcome, version, created_at, queued_at,
-         ended_at, updated_at, queue, rank, work_type, requester, session, user, correlation, fingerprint,
-         idempotency_key, spec, result)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT OR IGNORE INTO task (key, tenant, id, execution_id, state, outcome, version, created_at, updated_at,
+         queued_at, ended_at, queue, rank, work_type, requester, session, user, correlation, fingerprint,
+         idempotency_key, timeout_ms, attempt_timeout_ms, notification, spec, result)
+       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,
+         ?22, ?23, ?24)`,
     );
     this.#remove = connection.prepare('DELETE FROM task WHERE key = ?');
     this.#freeIdempotencyKey = connection.prepare('UPDATE task SET idempotency_key = NULL WHERE key = ?');
   }
 
   /** Accepts tasks in order; `atomic` accepts all or none. */
-  submit(tasks: readonly NewTask[], options: { readonly atomic?: boolean } = {}): readonly SubmitOutcome[] {
-    if (options.atomic !== true) return tasks.map(task => this.#accept(task));
-    let outcomes: readonly SubmitOutcome[] = [];
+  submit(tasks: readonly TaskRecord[], atomic: boolean): readonly SubmitAnswer[] {
+    if (!atomic) return tasks.map(task => this.#accept(task));
+    let outcomes: readonly SubmitAnswer[] = [];
     const accepted = this.#connection.attempt(() => {
       outcomes = tasks.map(task => this.#accept(task));
       return outcomes.every(({ status }) => status === 'created' || status === 'same') ? outcomes : null;
@@ -77,13 +78,14 @@ export class Intake {
     return accepted ?? outcomes.map(outcome => (isMade(outcome, this.#tasks) ? ABORTED : outcome));
   }
 
-  #accept(task: NewTask): SubmitOutcome {
+  #accept(task: TaskRecord): SubmitAnswer {
     const full = task.state === 'queued' && this.#queues.waiting(task.tenant) >= task.waitingMax;
-    const looksFirst = full || task.idempotencyKey !== undefined || task.spec.dependsOn.length > 0;
+    const looksFirst = full || task.idempotencyKey !== null || task.dependsOn.length > 0;
     const known = looksFirst ? this.#known(task) : undefined;
     if (known !== undefined && known.outcome !== 'rejected') return this.#repeated(task, known);
     if (full) return { status: 'full' };
-    const dependencies = this.#resolve(task.tenant, task.spec.dependsOn);
+    // A rejected task waits for nothing, whatever it named.
+    const dependencies = this.#resolve(task.tenant, task.state === 'rejected' ? [] : task.dependsOn);
     if ('unknown' in dependencies) return { status: 'unknown_dependency', ids: dependencies.unknown };
 
     if (known !== undefined) return this.#replace(task, known, dependencies.keys);
@@ -95,10 +97,10 @@ export class Intake {
     return this.#repeated(task, earlier);
   }
 
-  #known(task: NewTask): Known | undefined {
+  #known(task: TaskRecord): Known | undefined {
     const byId = this.#byId.get(task.id, task.tenant);
     if (byId !== undefined && byId.outcome !== 'rejected') return byId;
-    if (task.idempotencyKey === undefined) return byId;
+    if (task.idempotencyKey === null) return byId;
     const byKey = this.#byIdempotencyKey.get(task.idempotencyKey, task.tenant);
     if (byKey?.outcome === 'rejected' && byKey.id !== task.id) {
       // The rejected task keeps its id, but its key goes to the request that is judged afresh.
@@ -108,9 +110,9 @@ export class Intake {
     return byKey ?? byId;
   }
 
-  #repeated(task: NewTask, known: Known): SubmitOutcome {
-    const same = known.fingerprint === task.fingerprint ? this.#tasks.find(known.key) : null;
-    return same === null ? { status: 'different' } : { status: 'same', task: same };
+  #repeated(task: TaskRecord, known: Known): SubmitAnswer {
+    const row = known.fingerprint === task.fingerprint ? this.#tasks.find(known.key) : null;
+    return row === null ? { status: 'different' } : { status: 'same', row };
   }
 
   #resolve(
@@ -128,7 +130,7 @@ export class Intake {
   }
 
   /** The new task takes the rejected one's id and its dependents; the rejected row and its events go. */
-  #replace(task: NewTask, rejected: Known, dependencies: readonly TaskKey[]): SubmitOutcome {
+  #replace(task: TaskRecord, rejected: Known, dependencies: readonly TaskKey[]): SubmitAnswer {
     this.#remove.run(rejected.key);
     const key = this.#write(task, dependencies);
     if (key === null) throw new Error(`task ${task.id} could not take the place of its rejection`);
@@ -138,54 +140,56 @@ export class Intake {
   }
 
   /** Writes all rows of a task; null if its id or idempotency key is taken. */
-  #write(task: NewTask, dependencies: readonly TaskKey[]): TaskKey | null {
+  #write(task: TaskRecord, dependencies: readonly TaskKey[]): TaskKey | null {
     const { now } = this.#connection;
-    const { tenant, spec, state } = task;
-    const rejected = state === 'rejected';
+    const rejected = task.state === 'rejected';
     const key = this.#keys.next() as TaskKey;
-    const rank = rankOf(now, spec.priority);
+    const rank = rankOf(now, task.priority);
     const queue = rejected ? null : this.#queues.intern(task.queue);
     const { changes } = this.#insert.run(
       key,
-      tenant,
+      task.tenant,
       task.id,
       task.executionId,
-      state,
+      task.state,
       rejected ? 'rejected' : null,
-      task.events.length,
+      task.eventCount,
       now,
       rejected ? null : now,
       rejected ? now : null,
-      now,
       queue,
       rank,
-      task.queue.workType,
-      spec.requester.agentId,
-      spec.requester.sessionId ?? null,
-      spec.requester.userId ?? null,
-      spec.requester.correlationId ?? null,
+      task.workType,
+      task.requester,
+      task.session,
+      task.user,
+      task.correlation,
       task.fingerprint,
-      task.idempotencyKey ?? null,
-      JSON.stringify(spec),
-      task.result === undefined ? null : JSON.stringify(task.result),
+      task.idempotencyKey,
+      task.timeoutMs,
+      task.attemptTimeoutMs,
+      task.notification,
+      task.spec,
+      task.result,
     );
     if (changes === 0) return null;
-    this.#events.append(key, tenant, 0, task.events);
+    const { tenant } = task;
+    this.#events.append({ key, tenant, version: 0 }, task.events, task.eventCount);
     for (const timer of task.timers) this.#timers.set(key, timer);
     this.#edges.add(key, dependencies);
     if (queue === null) return key;
 
     this.#queues.countWaiting(tenant, 1);
-    const delayed = task.timers.some(timer => timer.kind === 'ready') || dependencies.length > 0;
-    if (!delayed) this.#queues.enter({ queue, rank }, key, needColumns(spec.resources));
+    const delayed = dependencies.length > 0 || task.timers.some(timer => timer.kind === 'ready');
+    if (!delayed) this.#queues.enter({ queue, rank }, key, task);
     return key;
   }
 }
 
-const ABORTED: SubmitOutcome = { status: 'aborted' };
+const ABORTED: SubmitAnswer = { status: 'aborted' };
 
 /** True where the outcome speaks of a task that the undone batch itself had made. */
-function isMade(outcome: SubmitOutcome, tasks: Tasks): boolean {
+function isMade(outcome: SubmitAnswer, tasks: Tasks): boolean {
   if (outcome.status === 'created') return true;
-  return outcome.status === 'same' && tasks.find(outcome.task.key) === null;
+  return outcome.status === 'same' && tasks.find(outcome.row.key) === null;
 }

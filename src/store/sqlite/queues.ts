@@ -3,18 +3,10 @@
 
 import type { AgentId, TaskKey, TenantId } from '../../domain/ids.ts';
 import type { QueueName } from '../../domain/queue.ts';
-import type { ResourceLimits } from '../../domain/task.ts';
 import type { QueueView } from '../rows.ts';
 import type { Connection, Prepared } from './connection.ts';
+import { type NeedColumns, queueNameOf, queueText } from './records.ts';
 import { Sequence } from './sequences.ts';
-
-/** Needs as columns; null where the task names no limit. */
-export interface NeedColumns {
-  readonly memory_mb: number | null;
-  readonly cpu_cores: number | null;
-  readonly disk_mb: number | null;
-  readonly network_mbps: number | null;
-}
 
 /** A ready task's place. */
 export interface ReadyRow extends NeedColumns {
@@ -78,12 +70,12 @@ export class Queues {
     this.#flushWaiting();
   }
 
-  /** The store's id of a queue, made where there was none. */
-  intern(name: QueueName): number {
-    const text = textOf(name);
+  /** The store's id of the queue with this text for a name, made where there was none. */
+  intern(text: string): number {
     const known = this.#idOf.get(text);
     if (known !== undefined) return known;
     const id = this.#ids.next();
+    const name = queueNameOf(text);
     const { tenant, workType, capabilities, region, requester } = name;
     this.#intern.run(id, tenant, workType, JSON.stringify(capabilities), region, requester);
     this.#remember(id, name);
@@ -175,7 +167,7 @@ export class Queues {
 
   #remember(id: number, name: QueueName): void {
     this.#names.set(id, name);
-    this.#idOf.set(textOf(name), id);
+    this.#idOf.set(queueText(name), id);
   }
 
   #load(): void {
@@ -204,28 +196,4 @@ export class Queues {
       this.#waitingChanged.clear();
     });
   }
-}
-
-/** Limits as columns. */
-export function needColumns(needs: ResourceLimits): NeedColumns {
-  return {
-    memory_mb: needs.memoryMb ?? null,
-    cpu_cores: needs.cpuCores ?? null,
-    disk_mb: needs.diskMb ?? null,
-    network_mbps: needs.networkMbps ?? null,
-  };
-}
-
-/** Columns as limits. */
-export function needsOf(row: NeedColumns): ResourceLimits {
-  return {
-    ...(row.memory_mb !== null && { memoryMb: row.memory_mb }),
-    ...(row.cpu_cores !== null && { cpuCores: row.cpu_cores }),
-    ...(row.disk_mb !== null && { diskMb: row.disk_mb }),
-    ...(row.network_mbps !== null && { networkMbps: row.network_mbps }),
-  };
-}
-
-function textOf({ tenant, workType, capabilities, region, requester }: QueueName): string {
-  return JSON.stringify([tenant, workType, capabilities, region, requester]);
 }

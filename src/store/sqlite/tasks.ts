@@ -1,52 +1,11 @@
-// The task row and how a Task is read from it: the cold row says what rests, the lease row, while there is one, what moves.
+// Finding tasks: the cold row says what rests, the lease row, while there is one, what moves.
 
-import type { AgentId, ExecutionId, FencingToken, TaskId, TaskKey, TenantId } from '../../domain/ids.ts';
-import type { Json } from '../../domain/json.ts';
-import type { Lease, Progress, Task, TaskResult, TaskSpec } from '../../domain/task.ts';
-import type { Outcome, TaskState } from '../../domain/transitions.ts';
+import type { TaskId, TaskKey, TenantId } from '../../domain/ids.ts';
 import type { Page, TaskQuery } from '../rows.ts';
 import type { Connection, Prepared, Value } from './connection.ts';
+import type { TaskRow } from './records.ts';
 
-/** A task's columns, without those of its lease. */
-export interface TaskRow {
-  readonly key: TaskKey;
-  readonly tenant: TenantId;
-  readonly id: TaskId;
-  readonly execution_id: ExecutionId;
-  readonly state: TaskState;
-  readonly outcome: Outcome | null;
-  readonly version: number;
-  readonly attempt: number;
-  readonly created_at: number;
-  readonly queued_at: number | null;
-  readonly started_at: number | null;
-  readonly ended_at: number | null;
-  readonly updated_at: number;
-  readonly ran_ms: number;
-  readonly agent: AgentId | null;
-  readonly last_token: FencingToken | null;
-  readonly purged: number;
-  readonly progress: string | null;
-  readonly spec: string;
-  readonly result: string | null;
-  readonly checkpoint: string | null;
-}
-
-/** What a lease overlays on its task; all null where there is none. */
-interface LeaseOverlay {
-  readonly lease_token: FencingToken | null;
-  readonly lease_agent: AgentId;
-  readonly lease_claimed_at: number;
-  readonly lease_expires_at: number;
-  readonly lease_deadline_at: number;
-  readonly lease_version: number;
-  readonly lease_attempt: number;
-  readonly lease_updated_at: number;
-  readonly lease_progress: string | null;
-  readonly lease_checkpoint: string | null;
-}
-
-/** The columns of a `TaskRow`, of the table aliased `t`. */
+/** The columns of a `RestingRow`, of the table aliased `t`. */
 export const TASK_COLUMNS = `t.key, t.tenant, t.id, t.execution_id, t.state, t.outcome, t.version, t.attempt, t.created_at,
   t.queued_at, t.started_at, t.ended_at, t.updated_at, t.ran_ms, t.agent, t.last_token, t.purged, t.progress, t.spec, t.result, t.checkpoint`;
 
@@ -60,8 +19,8 @@ const FROM = 'FROM task t LEFT JOIN lease l ON l.task = t.key';
 /** The tasks, for reading. */
 export class Tasks {
   readonly #connection: Connection;
-  readonly #byKey: Prepared<TaskRow & LeaseOverlay>;
-  readonly #byId: Prepared<TaskRow & LeaseOverlay>;
+  readonly #byKey: Prepared<TaskRow>;
+  readonly #byId: Prepared<TaskRow>;
 
   constructor(connection: Connection) {
     this.#connection = connection;
@@ -72,85 +31,27 @@ export class Tasks {
   }
 
   /** The task of a key, or null. */
-  find(key: TaskKey): Task | null {
-    const row = this.#byKey.get(key);
-    return row === undefined ? null : taskOf(row);
+  find(key: TaskKey): TaskRow | null {
+    return this.#byKey.get(key) ?? null;
   }
 
   /** The task of a tenant's id, or null. */
-  read(tenant: TenantId, id: TaskId): Task | null {
-    const row = this.#byId.get(id, tenant);
-    return row === undefined ? null : taskOf(row);
+  read(tenant: TenantId, id: TaskId): TaskRow | null {
+    return this.#byId.get(id, tenant) ?? null;
   }
 
   /** A tenant's tasks that match, newest first. */
-  list(query: TaskQuery): Page<Task> {
+  list(query: TaskQuery): Page<TaskRow> {
     const { where, values } = conditionsOf(query);
     const count = this.#connection.prepare<{ total: number }>(`SELECT count(*) AS total ${FROM} ${where}`);
-    const page = this.#connection.prepare<TaskRow & LeaseOverlay>(
+    const page = this.#connection.prepare<TaskRow>(
       `SELECT ${TASK_COLUMNS}, ${LEASE_COLUMNS} ${FROM} ${where} ORDER BY t.key DESC LIMIT ? OFFSET ?`,
     );
     return {
-      items: page.all(...values, query.limit, query.offset).map(taskOf),
+      items: page.all(...values, query.limit, query.offset),
       total: count.get(...values)?.total ?? 0,
     };
   }
-}
-
-/** A task at rest, from its own columns alone. */
-export function restingTaskOf(row: TaskRow): Task {
-  return {
-    key: row.key,
-    tenant: row.tenant,
-    id: row.id,
-    executionId: row.execution_id,
-    spec: JSON.parse(row.spec) as TaskSpec,
-    state: row.state,
-    outcome: row.outcome,
-    version: row.version,
-    attempt: row.attempt,
-    createdAt: row.created_at,
-    queuedAt: row.queued_at,
-    startedAt: row.started_at,
-    endedAt: row.ended_at,
-    updatedAt: row.updated_at,
-    ranMs: row.ran_ms,
-    agentId: row.agent,
-    lease: null,
-    lastToken: row.last_token,
-    progress: parsed<Progress>(row.progress),
-    checkpoint: parsed<Json>(row.checkpoint),
-    result: parsed<TaskResult>(row.result),
-    purged: row.purged !== 0,
-  };
-}
-
-function taskOf(row: TaskRow & LeaseOverlay): Task {
-  const resting = restingTaskOf(row);
-  if (row.lease_token === null) return resting;
-  const lease: Lease = {
-    token: row.lease_token,
-    agentId: row.lease_agent,
-    claimedAt: row.lease_claimed_at,
-    expiresAt: row.lease_expires_at,
-    deadlineAt: row.lease_deadline_at,
-  };
-  return {
-    ...resting,
-    state: 'running',
-    version: row.lease_version,
-    attempt: row.lease_attempt,
-    startedAt: row.started_at ?? row.lease_claimed_at,
-    updatedAt: row.lease_updated_at,
-    agentId: row.lease_agent,
-    lease,
-    progress: parsed<Progress>(row.lease_progress),
-    checkpoint: row.lease_checkpoint === null ? resting.checkpoint : parsed<Json>(row.lease_checkpoint),
-  };
-}
-
-function parsed<Shape>(text: string | null): Shape | null {
-  return text === null ? null : (JSON.parse(text) as Shape);
 }
 
 function conditionsOf(query: TaskQuery): { readonly where: string; readonly values: readonly Value[] } {

@@ -6,8 +6,8 @@ import { DomainError } from '../../domain/errors.ts';
 import { Batcher } from '../../runtime/batcher.ts';
 import { type Clock, systemClock } from '../../runtime/clock.ts';
 import type { Store } from '../store.ts';
-import type { Call } from './core.ts';
-import { storeOf } from './verbs.ts';
+import type { Call, VerbName, Verbs } from './core.ts';
+import { type Send, storeOf } from './verbs.ts';
 import { type Answer, type Order, type PlainReply, toError, type WorkerOptions } from './wire.ts';
 
 /** How to open a store file. */
@@ -27,14 +27,12 @@ export async function openSqlite(options: SqliteOptions): Promise<Store> {
   const thread = new Thread({ path: options.path, auditKey: options.auditKey, now: clock.now() });
   await thread.opened;
   const batcher = new Batcher<Call, PlainReply>(calls => thread.run(calls, clock.now()), BATCH_MAX);
-  return storeOf(
-    async call => {
-      const reply = await batcher.add(call);
-      if ('error' in reply) throw toError(reply.error);
-      return reply.answer;
-    },
-    { backup: path => thread.backup(path), stop: () => thread.stop() },
-  );
+  const send: Send = async <Name extends VerbName>(verb: Name, ...args: Parameters<Verbs[Name]>) => {
+    const reply = await batcher.add({ verb, args });
+    if ('error' in reply) throw toError(reply.error);
+    return reply.answer as ReturnType<Verbs[Name]>;
+  };
+  return storeOf(send, { backup: path => thread.backup(path), stop: () => thread.stop() });
 }
 
 interface Settle<Value> {

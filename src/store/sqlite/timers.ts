@@ -1,8 +1,9 @@
 // What the engine is to be woken for, and when.
 
 import type { TaskKey } from '../../domain/ids.ts';
-import type { DueTimer, NewTimer, TimerKind } from '../rows.ts';
+import type { NewTimer, TimerKind } from '../rows.ts';
 import type { Connection, Prepared } from './connection.ts';
+import type { TaskRow } from './records.ts';
 import { Sequence } from './sequences.ts';
 import type { Tasks } from './tasks.ts';
 
@@ -11,6 +12,12 @@ interface TimerRow {
   readonly id: number;
   readonly kind: string;
   readonly task: TaskKey;
+}
+
+/** Timers due now with the rows of their tasks. */
+export interface DueTimerRows {
+  readonly due: readonly { readonly id: number; readonly kind: TimerKind; readonly task: TaskRow }[];
+  readonly nextDueInMs: number | null;
 }
 
 /** All timers, in order of their due time. */
@@ -55,13 +62,10 @@ export class Timers {
   }
 
   /** Timers due now with their tasks, and how long until the next one after them. */
-  due(
-    limit: number,
-    tasks: Tasks,
-  ): { readonly due: readonly DueTimer[]; readonly nextDueInMs: number | null } {
+  due(limit: number, tasks: Tasks): DueTimerRows {
     const { now } = this.#connection;
     const rows = this.#due.all(now, limit);
-    const due: DueTimer[] = [];
+    const due: DueTimerRows['due'][number][] = [];
     for (const row of rows) {
       const task = tasks.find(row.task);
       this.#handedOut.set(row.id, row.due);

@@ -1,47 +1,89 @@
-// The port's verbs as calls: what a caller asks becomes a name and its arguments, to be run wherever the core lives.
+// The store as callers see it: each verb packed into a call, sent to wherever the core lives, its answer unpacked.
 
+import type { DeliverySettlement } from '../rows.ts';
 import type { Store } from '../store.ts';
-import type { Call, VerbName } from './core.ts';
+import type { SettlementRecord, VerbName, Verbs } from './core.ts';
+import { eventsOf } from './events.ts';
+import { outcomeOf, packChange, packTask, taskOf } from './records.ts';
 
-/** Runs a call and answers as the verb does. */
-export type SendCalls = (call: Call) => Promise<unknown>;
+/** Runs a verb of the core and resolves with its answer once that is on disk. */
+export type Send = <Name extends VerbName>(
+  verb: Name,
+  ...args: Parameters<Verbs[Name]>
+) => Promise<ReturnType<Verbs[Name]>>;
 
 /** A store whose verbs are all sent. */
-export function storeOf(send: SendCalls, rest: Pick<Store, 'backup' | 'stop'>): Store {
-  const verb =
-    <Name extends VerbName>(name: Name) =>
-    (...args: Parameters<Store[Name]>) =>
-      send({ verb: name, args }) as ReturnType<Store[Name]>;
+export function storeOf(send: Send, rest: Pick<Store, 'backup' | 'stop'>): Store {
   return {
     capabilities: { shared: false },
-    submit: verb('submit'),
-    claim: verb('claim'),
-    commit: verb('commit'),
-    renew: verb('renew'),
-    leases: verb('leases'),
-    dueTimers: verb('dueTimers'),
-    read: verb('read'),
-    list: verb('list'),
-    events: verb('events'),
-    dependencies: verb('dependencies'),
-    queues: verb('queues'),
-    position: verb('position'),
-    record: verb('record'),
-    logs: verb('logs'),
-    samples: verb('samples'),
-    dueDeliveries: verb('dueDeliveries'),
-    settleDeliveries: verb('settleDeliveries'),
-    deliveries: verb('deliveries'),
-    redeliver: verb('redeliver'),
-    putArtifacts: verb('putArtifacts'),
-    artifacts: verb('artifacts'),
-    dropArtifacts: verb('dropArtifacts'),
-    documents: verb('documents'),
-    putDocuments: verb('putDocuments'),
-    appendAudit: verb('appendAudit'),
-    audit: verb('audit'),
-    purge: verb('purge'),
-    measure: verb('measure'),
+    ...tasksOf(send),
+    ...deliveriesOf(send),
+    leases: query => send('leases', query),
+    renew: renewals => send('renew', renewals),
+    dependencies: key => send('dependencies', key),
+    queues: () => send('queues'),
+    position: (key, limit) => send('position', key, limit),
+    record: (lines, samples) => send('record', lines, samples),
+    logs: query => send('logs', query),
+    samples: query => send('samples', query),
+    putArtifacts: artifacts => send('putArtifacts', artifacts),
+    artifacts: query => send('artifacts', query),
+    dropArtifacts: refs => send('dropArtifacts', refs),
+    documents: query => send('documents', query),
+    putDocuments: writes => send('putDocuments', writes),
+    appendAudit: entries => send('appendAudit', entries),
+    audit: query => send('audit', query),
+    purge: (terms, limit) => send('purge', terms, limit),
+    measure: () => send('measure'),
     ...rest,
   };
+}
+
+type TaskVerbs = 'submit' | 'claim' | 'commit' | 'dueTimers' | 'read' | 'list' | 'events';
+
+function tasksOf(send: Send): Pick<Store, TaskVerbs> {
+  return {
+    async submit(tasks, options) {
+      const answers = await send('submit', tasks.map(packTask), options?.atomic === true);
+      return answers.map(outcomeOf);
+    },
+    async claim(picks) {
+      const answers = await send('claim', picks);
+      return answers.map(claims =>
+        claims.map(({ task, token, queue }) => ({ task: taskOf(task), token, queue })),
+      );
+    },
+    commit: async changes => send('commit', changes.map(packChange)),
+    async dueTimers(limit) {
+      const { due, nextDueInMs } = await send('dueTimers', limit);
+      return { due: due.map(({ id, kind, task }) => ({ id, kind, task: taskOf(task) })), nextDueInMs };
+    },
+    async read(ids) {
+      const rows = await send('read', ids);
+      return rows.map(row => (row === null ? null : taskOf(row)));
+    },
+    async list(query) {
+      const { items, total } = await send('list', query);
+      return { items: items.map(taskOf), total };
+    },
+    events: async query => eventsOf(await send('events', query), query),
+  };
+}
+
+type DeliveryVerbs = 'dueDeliveries' | 'settleDeliveries' | 'deliveries' | 'redeliver';
+
+function deliveriesOf(send: Send): Pick<Store, DeliveryVerbs> {
+  return {
+    async dueDeliveries(limit, leaseMs) {
+      const { due, nextDueInMs } = await send('dueDeliveries', limit, leaseMs);
+      return { due: due.map(one => ({ ...one, task: taskOf(one.task) })), nextDueInMs };
+    },
+    settleDeliveries: async settlements => send('settleDeliveries', settlements.map(packSettlement)),
+    deliveries: query => send('deliveries', query),
+    redeliver: copies => send('redeliver', copies),
+  };
+}
+
+function packSettlement({ change, ...rest }: DeliverySettlement): SettlementRecord {
+  return { ...rest, change: change === undefined ? null : packChange(change) };
 }

@@ -1,0 +1,250 @@
+// The port's hottest shapes as flat records of scalars and JSON texts: what the tables hold and what crosses to the store's
+// thread cheaply. Packing and unpacking happen on the caller's side, so that the thread neither writes nor reads JSON.
+
+import type { AgentId, ExecutionId, FencingToken, TaskId, TaskKey, TenantId } from '../../domain/ids.ts';
+import type { Json } from '../../domain/json.ts';
+import type { QueueName } from '../../domain/queue.ts';
+import type { Lease, Progress, ResourceLimits, Task, TaskResult, TaskSpec } from '../../domain/task.ts';
+import type { Outcome, TaskState } from '../../domain/transitions.ts';
+import type { NewTask, NewTimer, Placement, SubmitOutcome, TaskChange } from '../rows.ts';
+
+/** Needs as columns; null where the task names no limit. */
+export interface NeedColumns {
+  readonly memory_mb: number | null;
+  readonly cpu_cores: number | null;
+  readonly disk_mb: number | null;
+  readonly network_mbps: number | null;
+}
+
+/** A task to accept. */
+export interface TaskRecord extends NeedColumns {
+  readonly tenant: TenantId;
+  readonly id: TaskId;
+  readonly executionId: ExecutionId;
+  readonly state: NewTask['state'];
+  readonly fingerprint: string;
+  readonly idempotencyKey: string | null;
+  /** The queue's name as `queueText` writes it. */
+  readonly queue: string;
+  readonly workType: string;
+  readonly requester: AgentId;
+  readonly session: string | null;
+  readonly user: string | null;
+  readonly correlation: string | null;
+  readonly priority: TaskSpec['priority'];
+  readonly timeoutMs: number;
+  readonly attemptTimeoutMs: number | null;
+  readonly notification: string | null;
+  readonly dependsOn: readonly TaskId[];
+  readonly timers: readonly NewTimer[];
+  readonly waitingMax: number;
+  readonly eventCount: number;
+  readonly events: string;
+  readonly spec: string;
+  readonly result: string | null;
+}
+
+/** A guarded change. */
+export interface ChangeRecord {
+  readonly key: TaskKey;
+  readonly guard: TaskChange['guard'];
+  readonly eventCount: number;
+  readonly events: string;
+  readonly state: TaskState | null;
+  readonly outcome: Outcome | null;
+  readonly placement: Placement | null;
+  readonly result: string | null;
+  readonly progress: string | null;
+  readonly checkpoint: string | null;
+  readonly timers: NonNullable<TaskChange['timers']>;
+  readonly deliveries: NonNullable<TaskChange['deliveries']>;
+  readonly fired: number | null;
+}
+
+/** A task's columns, without those of its lease. */
+export interface RestingRow {
+  readonly key: TaskKey;
+  readonly tenant: TenantId;
+  readonly id: TaskId;
+  readonly execution_id: ExecutionId;
+  readonly state: TaskState;
+  readonly outcome: Outcome | null;
+  readonly version: number;
+  readonly attempt: number;
+  readonly created_at: number;
+  readonly queued_at: number | null;
+  readonly started_at: number | null;
+  readonly ended_at: number | null;
+  readonly updated_at: number;
+  readonly ran_ms: number;
+  readonly agent: AgentId | null;
+  readonly last_token: FencingToken | null;
+  readonly purged: number;
+  readonly progress: string | null;
+  readonly spec: string;
+  readonly result: string | null;
+  readonly checkpoint: string | null;
+}
+
+/** What a lease overlays on its task; the token is null where there is none. */
+export interface LeaseOverlay {
+  readonly lease_token: FencingToken | null;
+  readonly lease_agent: AgentId;
+  readonly lease_claimed_at: number;
+  readonly lease_expires_at: number;
+  readonly lease_deadline_at: number;
+  readonly lease_version: number;
+  readonly lease_attempt: number;
+  readonly lease_updated_at: number;
+  readonly lease_progress: string | null;
+  readonly lease_checkpoint: string | null;
+}
+
+/** A task as it stands. */
+export type TaskRow = RestingRow & LeaseOverlay;
+
+/** What became of a submitted task, the task still a row. */
+export type SubmitAnswer =
+  | Exclude<SubmitOutcome, { status: 'same' }>
+  | { readonly status: 'same'; readonly row: TaskRow };
+
+/** A task to accept, packed. */
+export function packTask(task: NewTask): TaskRecord {
+  const { spec } = task;
+  const { requester } = spec;
+  return {
+    tenant: task.tenant,
+    id: task.id,
+    executionId: task.executionId,
+    state: task.state,
+    fingerprint: task.fingerprint,
+    idempotencyKey: task.idempotencyKey ?? null,
+    queue: queueText(task.queue),
+    workType: task.queue.workType,
+    requester: requester.agentId,
+    session: requester.sessionId ?? null,
+    user: requester.userId ?? null,
+    correlation: requester.correlationId ?? null,
+    priority: spec.priority,
+    timeoutMs: spec.timeoutMs,
+    attemptTimeoutMs: spec.attemptTimeoutMs ?? null,
+    notification: textOf(spec.notification),
+    ...needColumns(spec.resources),
+    dependsOn: spec.dependsOn,
+    timers: task.timers,
+    waitingMax: task.waitingMax,
+    eventCount: task.events.length,
+    events: JSON.stringify(task.events),
+    spec: JSON.stringify(spec),
+    result: textOf(task.result),
+  };
+}
+
+/** A change, packed. */
+export function packChange(change: TaskChange): ChangeRecord {
+  return {
+    key: change.key,
+    guard: change.guard,
+    eventCount: change.events.length,
+    events: JSON.stringify(change.events),
+    state: change.state ?? null,
+    outcome: change.outcome ?? null,
+    placement: change.placement ?? null,
+    result: textOf(change.result),
+    progress: textOf(change.progress),
+    checkpoint: textOf(change.checkpoint),
+    timers: change.timers ?? [],
+    deliveries: change.deliveries ?? [],
+    fired: change.fired ?? null,
+  };
+}
+
+/** What became of a submitted task. */
+export function outcomeOf(answer: SubmitAnswer): SubmitOutcome {
+  return answer.status === 'same' ? { status: 'same', task: taskOf(answer.row) } : answer;
+}
+
+/** The task of a row: what rests from its own columns, what moves from its lease while there is one. */
+export function taskOf(row: TaskRow): Task {
+  const token = row.lease_token;
+  const held = token !== null;
+  return {
+    key: row.key,
+    tenant: row.tenant,
+    id: row.id,
+    executionId: row.execution_id,
+    spec: JSON.parse(row.spec) as TaskSpec,
+    state: held ? 'running' : row.state,
+    outcome: row.outcome,
+    version: held ? row.lease_version : row.version,
+    attempt: held ? row.lease_attempt : row.attempt,
+    createdAt: row.created_at,
+    queuedAt: row.queued_at,
+    startedAt: row.started_at ?? (held ? row.lease_claimed_at : null),
+    endedAt: row.ended_at,
+    updatedAt: held ? row.lease_updated_at : row.updated_at,
+    ranMs: row.ran_ms,
+    agentId: held ? row.lease_agent : row.agent,
+    lease: token === null ? null : leaseOf(row, token),
+    lastToken: row.last_token,
+    progress: parsed<Progress>(held ? row.lease_progress : row.progress),
+    checkpoint: parsed<Json>((held ? row.lease_checkpoint : null) ?? row.checkpoint),
+    result: parsed<TaskResult>(row.result),
+    purged: row.purged !== 0,
+  };
+}
+
+/** A queue's name as one text: equal names have equal texts. */
+export function queueText({ tenant, workType, capabilities, region, requester }: QueueName): string {
+  return JSON.stringify([tenant, workType, capabilities, region, requester]);
+}
+
+/** The name in a queue's text. */
+export function queueNameOf(text: string): QueueName {
+  const [tenant, workType, capabilities, region, requester] = JSON.parse(text) as [
+    TenantId,
+    string,
+    readonly string[],
+    string | null,
+    AgentId,
+  ];
+  return { tenant, workType, capabilities, region, requester };
+}
+
+/** Columns as limits. */
+export function needsOf(row: NeedColumns): ResourceLimits {
+  return {
+    ...(row.memory_mb !== null && { memoryMb: row.memory_mb }),
+    ...(row.cpu_cores !== null && { cpuCores: row.cpu_cores }),
+    ...(row.disk_mb !== null && { diskMb: row.disk_mb }),
+    ...(row.network_mbps !== null && { networkMbps: row.network_mbps }),
+  };
+}
+
+/** Limits as columns. */
+export function needColumns(needs: ResourceLimits): NeedColumns {
+  return {
+    memory_mb: needs.memoryMb ?? null,
+    cpu_cores: needs.cpuCores ?? null,
+    disk_mb: needs.diskMb ?? null,
+    network_mbps: needs.networkMbps ?? null,
+  };
+}
+
+function leaseOf(row: LeaseOverlay, token: FencingToken): Lease {
+  return {
+    token,
+    agentId: row.lease_agent,
+    claimedAt: row.lease_claimed_at,
+    expiresAt: row.lease_expires_at,
+    deadlineAt: row.lease_deadline_at,
+  };
+}
+
+function textOf(value: unknown): string | null {
+  return value === undefined ? null : JSON.stringify(value);
+}
+
+function parsed<Shape>(text: string | null): Shape | null {
+  return text === null ? null : (JSON.parse(text) as Shape);
+}
