@@ -6,13 +6,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { AgentId, TaskId, TenantId } from '../src/domain/ids.ts';
 import { DEFAULT_TENANT } from '../src/domain/ids.ts';
-import type { JsonObject } from '../src/domain/json.ts';
+import type { Json, JsonObject } from '../src/domain/json.ts';
 import { RETRY_POLICIES } from '../src/domain/retry.ts';
-import type { TaskSpec, TaskType } from '../src/domain/task.ts';
-import type { TaskOrder } from '../src/engine/api.ts';
+import type { TaskError, TaskSpec, TaskType } from '../src/domain/task.ts';
+import type { TaskOrder, WorkAnswer, WorkLease, WorkRequest } from '../src/engine/api.ts';
 import { Engine, type EngineOptions } from '../src/engine/engine.ts';
 import type { Channel, ChannelMessage, SendOutcome } from '../src/engine/ports/channel.ts';
-import type { AttemptContext, AttemptResult, Executor } from '../src/engine/ports/executor.ts';
+import type {
+  AttemptContext,
+  AttemptResult,
+  Executor,
+  ProgressReport,
+} from '../src/engine/ports/executor.ts';
 import type { Clock } from '../src/runtime/clock.ts';
 import { systemClock } from '../src/runtime/clock.ts';
 import { silentLog } from '../src/runtime/log.ts';
@@ -190,4 +195,54 @@ function recordingChannel(sent: ChannelMessage[], send: HouseOptions['send']): C
 
 async function unreachable(): Promise<never> {
   throw new Error('a test reached for the network');
+}
+
+/** A remote worker as a test plays it: one exchange a call, nothing by itself. */
+export function workAs(
+  house: Pick<House, 'engine'>,
+  agent: string,
+  types: readonly string[],
+  extra: Partial<WorkRequest> = {},
+) {
+  const exchange = (said: Partial<WorkRequest>): Promise<WorkAnswer> =>
+    house.engine.work({
+      tenant: DEFAULT_TENANT,
+      agentId: agent as AgentId,
+      types,
+      capabilities: [],
+      slots: 0,
+      waitMs: 0,
+      results: [],
+      progress: [],
+      logs: [],
+      heartbeats: [],
+      ...extra,
+      ...said,
+    });
+  const refOf = (lease: WorkLease | undefined) => {
+    if (lease === undefined) throw new Error('there is no lease to speak of');
+    return { taskId: lease.task.id, token: lease.token };
+  };
+  return {
+    exchange,
+    /** Makes itself known. */
+    hello: () => exchange({}),
+    /** Asks for so many tasks without waiting. */
+    ask: (slots: number) => exchange({ slots }),
+    complete: (lease: WorkLease | undefined, output: Json) =>
+      exchange({ results: [{ ...refOf(lease), status: 'completed', output }] }),
+    fail: (lease: WorkLease | undefined, error: Partial<TaskError>) =>
+      exchange({
+        results: [
+          {
+            ...refOf(lease),
+            status: 'failed',
+            error: { code: 'task_failed', message: 'failed as the test asked', recoverable: true, ...error },
+          },
+        ],
+      }),
+    report: (lease: WorkLease | undefined, report: ProgressReport) =>
+      exchange({ progress: [{ ...refOf(lease), report }] }),
+    beat: (lease: WorkLease | undefined) => exchange({ heartbeats: [refOf(lease)] }),
+  };
 }

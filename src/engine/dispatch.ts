@@ -53,6 +53,7 @@ export class Dispatcher {
   #running = false;
   #again = false;
   #open = true;
+  #onClaimed: (task: Task) => void = () => {};
   #timer: Cancel | null = null;
   #waitingSince: number | null = null;
   #onRoundEnd: (() => void)[] = [];
@@ -73,6 +74,11 @@ export class Dispatcher {
     this.#attempts = attempts;
     this.#weights = weights;
     this.#leaseMs = options.leaseMs;
+  }
+
+  /** Set once by the engine: told of every task the moment it is leased. */
+  set onClaimed(tell: (task: Task) => void) {
+    this.#onClaimed = tell;
   }
 
   /**
@@ -203,6 +209,7 @@ export class Dispatcher {
       const taken = byAsk.get(ask) ?? [];
       for (const { task, token } of claims) {
         taken.push(this.#attempts.begin(task, token, ask.agentId, ask.agentTenant));
+        this.#onClaimed(task);
       }
       byAsk.set(ask, taken);
     });
@@ -303,8 +310,8 @@ export class Dispatcher {
   #byLoad(): readonly Ask[] {
     if (this.#asks.size === 1) return [...this.#asks];
     return [...this.#asks]
-      .map(ask => ({ ask, load: this.#roster.busyShare(ask.agentTenant, ask.agentId) }))
-      .sort((a, b) => a.load - b.load)
+      .map(ask => ({ ask, ...this.#roster.standing(ask.agentTenant, ask.agentId) }))
+      .sort((a, b) => a.busyShare - b.busyShare || a.errorRate - b.errorRate)
       .map(({ ask }) => ask);
   }
 }

@@ -110,6 +110,10 @@ export function furnish(parts: EngineParts, options: EngineOptions, onAcknowledg
     delivery: () => outbox.wake(),
   };
   lifecycle.wakers = wakers;
+  dispatcher.onClaimed = task => {
+    signals.publish(task.tenant, task.key);
+    if (task.spec.notification !== undefined) outbox.wake();
+  };
   const judges = { executors, roster, secrets, outbound, schemas, forecaster, wakers };
   const intake = new Intake(clock, random, store, judges, options);
   const workbench = new Workbench(

@@ -157,10 +157,11 @@ export class Roster {
     return member === undefined ? {} : freeOf(member);
   }
 
-  /** Share of its slots in use, by which the least loaded agent is served first (`SAM-113`). */
-  busyShare(tenant: TenantId, id: AgentId): number {
+  /** Share of its slots in use, then of its recent runs that failed: the lowest is served first (`SAM-113`). */
+  standing(tenant: TenantId, id: AgentId): { readonly busyShare: number; readonly errorRate: number } {
     const member = this.#members.get(keyOf(tenant, id));
-    return member === undefined ? 1 : member.busy / Math.max(1, member.agent.slots);
+    if (member === undefined) return { busyShare: 1, errorRate: 0 };
+    return { busyShare: member.busy / Math.max(1, member.agent.slots), errorRate: errorRateOf(member) };
   }
 
   /** Counts an attempt begun. */
