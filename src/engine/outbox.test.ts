@@ -14,7 +14,7 @@ async function setup(send?: HouseOptions['send'], options: HouseOptions['options
   const house = await openHouse({
     clock,
     ...(send === undefined ? {} : { send }),
-    options: { slotsPerType: 0 },
+    options: { slotsPerType: 0, ...options },
   });
   const worker = workAs(house, 'w1', ['custom:work']);
   await worker.hello();
