@@ -11,34 +11,23 @@ import type { ApiKey } from './api-key.ts';
 import type { AuditRecorder } from './audit.ts';
 import type { Documents } from './documents.ts';
 import { networkOf } from './network.ts';
-
-/** What makes a key's use unlike its past: a network unseen in 30 days, or ten times the daily mean. */
-export type UsageAnomaly = 'new_network' | 'request_surge';
-
-/** One UTC day of a key. */
-export interface UsageDay {
-  /** `2026-01-31`. */
-  readonly date: string;
-  readonly requests: number;
-  readonly failures: number;
-  /** Requests by source network; beyond 100 networks a day the rest is `other`. */
-  readonly networks: Readonly<Record<string, number>>;
-  readonly anomalies: readonly UsageAnomaly[];
-  readonly lastUsedAt: number | null;
-}
+import {
+  add,
+  anomaliesOf,
+  countNetwork,
+  emptyDay,
+  emptyTally,
+  isEmpty,
+  type Tally,
+  type UsageAnomaly,
+  type UsageDay,
+} from './usage-day.ts';
 
 /** A key's last 30 days, newest first; days without use are absent. */
 export interface ApiKeyUsageView {
   readonly lastUsedAt: number | null;
   readonly anomaly: boolean;
   readonly days: readonly UsageDay[];
-}
-
-interface Tally {
-  requests: number;
-  failures: number;
-  networks: Record<string, number>;
-  lastUsedAt: number | null;
 }
 
 interface Counter {
@@ -58,8 +47,6 @@ const DAY_MS = 86_400_000;
 const HISTORY_DAYS = 30;
 const KEPT_MS = 100 * DAY_MS;
 const FLUSH_MS = 1_000;
-const NETWORKS_MAX = 100;
-const SURGE_FACTOR = 10;
 
 /** Counts the use of keys; started or not it counts, and flushes within a second of counting. */
 export class ApiKeyUsage implements Service {
@@ -234,20 +221,16 @@ export class ApiKeyUsage implements Service {
   }
 }
 
-/** What is unlike the days before; a key without a past has no anomaly. */
-export function anomaliesOf(
-  today: Pick<UsageDay, 'requests' | 'networks'>,
-  past: readonly UsageDay[],
-): readonly UsageAnomaly[] {
-  const used = past.filter(day => day.requests > 0);
-  if (used.length === 0) return [];
-  const known = new Set(used.flatMap(day => Object.keys(day.networks)));
-  const mean = used.reduce((total, day) => total + day.requests, 0) / used.length;
-  const isNew = Object.keys(today.networks).some(network => network !== 'other' && !known.has(network));
-  return [
-    ...(isNew ? (['new_network'] as const) : []),
-    ...(today.requests >= SURGE_FACTOR * mean ? (['request_surge'] as const) : []),
-  ];
+function mergeOf(counter: Counter): {
+  readonly counter: Counter;
+  readonly day: UsageDay;
+  readonly fresh: readonly UsageAnomaly[];
+} {
+  const stored = counter.stored ?? emptyDay(counter.date);
+  const tally = { ...stored, networks: { ...stored.networks } };
+  add(tally, counter.merging ?? emptyTally());
+  const fresh = anomaliesOf(tally, counter.history).filter(one => !stored.anomalies.includes(one));
+  return { counter, day: { ...tally, anomalies: [...stored.anomalies, ...fresh] }, fresh };
 }
 
 function writeOf(
@@ -264,44 +247,6 @@ function writeOf(
     expected: versions.get(id) ?? 'absent',
     expiresAt: Date.parse(date) + KEPT_MS,
   };
-}
-
-function mergeOf(counter: Counter): {
-  readonly counter: Counter;
-  readonly day: UsageDay;
-  readonly fresh: readonly UsageAnomaly[];
-} {
-  const stored = counter.stored ?? emptyDay(counter.date);
-  const tally = { ...stored, networks: { ...stored.networks } };
-  add(tally, counter.merging ?? emptyTally());
-  const fresh = anomaliesOf(tally, counter.history).filter(one => !stored.anomalies.includes(one));
-  return { counter, day: { ...tally, anomalies: [...stored.anomalies, ...fresh] }, fresh };
-}
-
-function add(tally: Tally, other: Tally): void {
-  tally.requests += other.requests;
-  tally.failures += other.failures;
-  tally.lastUsedAt = Math.max(tally.lastUsedAt ?? 0, other.lastUsedAt ?? 0) || null;
-  for (const [network, count] of Object.entries(other.networks)) countNetwork(tally.networks, network, count);
-}
-
-function countNetwork(networks: Record<string, number>, network: string, count: number): void {
-  const known = networks[network];
-  if (known !== undefined) networks[network] = known + count;
-  else if (Object.keys(networks).length < NETWORKS_MAX) networks[network] = count;
-  else networks.other = (networks.other ?? 0) + count;
-}
-
-function isEmpty({ requests, failures }: Tally): boolean {
-  return requests + failures === 0;
-}
-
-function emptyTally(): Tally {
-  return { requests: 0, failures: 0, networks: {}, lastUsedAt: null };
-}
-
-function emptyDay(date: string): UsageDay {
-  return { date, ...emptyTally(), anomalies: [] };
 }
 
 function dayOf({ body }: StoredDocument): UsageDay {

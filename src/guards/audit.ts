@@ -9,7 +9,7 @@ import { auditHash } from '../store/audit-chain.ts';
 import type { AuditEntry, NewAuditEntry } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import { sameBytes } from './constant-time.ts';
-import { maskJson } from './mask.ts';
+import { mask, maskJson } from './mask.ts';
 
 /** Where audit entries go; never throws, never waits. */
 export interface AuditRecorder {
@@ -60,7 +60,7 @@ export class AuditWriter implements AuditRecorder, Service {
   }
 
   record(entry: NewAuditEntry): void {
-    const clean = { ...entry, detail: maskJson(entry.detail) as JsonObject };
+    const clean = cleaned(entry);
     this.#observe(clean);
     if (this.#entries.length >= ENTRIES_MAX) {
       this.#dropped += 1;
@@ -112,6 +112,18 @@ export class AuditWriter implements AuditRecorder, Service {
       void this.flush();
     });
   }
+}
+
+/** Callers choose ids and names too, and some paste their secret into the wrong field. */
+function cleaned(entry: NewAuditEntry): NewAuditEntry {
+  const { principal, object, requestId, detail } = entry;
+  return {
+    ...entry,
+    principal: mask(principal),
+    detail: maskJson(detail) as JsonObject,
+    ...(object === undefined ? {} : { object: mask(object) }),
+    ...(requestId === undefined ? {} : { requestId: mask(requestId) }),
+  };
 }
 
 /** A link of a tenant's chain that is known to be true; `{ sequence: 0, hash: '' }` stands before the first. */

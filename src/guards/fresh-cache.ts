@@ -3,6 +3,7 @@
 
 import { Batcher } from '../runtime/batcher.ts';
 import type { Clock } from '../runtime/clock.ts';
+import { BoundedMap } from './bounded-map.ts';
 
 /** Reads the values of the ids that exist. */
 export type Load<Value> = (ids: readonly string[]) => Promise<ReadonlyMap<string, Value>>;
@@ -18,14 +19,13 @@ const REFRESH_MS = 2_000;
 /** Values by id, each read at most 4.5 s ago; absence is remembered too. Holds at most `entriesMax`. */
 export class FreshCache<Value> {
   readonly #clock: Clock;
-  readonly #entriesMax: number;
   readonly #reader: Batcher<string, Value | null>;
-  readonly #entries = new Map<string, Entry<Value>>();
+  readonly #entries: BoundedMap<Entry<Value>>;
   readonly #reading = new Map<string, Promise<Value | null>>();
 
   constructor(clock: Clock, load: Load<Value>, entriesMax = 10_000) {
     this.#clock = clock;
-    this.#entriesMax = entriesMax;
+    this.#entries = new BoundedMap(entriesMax);
     this.#reader = new Batcher<string, Value | null>(async ids => {
       const found = await load([...new Set(ids)]);
       return ids.map(id => found.get(id) ?? null);
@@ -55,7 +55,7 @@ export class FreshCache<Value> {
     const reading = this.#reader
       .add(id)
       .then(value => {
-        if (this.#reading.get(id) === reading) this.#keep(id, { value, readAt });
+        if (this.#reading.get(id) === reading) this.#entries.set(id, { value, readAt });
         return value;
       })
       .finally(() => {
@@ -63,13 +63,5 @@ export class FreshCache<Value> {
       });
     this.#reading.set(id, reading);
     return reading;
-  }
-
-  #keep(id: string, entry: Entry<Value>): void {
-    this.#entries.delete(id);
-    this.#entries.set(id, entry);
-    if (this.#entries.size <= this.#entriesMax) return;
-    const [oldest] = this.#entries.keys();
-    if (oldest !== undefined) this.#entries.delete(oldest);
   }
 }

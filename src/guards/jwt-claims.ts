@@ -39,8 +39,9 @@ export function assertBound(claims: JsonObject, scene: Scene): void {
   const members = isJsonObject(claims.cnf) ? Object.keys(claims.cnf).length : 0;
   // A confirmation we cannot check is one that was not given.
   if (typeof thumbprint !== 'string' || members !== 1) throw new Refusal('confirmation');
-  const shown = Buffer.from(scene.clientCertificateSha256 ?? '');
-  if (!sameBytes(shown, Buffer.from(thumbprint))) throw new Refusal('certificate');
+  const shown = scene.clientCertificateSha256;
+  if (shown === undefined || !sameBytes(Buffer.from(shown), Buffer.from(thumbprint)))
+    throw new Refusal('certificate');
 }
 
 /** The token's `jti`, or null; throws a `Refusal` for one that is no text. */

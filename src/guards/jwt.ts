@@ -8,6 +8,7 @@ import { isJsonObject, type JsonObject } from '../domain/json.ts';
 import type { Principal } from '../domain/principal.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Scene } from './api-key.ts';
+import { BoundedMap } from './bounded-map.ts';
 import { sameBytes } from './constant-time.ts';
 import {
   assertAddressed,
@@ -64,7 +65,7 @@ export class JwtVerifier {
   readonly #keys: JwtKeys;
   readonly #revocations: Revocations;
   readonly #tenants: Pick<Tenants, 'options'>;
-  readonly #proven = new Map<string, ProvenToken>();
+  readonly #proven = new BoundedMap<ProvenToken>(PROVEN_MAX);
 
   constructor(clock: Clock, keys: JwtKeys, revocations: Revocations, tenants: Pick<Tenants, 'options'>) {
     this.#clock = clock;
@@ -96,7 +97,6 @@ export class JwtVerifier {
     if (known !== undefined) return known;
     const isEncrypted = token.split('.').length === 5;
     const proven = isEncrypted ? await this.#proveEncrypted(token) : await this.#proveSigned(token, null);
-    if (this.#proven.size >= PROVEN_MAX) this.#forgetSome();
     this.#proven.set(digest, proven);
     return proven;
   }
@@ -138,15 +138,6 @@ export class JwtVerifier {
     if (requireJti && token.verified.jti === null) throw new Refusal('jti_missing');
     assertBound(token.claims, scene);
     if (await this.#revocations.isAnyRevoked(token.revocationNames)) throw new Refusal('revoked');
-  }
-
-  #forgetSome(): void {
-    let count = PROVEN_MAX / 10;
-    for (const digest of this.#proven.keys()) {
-      if (count <= 0) return;
-      this.#proven.delete(digest);
-      count -= 1;
-    }
   }
 }
 

@@ -201,14 +201,18 @@ export class RateLimits implements Service {
       if (isShared && count > 0 && since + HOUR_MS > now) counts[name] = [since, count];
     const body: JsonObject = { counts };
     const ref = { tenant: DEFAULT_TENANT, kind: KIND, id: this.#node };
-    await this.#store.putDocuments([{ ...ref, body, expiresAt: now + HOUR_MS }]);
+    try {
+      await this.#store.putDocuments([{ ...ref, body, expiresAt: now + HOUR_MS }]);
+    } catch (error) {
+      this.#dirty = true;
+      throw error;
+    }
   }
 
   async #shareAndRepeat(): Promise<void> {
     try {
       await this.share();
     } catch (error) {
-      this.#dirty = true;
       this.#log.warn('rate counts could not be shared', { error: String(error) });
     }
     if (this.#running) this.#cancelShare = this.#clock.after(SHARE_MS, () => void this.#shareAndRepeat());

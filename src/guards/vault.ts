@@ -5,6 +5,7 @@ import { createCipheriv, createDecipheriv, hkdfSync } from 'node:crypto';
 import { DomainError } from '../domain/errors.ts';
 import { DEFAULT_TENANT, type TenantId } from '../domain/ids.ts';
 import type { Random } from '../runtime/random.ts';
+import { BoundedMap } from './bounded-map.ts';
 import { createDocument, type Documents, oneDocument } from './documents.ts';
 
 /** What a sealed value belongs to; it opens under the same context alone. */
@@ -23,7 +24,7 @@ const DERIVED_MAX = 1_000;
 export class Vault {
   readonly #random: Random;
   readonly #masters: ReadonlyMap<string, Uint8Array>;
-  readonly #derived = new Map<string, Buffer>();
+  readonly #derived = new BoundedMap<Buffer>(DERIVED_MAX);
   /** Names the current master key without telling anything of it. */
   readonly keyId: string;
 
@@ -46,7 +47,8 @@ export class Vault {
   open(sealed: string, context: SealContext): string {
     const [version, keyId = '', encoded = '', ...rest] = sealed.split('.');
     const bytes = Buffer.from(encoded, 'base64url');
-    if (version !== VERSION || rest.length > 0 || bytes.length < NONCE_BYTES + TAG_BYTES)
+    const isCanonical = rest.length === 0 && bytes.toString('base64url') === encoded;
+    if (version !== VERSION || !isCanonical || bytes.length < NONCE_BYTES + TAG_BYTES)
       throw new DomainError('internal', 'a sealed value has an unknown form');
     try {
       const decipher = createDecipheriv(
@@ -80,7 +82,6 @@ export class Vault {
     const master = this.#masters.get(keyId);
     if (master === undefined) throw new Error(`no master key ${keyId} is configured`);
     const key = derive(master, use, KEY_BYTES);
-    if (this.#derived.size >= DERIVED_MAX) this.#derived.clear();
     this.#derived.set(name, key);
     return key;
   }
