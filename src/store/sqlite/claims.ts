@@ -11,7 +11,7 @@ import type { Deliveries } from './deliveries.ts';
 import type { Events } from './events.ts';
 import { type Chosen, choose, type Shares } from './line.ts';
 import type { Queues } from './queues.ts';
-import { type NeedColumns, needsOf, type RestingRow, type TaskRow } from './records.ts';
+import { type ClaimedRow, type NeedColumns, needsOf, type RestingRow } from './records.ts';
 import { Sequence } from './sequences.ts';
 import { TASK_COLUMNS } from './tasks.ts';
 
@@ -31,13 +31,6 @@ interface AttemptTerms {
   readonly timeout_ms: number;
   readonly attempt_timeout_ms: number | null;
   readonly notification: string | null;
-}
-
-/** A task just leased, still a row. */
-export interface ClaimedRow {
-  readonly task: TaskRow;
-  readonly token: FencingToken;
-  readonly queue: number;
 }
 
 /** The leases of all tasks. */
@@ -192,7 +185,7 @@ export class Claims {
       row.disk_mb,
       row.network_mbps,
     );
-    return { task: { ...resting, ...lease }, token, queue };
+    return { resting, lease, queue };
   }
 
   #leaseRowOf(row: HeldRow): LeaseRow {

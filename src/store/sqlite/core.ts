@@ -9,7 +9,6 @@ import type { Store } from '../store.ts';
 import { Artifacts } from './artifacts.ts';
 import { Audit } from './audit.ts';
 import { Changes } from './changes.ts';
-import type { ClaimedRow } from './claims.ts';
 import { Claims } from './claims.ts';
 import { type CommitHook, Connection } from './connection.ts';
 import { type OpenDatabase, openDatabase } from './database.ts';
@@ -21,7 +20,7 @@ import { Intake } from './intake.ts';
 import { Logs } from './logs.ts';
 import { Purge } from './purge.ts';
 import { Queues } from './queues.ts';
-import type { ChangeRecord, SubmitAnswer, TaskRecord, TaskRow } from './records.ts';
+import type { ChangeRecord, ClaimedRow, SubmitAnswer, TaskRecord, TaskRow } from './records.ts';
 import { Tasks } from './tasks.ts';
 import { type DueTimerRows, Timers } from './timers.ts';
 

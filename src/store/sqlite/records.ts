@@ -1,12 +1,13 @@
 // The port's hottest shapes as flat records of scalars and JSON texts: what the tables hold and what crosses to the store's
 // thread cheaply. Packing and unpacking happen on the caller's side, so that the thread neither writes nor reads JSON.
 
+import type { NewDelivery } from '../../domain/delivery.ts';
 import type { AgentId, ExecutionId, FencingToken, TaskId, TaskKey, TenantId } from '../../domain/ids.ts';
 import type { Json } from '../../domain/json.ts';
 import type { QueueName } from '../../domain/queue.ts';
-import type { Lease, Progress, ResourceLimits, Task, TaskResult, TaskSpec } from '../../domain/task.ts';
+import type { Progress, ResourceLimits, Task, TaskResult, TaskSpec } from '../../domain/task.ts';
 import type { Outcome, TaskState } from '../../domain/transitions.ts';
-import type { NewTask, NewTimer, Placement, SubmitOutcome, TaskChange } from '../rows.ts';
+import type { Claimed, NewTask, NewTimer, Placement, SubmitOutcome, TaskChange } from '../rows.ts';
 
 /** Needs as columns; null where the task names no limit. */
 export interface NeedColumns {
@@ -56,8 +57,8 @@ export interface ChangeRecord {
   readonly result: string | null;
   readonly progress: string | null;
   readonly checkpoint: string | null;
-  readonly timers: NonNullable<TaskChange['timers']>;
-  readonly deliveries: NonNullable<TaskChange['deliveries']>;
+  readonly timers: readonly NewTimer[];
+  readonly deliveries: readonly NewDelivery[];
   readonly fired: number | null;
 }
 
@@ -86,9 +87,9 @@ export interface RestingRow {
   readonly checkpoint: string | null;
 }
 
-/** What a lease overlays on its task; the token is null where there is none. */
-export interface LeaseOverlay {
-  readonly lease_token: FencingToken | null;
+/** What a lease overlays on its task. */
+export interface LeaseColumns {
+  readonly lease_token: FencingToken;
   readonly lease_agent: AgentId;
   readonly lease_claimed_at: number;
   readonly lease_expires_at: number;
@@ -100,8 +101,15 @@ export interface LeaseOverlay {
   readonly lease_checkpoint: string | null;
 }
 
-/** A task as it stands. */
-export type TaskRow = RestingRow & LeaseOverlay;
+/** A task as it stands, with its lease where there is one. */
+export type TaskRow = RestingRow & (LeaseColumns | { readonly lease_token: null });
+
+/** A task just leased, as it rested before. */
+export interface ClaimedRow {
+  readonly resting: RestingRow;
+  readonly lease: LeaseColumns;
+  readonly queue: number;
+}
 
 /** What became of a submitted task, the task still a row. */
 export type SubmitAnswer =
@@ -164,31 +172,73 @@ export function outcomeOf(answer: SubmitAnswer): SubmitOutcome {
   return answer.status === 'same' ? { status: 'same', task: taskOf(answer.row) } : answer;
 }
 
-/** The task of a row: what rests from its own columns, what moves from its lease while there is one. */
+/** The task of a row. */
 export function taskOf(row: TaskRow): Task {
-  const token = row.lease_token;
-  const held = token !== null;
+  return row.lease_token === null ? restingTaskOf(row) : leasedTaskOf(row, row);
+}
+
+/** The task a claim made of a resting one. */
+export function claimedOf({ resting, lease, queue }: ClaimedRow): Claimed {
+  return { task: leasedTaskOf(resting, lease), token: lease.lease_token, queue };
+}
+
+function restingTaskOf(row: RestingRow): Task {
   return {
     key: row.key,
     tenant: row.tenant,
     id: row.id,
     executionId: row.execution_id,
     spec: JSON.parse(row.spec) as TaskSpec,
-    state: held ? 'running' : row.state,
+    state: row.state,
     outcome: row.outcome,
-    version: held ? row.lease_version : row.version,
-    attempt: held ? row.lease_attempt : row.attempt,
+    version: row.version,
+    attempt: row.attempt,
     createdAt: row.created_at,
     queuedAt: row.queued_at,
-    startedAt: row.started_at ?? (held ? row.lease_claimed_at : null),
+    startedAt: row.started_at,
     endedAt: row.ended_at,
-    updatedAt: held ? row.lease_updated_at : row.updated_at,
+    updatedAt: row.updated_at,
     ranMs: row.ran_ms,
-    agentId: held ? row.lease_agent : row.agent,
-    lease: token === null ? null : leaseOf(row, token),
+    agentId: row.agent,
+    lease: null,
     lastToken: row.last_token,
-    progress: parsed<Progress>(held ? row.lease_progress : row.progress),
-    checkpoint: parsed<Json>((held ? row.lease_checkpoint : null) ?? row.checkpoint),
+    progress: parsed<Progress>(row.progress),
+    checkpoint: parsed<Json>(row.checkpoint),
+    result: parsed<TaskResult>(row.result),
+    purged: row.purged !== 0,
+  };
+}
+
+/** What rests is the row's, what moves is the lease's. */
+function leasedTaskOf(row: RestingRow, lease: LeaseColumns): Task {
+  const { lease_token: token, lease_agent: agentId, lease_claimed_at: claimedAt } = lease;
+  return {
+    key: row.key,
+    tenant: row.tenant,
+    id: row.id,
+    executionId: row.execution_id,
+    spec: JSON.parse(row.spec) as TaskSpec,
+    state: 'running',
+    outcome: null,
+    version: lease.lease_version,
+    attempt: lease.lease_attempt,
+    createdAt: row.created_at,
+    queuedAt: row.queued_at,
+    startedAt: row.started_at ?? claimedAt,
+    endedAt: null,
+    updatedAt: lease.lease_updated_at,
+    ranMs: row.ran_ms,
+    agentId,
+    lease: {
+      token,
+      agentId,
+      claimedAt,
+      expiresAt: lease.lease_expires_at,
+      deadlineAt: lease.lease_deadline_at,
+    },
+    lastToken: row.last_token,
+    progress: parsed<Progress>(lease.lease_progress),
+    checkpoint: parsed<Json>(lease.lease_checkpoint ?? row.checkpoint),
     result: parsed<TaskResult>(row.result),
     purged: row.purged !== 0,
   };
@@ -228,16 +278,6 @@ export function needColumns(needs: ResourceLimits): NeedColumns {
     cpu_cores: needs.cpuCores ?? null,
     disk_mb: needs.diskMb ?? null,
     network_mbps: needs.networkMbps ?? null,
-  };
-}
-
-function leaseOf(row: LeaseOverlay, token: FencingToken): Lease {
-  return {
-    token,
-    agentId: row.lease_agent,
-    claimedAt: row.lease_claimed_at,
-    expiresAt: row.lease_expires_at,
-    deadlineAt: row.lease_deadline_at,
   };
 }
 

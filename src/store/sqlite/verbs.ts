@@ -4,7 +4,7 @@ import type { DeliverySettlement } from '../rows.ts';
 import type { Store } from '../store.ts';
 import type { SettlementRecord, VerbName, Verbs } from './core.ts';
 import { eventsOf } from './events.ts';
-import { outcomeOf, packChange, packTask, taskOf } from './records.ts';
+import { claimedOf, outcomeOf, packChange, packTask, taskOf } from './records.ts';
 
 /** Runs a verb of the core and resolves with its answer once that is on disk. */
 export type Send = <Name extends VerbName>(
@@ -49,9 +49,7 @@ function tasksOf(send: Send): Pick<Store, TaskVerbs> {
     },
     async claim(picks) {
       const answers = await send('claim', picks);
-      return answers.map(claims =>
-        claims.map(({ task, token, queue }) => ({ task: taskOf(task), token, queue })),
-      );
+      return answers.map(claims => claims.map(claimedOf));
     },
     commit: async changes => send('commit', changes.map(packChange)),
     async dueTimers(limit) {
