@@ -17,7 +17,9 @@ import type { SecretKeeper } from './ports/secrets.ts';
 import type { Signals } from './signals.ts';
 
 const IN_FLIGHT_MAX = 256;
-const SEND_LEASE_MS = 90_000;
+/** How much longer than a task's lease a delivery's is, and how long before its end a try must be over. */
+const SEND_LEASE_MORE_MS = 5_000;
+const SETTLE_MS = 1_000;
 const LOOK_MS = 1_000;
 const LOG_LINES = 20;
 
@@ -40,6 +42,7 @@ export class Outbox {
   readonly #renderer: NotificationRenderer;
   readonly #secrets: SecretKeeper;
   readonly #onAcknowledged: OnAcknowledged;
+  readonly #leaseMs: number;
   readonly #settle: Batcher<DeliverySettlement, undefined>;
   readonly #flying = new Set<Promise<void>>();
   #open = false;
@@ -61,6 +64,7 @@ export class Outbox {
       readonly secrets: SecretKeeper;
       readonly onAcknowledged: OnAcknowledged;
     },
+    options: { readonly leaseMs: number },
   ) {
     this.#log = log;
     this.#clock = clock;
@@ -73,6 +77,7 @@ export class Outbox {
     this.#renderer = parts.renderer;
     this.#secrets = parts.secrets;
     this.#onAcknowledged = parts.onAcknowledged;
+    this.#leaseMs = options.leaseMs + SEND_LEASE_MORE_MS;
     this.#settle = new Batcher(async settlements => {
       await this.#store.settleDeliveries(settlements);
       return settlements.map(() => undefined);
@@ -106,7 +111,7 @@ export class Outbox {
       this.#again = false;
       try {
         const room = IN_FLIGHT_MAX - this.#flying.size;
-        const { due, nextDueInMs } = await this.#store.dueDeliveries(room, SEND_LEASE_MS);
+        const { due, nextDueInMs } = await this.#store.dueDeliveries(room, this.#leaseMs);
         nextInMs = Math.min(LOOK_MS, nextDueInMs ?? LOOK_MS);
         for (const one of due) this.#launch(one);
         if (due.length === room) this.#again = true;
@@ -144,7 +149,8 @@ export class Outbox {
       return;
     }
     const at = this.#clock.now();
-    const outcome = await this.#post(due, clearance.timeoutMs);
+    // A try never outlives its lease: whoever takes the delivery up after a crash is alone with it.
+    const outcome = await this.#post(due, Math.min(clearance.timeoutMs, this.#leaseMs - SETTLE_MS));
     this.#endpoints.note(task.tenant, delivery.endpoint, outcome.verdict === 'delivered', outcome.durationMs);
     const next = this.#next(due, outcome);
     const { status, durationMs, answer } = outcome;

@@ -95,15 +95,22 @@ export function furnish(parts: EngineParts, options: EngineOptions, onAcknowledg
     options,
   );
   const sweeper = new Sweeper(log, clock, store, lifecycle, attempts, settlement);
-  const outbox = new Outbox(log, clock, random, store, {
-    lifecycle,
-    signals,
-    endpoints,
-    channels: new Map(parts.channels.map(channel => [channel.name, channel])),
-    renderer: parts.renderer,
-    secrets,
-    onAcknowledged,
-  });
+  const outbox = new Outbox(
+    log,
+    clock,
+    random,
+    store,
+    {
+      lifecycle,
+      signals,
+      endpoints,
+      channels: new Map(parts.channels.map(channel => [channel.name, channel])),
+      renderer: parts.renderer,
+      secrets,
+      onAcknowledged,
+    },
+    options,
+  );
   const wakers: Wakers = {
     ready: task => dispatcher.ready(task),
     timer: dueInMs => sweeper.wake(dueInMs),

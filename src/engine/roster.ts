@@ -81,7 +81,10 @@ export class Roster {
   /** Notes that an agent spoke, registering or re-registering it where what it says of itself is new (`SAM-135`). */
   async hear(registration: AgentRegistration): Promise<void> {
     const member = this.#members.get(keyOf(registration.tenant, registration.id));
-    if (member === undefined || saysSomethingNew(member.agent, registration)) {
+    // A SAM agent is as it was registered: the bridge that speaks for it adds nothing (SAM-98).
+    const isNew =
+      member === undefined || (member.agent.kind !== 'sam' && saysSomethingNew(member.agent, registration));
+    if (isNew) {
       await this.register(registration);
       return;
     }
