@@ -4,7 +4,6 @@ import assert from 'node:assert/strict';
 import type { FencingToken, TaskId, TaskKey } from '../domain/ids.ts';
 import { isEnd } from '../domain/transitions.ts';
 import {
-  type Chapter,
   cancelling,
   claimed,
   claimedOne,
@@ -18,14 +17,15 @@ import {
   reporting,
   requeueing,
   submitted,
+  suite,
 } from './conformance-setup.ts';
 
 const waitingFor = (id: string, ...dependsOn: readonly string[]) =>
   order(id, { spec: { dependsOn: dependsOn as readonly TaskId[] } });
 
 /** Claims about commit. */
-export const changing: Chapter = {
-  'the holder of the lease ends the task': async bundle => {
+export const changing = suite(test => {
+  test('the holder of the lease ends the task', async bundle => {
     const { store } = bundle;
     await submitted(store, order('a'));
     const claim = await claimedOne(store);
@@ -46,9 +46,9 @@ export const changing: Chapter = {
     assert.equal(task.updatedAt, task.endedAt);
     assert.deepEqual(await store.leases({}), []);
     assert.deepEqual(await claimed(store), []);
-  },
+  });
 
-  'a lost lease changes nothing': async ({ store }) => {
+  test('a lost lease changes nothing', async ({ store }) => {
     await submitted(store, order('a'));
     const lost = await claimedOne(store);
     await store.commit([requeueing(lost)]);
@@ -60,9 +60,9 @@ export const changing: Chapter = {
     assert.deepEqual(await current(store, 'a'), before);
     assert.equal(before.lastToken, lost.token);
     assert.equal(before.lease?.token, claim.token);
-  },
+  });
 
-  'SAM-104 when cancel, completion and loss of the lease race, there is exactly one end': async ({
+  test('SAM-104 when cancel, completion and loss of the lease race, there is exactly one end', async ({
     store,
   }) => {
     const ids = Array.from({ length: 12 }, (_, at) => `t${at}`);
@@ -81,9 +81,9 @@ export const changing: Chapter = {
       assert.equal(ends.length, task.outcome === null ? 0 : 1);
       assert.equal(task.lease, null);
     }
-  },
+  });
 
-  'a change guarded by version is stale once anything has happened': async ({ store }) => {
+  test('a change guarded by version is stale once anything has happened', async ({ store }) => {
     await submitted(store, order('a'));
     const before = await current(store, 'a');
     const claim = await claimedOne(store);
@@ -95,9 +95,9 @@ export const changing: Chapter = {
       outcomes.map(({ status }) => status),
       ['done', 'done'],
     );
-  },
+  });
 
-  'changes of one call see one another': async ({ store }) => {
+  test('changes of one call see one another', async ({ store }) => {
     await submitted(store, order('a'));
     const task = await current(store, 'a');
     const outcomes = await store.commit([noting(task), noting(task), noting({ ...task, version: 4 })]);
@@ -106,9 +106,9 @@ export const changing: Chapter = {
       ['done', 'stale', 'done'],
     );
     assert.equal((await current(store, 'a')).version, 5);
-  },
+  });
 
-  'a change of a task that does not exist is stale': async ({ store }) => {
+  test('a change of a task that does not exist is stale', async ({ store }) => {
     const nobody = { key: 12_345 as TaskKey, events: [] };
     assert.deepEqual(
       await store.commit([
@@ -117,9 +117,9 @@ export const changing: Chapter = {
       ]),
       [{ status: 'stale' }, { status: 'stale' }],
     );
-  },
+  });
 
-  'cancelling a waiting task takes it out of its queue': async ({ store }) => {
+  test('cancelling a waiting task takes it out of its queue', async ({ store }) => {
     await submitted(store, order('a'), order('b'));
     await store.commit([cancelling(await current(store, 'a'))]);
     assert.equal((await store.queues())[0]?.depth, 1);
@@ -128,18 +128,18 @@ export const changing: Chapter = {
     assert.equal(task.outcome, 'cancelled');
     assert.equal(task.startedAt, null);
     assert.equal(task.endedAt, task.updatedAt);
-  },
+  });
 
-  'cancelling a running task takes its lease': async ({ store }) => {
+  test('cancelling a running task takes its lease', async ({ store }) => {
     await submitted(store, order('a'));
     const claim = await claimedOne(store);
     await store.commit([cancelling(claim.task)]);
     assert.deepEqual(await store.leases({}), []);
     assert.deepEqual(await store.commit([ending(claim)]), [{ status: 'stale' }]);
     assert.equal((await current(store, 'a')).outcome, 'cancelled');
-  },
+  });
 
-  'the states after an end leave outcome and end as they were': async bundle => {
+  test('the states after an end leave outcome and end as they were', async bundle => {
     const { store } = bundle;
     await submitted(store, order('a'));
     await store.commit([ending(await claimedOne(store))]);
@@ -159,17 +159,17 @@ export const changing: Chapter = {
     assert.equal(after.endedAt, ended.endedAt);
     assert.deepEqual(after.result, ended.result);
     assert.equal(after.updatedAt > ended.updatedAt, true);
-  },
+  });
 
-  'an outcome never changes: a second one is refused and nothing of it happens': async ({ store }) => {
+  test('an outcome never changes: a second one is refused and nothing of it happens', async ({ store }) => {
     await submitted(store, order('a'));
     await store.commit([cancelling(await current(store, 'a'))]);
     const ended = await current(store, 'a');
     await assert.rejects(store.commit([cancelling(ended, { outcome: 'failed', state: 'failed' })]));
     assert.deepEqual(await current(store, 'a'), ended);
-  },
+  });
 
-  'a call that is refused takes no neighbour with it': async ({ store }) => {
+  test('a call that is refused takes no neighbour with it', async ({ store }) => {
     await submitted(store, order('a'), order('b'));
     await store.commit([cancelling(await current(store, 'a'))]);
     const [a, b] = [await current(store, 'a'), await current(store, 'b')];
@@ -184,9 +184,9 @@ export const changing: Chapter = {
     assert.equal((await current(store, 'a')).version, 4);
     assert.equal((await current(store, 'b')).version, 4);
     assert.equal((await current(store, 'c')).state, 'queued');
-  },
+  });
 
-  'progress and checkpoint show while running; the next attempt gets the checkpoint alone': async ({
+  test('progress and checkpoint show while running; the next attempt gets the checkpoint alone', async ({
     store,
   }) => {
     await submitted(store, order('a'));
@@ -204,9 +204,9 @@ export const changing: Chapter = {
     assert.equal(task.attempt, 2);
     assert.equal(task.progress, null);
     assert.deepEqual(task.checkpoint, { row: 7 });
-  },
+  });
 
-  'a requeued task stands where it stood': async bundle => {
+  test('a requeued task stands where it stood', async bundle => {
     const { store } = bundle;
     await submitted(store, order('a'));
     await bundle.passTime(100);
@@ -216,9 +216,9 @@ export const changing: Chapter = {
     await store.commit([requeueing(claim)]);
     await submitted(store, order('c'));
     assert.deepEqual(idsOf(await claimed(store)), ['a', 'b', 'c']);
-  },
+  });
 
-  'a paused task stands nowhere until it is placed again': async ({ store }) => {
+  test('a paused task stands nowhere until it is placed again', async ({ store }) => {
     await submitted(store, order('a', { spec: { resources: { memoryMb: 64 } } }));
     const queued = await current(store, 'a');
     const paused = { kind: 'state', from: 'queued', to: 'paused', actor: 'tester', phase: 'run' } as const;
@@ -228,12 +228,12 @@ export const changing: Chapter = {
     await store.commit([noting(resting, { state: 'queued', placement: 'ready' })]);
     assert.deepEqual(await claimed(store, { free: { memoryMb: 63 } }), []);
     assert.deepEqual(idsOf(await claimed(store, { free: { memoryMb: 64 } })), ['a']);
-  },
-};
+  });
+});
 
 /** Claims about timers and dependencies. */
-export const timing: Chapter = {
-  'due timers come earliest first with their tasks, and stay until they are answered': async bundle => {
+export const timing = suite(test => {
+  test('due timers come earliest first with their tasks, and stay until they are answered', async bundle => {
     const { store } = bundle;
     const timers = [
       { kind: 'queue_timeout', dueInMs: 2_000 },
@@ -261,9 +261,9 @@ export const timing: Chapter = {
       (await store.dueTimers(10)).due.map(({ kind }) => kind),
       ['queue_timeout'],
     );
-  },
+  });
 
-  'a stale change does nothing but drop its fired timer': async bundle => {
+  test('a stale change does nothing but drop its fired timer', async bundle => {
     const { store } = bundle;
     await submitted(store, order('a', { task: { timers: [{ kind: 'queue_timeout', dueInMs: 0 }] } }));
     await bundle.passTime(1);
@@ -275,9 +275,9 @@ export const timing: Chapter = {
     assert.deepEqual(await current(store, 'a'), before);
     assert.deepEqual(await store.dueTimers(10), { due: [], nextDueInMs: null });
     assert.equal((await store.measure()).timers, 0);
-  },
+  });
 
-  'timers survive a restart and can be answered after it': async bundle => {
+  test('timers survive a restart and can be answered after it', async bundle => {
     await submitted(bundle.store, order('a', { task: { timers: [{ kind: 'ready', dueInMs: 10 }] } }));
     await bundle.passTime(10);
     const [before] = (await bundle.store.dueTimers(10)).due;
@@ -290,9 +290,9 @@ export const timing: Chapter = {
       noting(task, { state: 'queued', placement: 'ready', fired: before?.id ?? 0 }),
     ]);
     assert.deepEqual(await bundle.store.dueTimers(10), { due: [], nextDueInMs: null });
-  },
+  });
 
-  'a change sets timers due from its commit': async bundle => {
+  test('a change sets timers due from its commit', async bundle => {
     const { store } = bundle;
     await submitted(store, order('a'));
     const claim = await claimedOne(store);
@@ -306,9 +306,11 @@ export const timing: Chapter = {
       (await store.dueTimers(10)).due.map(({ kind }) => kind),
       ['ready'],
     );
-  },
+  });
 
-  'a task with dependencies is looked at once at its start and at each of their ends': async ({ store }) => {
+  test('a task with dependencies is looked at once at its start and at each of their ends', async ({
+    store,
+  }) => {
     await submitted(store, order('a'), order('b'), waitingFor('c', 'a', 'b'));
     const woken = async () => {
       const { due } = await store.dueTimers(10);
@@ -330,16 +332,18 @@ export const timing: Chapter = {
     await store.commit([ending(b, 'failed')]);
     assert.deepEqual(await woken(), ['dependency c']);
     assert.deepEqual((await store.dependencies(c.key))[1], { id: 'b', outcome: 'failed' });
-  },
+  });
 
-  'an end wakes only those that still wait': async ({ store }) => {
+  test('an end wakes only those that still wait', async ({ store }) => {
     await submitted(store, order('a'), waitingFor('b', 'a'), waitingFor('c', 'a'));
     await store.commit([cancelling(await current(store, 'b'))]);
     const [outcome] = await store.commit([ending(await claimedOne(store))]);
     assert.equal(outcome?.status === 'done' && outcome.dependentsWoken, 1);
-  },
+  });
 
-  'SAM-46 whoever waits for a rejected task waits for the one that takes its place': async ({ store }) => {
+  test('SAM-46 whoever waits for a rejected task waits for the one that takes its place', async ({
+    store,
+  }) => {
     await submitted(store, rejection('a'), waitingFor('b', 'a'));
     const b = await current(store, 'b');
     assert.deepEqual(await store.dependencies(b.key), [{ id: 'a', outcome: 'rejected' }]);
@@ -347,5 +351,5 @@ export const timing: Chapter = {
     assert.deepEqual(await store.dependencies(b.key), [{ id: 'a', outcome: null }]);
     const [outcome] = await store.commit([ending(await claimedOne(store))]);
     assert.equal(outcome?.status === 'done' && outcome.dependentsWoken, 1);
-  },
-};
+  });
+});

@@ -5,7 +5,6 @@ import type { DeliveryAttempt, DeliveryStatus, NewDelivery } from '../domain/del
 import type { DeliveryId, TaskId, TenantId } from '../domain/ids.ts';
 import {
   ACME,
-  type Chapter,
   claimedOne,
   current,
   ENDPOINT,
@@ -15,6 +14,7 @@ import {
   order,
   reporting,
   submitted,
+  suite,
   telling,
 } from './conformance-setup.ts';
 import type { DeliverySettlement } from './rows.ts';
@@ -52,8 +52,10 @@ async function told(store: Store, taskId: string, ...deliveries: readonly NewDel
 }
 
 /** Claims about deliveries. */
-export const delivering: Chapter = {
-  'a due delivery comes with its task and the event it tells of, marked as sending': async ({ store }) => {
+export const delivering = suite(test => {
+  test('a due delivery comes with its task and the event it tells of, marked as sending', async ({
+    store,
+  }) => {
     await submitted(store, order('a'));
     const claim = await claimedOne(store);
     const started = await current(store, 'a');
@@ -75,9 +77,9 @@ export const delivering: Chapter = {
     await settled(store, 'd', { status: 'delivered' });
     assert.deepEqual(await store.dueDeliveries(10, LEASE_MS), { due: [], nextDueInMs: null });
     assert.equal(await statusOf(store, 'd'), 'delivered');
-  },
+  });
 
-  'a delivery is not due before its time, nor after a try before the next one': async bundle => {
+  test('a delivery is not due before its time, nor after a try before the next one', async bundle => {
     const { store } = bundle;
     await submitted(store, order('a'));
     const { createdAt } = await current(store, 'a');
@@ -90,9 +92,9 @@ export const delivering: Chapter = {
     await bundle.passTime(2_000);
     const { due } = await store.dueDeliveries(10, LEASE_MS);
     assert.deepEqual(due[0]?.delivery.attempts, [tried]);
-  },
+  });
 
-  'SAM-87 what a dead sender had taken comes back': async bundle => {
+  test('SAM-87 what a dead sender had taken comes back', async bundle => {
     const { store } = bundle;
     await submitted(store, order('a'));
     await told(store, 'a', telling('d', 'agent_error'));
@@ -101,9 +103,9 @@ export const delivering: Chapter = {
     assert.deepEqual(await taken(bundle.store), []);
     await bundle.passTime(LEASE_MS);
     assert.deepEqual(await taken(bundle.store), ['d']);
-  },
+  });
 
-  'a settlement carries the change that goes with it, ignored where stale': async ({ store }) => {
+  test('a settlement carries the change that goes with it, ignored where stale', async ({ store }) => {
     await submitted(store, order('a'));
     await told(
       store,
@@ -118,18 +120,18 @@ export const delivering: Chapter = {
     await settled(store, 'e', { status: 'failed' }, { change: noting(task) });
     assert.equal((await current(store, 'a')).version, task.version + 1);
     assert.equal(await statusOf(store, 'e'), 'failed');
-  },
+  });
 
-  'a settlement without a try records none': async ({ store }) => {
+  test('a settlement without a try records none', async ({ store }) => {
     await submitted(store, order('a'));
     await told(store, 'a', telling('d', 'agent_error'));
     await taken(store);
     await store.settleDeliveries([{ id: 'd' as DeliveryId, next: { status: 'pending', dueInMs: 0 } }]);
     const { due } = await store.dueDeliveries(10, LEASE_MS);
     assert.deepEqual(due[0]?.delivery.attempts, []);
-  },
+  });
 
-  'a late answer to a delivery that has ended is recorded and changes nothing': async ({ store }) => {
+  test('a late answer to a delivery that has ended is recorded and changes nothing', async ({ store }) => {
     await submitted(store, order('a'));
     await told(store, 'a', telling('d', 'agent_error'));
     await taken(store);
@@ -139,9 +141,9 @@ export const delivering: Chapter = {
     assert.equal(items[0]?.status, 'delivered');
     assert.equal(items[0]?.attempts.length, 2);
     assert.deepEqual(await taken(store), []);
-  },
+  });
 
-  'SAM-92 deliveries are listed by task, endpoint, status and time, newest first': async bundle => {
+  test('SAM-92 deliveries are listed by task, endpoint, status and time, newest first', async bundle => {
     const { store } = bundle;
     await submitted(store, order('a'), order('b'), order('a', { tenant: 'globex' as TenantId }));
     await told(
@@ -168,9 +170,9 @@ export const delivering: Chapter = {
     assert.equal(await found({ tenant: 'globex' as TenantId }), '');
     const page = await store.deliveries({ tenant: ACME, limit: 1, offset: 1 });
     assert.deepEqual([page.items[0]?.id, page.total], ['2', 3]);
-  },
+  });
 
-  'SAM-92 a redelivery is a copy due at once that names the first of its line': async ({ store }) => {
+  test('SAM-92 a redelivery is a copy due at once that names the first of its line', async ({ store }) => {
     await submitted(store, order('a'));
     await told(store, 'a', telling('d', 'agent_error'));
     await taken(store);
@@ -193,12 +195,14 @@ export const delivering: Chapter = {
     assert.equal(await statusOf(store, 'd'), 'failed');
     const [again] = await store.redeliver([copy('e', 'g')]);
     assert.equal(again?.redeliveryOf, 'd');
-  },
-};
+  });
+});
 
 /** Claims about the order of deliveries. */
-export const ordering: Chapter = {
-  'SAM-85 of one task and endpoint one delivery is sent at a time, in order of events': async ({ store }) => {
+export const ordering = suite(test => {
+  test('SAM-85 of one task and endpoint one delivery is sent at a time, in order of events', async ({
+    store,
+  }) => {
     await submitted(store, order('a'));
     await told(
       store,
@@ -213,9 +217,9 @@ export const ordering: Chapter = {
       await settled(store, id, { status: 'delivered' });
     }
     assert.deepEqual(await taken(store), []);
-  },
+  });
 
-  'other tasks and other endpoints do not wait': async ({ store }) => {
+  test('other tasks and other endpoints do not wait', async ({ store }) => {
     await submitted(store, order('a'), order('b'));
     await told(
       store,
@@ -225,33 +229,32 @@ export const ordering: Chapter = {
     );
     await told(store, 'b', telling('3', 'agent_error'));
     assert.deepEqual(await taken(store), ['1', '2', '3']);
-  },
+  });
 
-  'SAM-85 an end does not wait for an earlier delivery that failed, but for one that was never tried':
-    async bundle => {
-      const { store } = bundle;
-      await submitted(store, order('a'));
-      const claim = await claimedOne(store);
-      await told(store, 'a', telling('start', 'task_started'));
-      await store.commit([
-        ending(claim, 'completed', { deliveries: [telling('end', 'task_completed', { eventIndex: 1 })] }),
-      ]);
-      assert.deepEqual(await taken(store), ['start']);
-      // Put off untried, as when the endpoint's breaker is open.
-      await store.settleDeliveries([
-        { id: 'start' as DeliveryId, next: { status: 'pending', dueInMs: 1_000 } },
-      ]);
-      assert.deepEqual(await taken(store), []);
-      await bundle.passTime(1_000);
-      assert.deepEqual(await taken(store), ['start']);
-      await settled(store, 'start', { status: 'pending', dueInMs: 30_000 });
-      assert.deepEqual(await taken(store), ['end']);
-      await settled(store, 'end', { status: 'delivered' });
-      await bundle.passTime(30_000);
-      assert.deepEqual(await taken(store), ['start']);
-    },
+  test('SAM-85 an end does not wait for an earlier delivery that failed, but for one that was never tried', async bundle => {
+    const { store } = bundle;
+    await submitted(store, order('a'));
+    const claim = await claimedOne(store);
+    await told(store, 'a', telling('start', 'task_started'));
+    await store.commit([
+      ending(claim, 'completed', { deliveries: [telling('end', 'task_completed', { eventIndex: 1 })] }),
+    ]);
+    assert.deepEqual(await taken(store), ['start']);
+    // Put off untried, as when the endpoint's breaker is open.
+    await store.settleDeliveries([
+      { id: 'start' as DeliveryId, next: { status: 'pending', dueInMs: 1_000 } },
+    ]);
+    assert.deepEqual(await taken(store), []);
+    await bundle.passTime(1_000);
+    assert.deepEqual(await taken(store), ['start']);
+    await settled(store, 'start', { status: 'pending', dueInMs: 30_000 });
+    assert.deepEqual(await taken(store), ['end']);
+    await settled(store, 'end', { status: 'delivered' });
+    await bundle.passTime(30_000);
+    assert.deepEqual(await taken(store), ['start']);
+  });
 
-  'what waits behind a dead sender waits until its delivery came back': async bundle => {
+  test('what waits behind a dead sender waits until its delivery came back', async bundle => {
     const { store } = bundle;
     await submitted(store, order('a'));
     await told(store, 'a', telling('1', 'agent_error'));
@@ -261,9 +264,9 @@ export const ordering: Chapter = {
     assert.deepEqual(await taken(store), ['1']);
     await settled(store, '1', { status: 'failed' });
     assert.deepEqual(await taken(store), ['2']);
-  },
+  });
 
-  'SAM-85 unsent progress is dropped when newer progress or an end is queued': async ({ store }) => {
+  test('SAM-85 unsent progress is dropped when newer progress or an end is queued', async ({ store }) => {
     await submitted(store, order('a'), order('b'));
     const claim = await claimedOne(store);
     const progress = (id: string, percentage: number) =>
@@ -281,9 +284,9 @@ export const ordering: Chapter = {
     assert.equal(await statusOf(store, 'error'), 'pending');
     assert.equal(await statusOf(store, 'elsewhere'), 'pending');
     assert.equal((await store.measure()).deliveriesPending, 3);
-  },
+  });
 
-  'SAM-85 progress under way when newer is queued is not tried again': async ({ store }) => {
+  test('SAM-85 progress under way when newer is queued is not tried again', async ({ store }) => {
     await submitted(store, order('a'));
     const claim = await claimedOne(store);
     const progress = (id: string, percentage: number) =>
@@ -295,18 +298,18 @@ export const ordering: Chapter = {
     await settled(store, '1', { status: 'pending', dueInMs: 0 });
     assert.equal(await statusOf(store, '1'), 'dropped');
     assert.deepEqual(await taken(store), ['2']);
-  },
+  });
 
-  'a call takes no more than its limit, and a due rest is announced at once': async ({ store }) => {
+  test('a call takes no more than its limit, and a due rest is announced at once', async ({ store }) => {
     const ids = Array.from({ length: 5 }, (_, at) => `t${at}`);
     await submitted(store, ...ids.map(id => order(id)));
     for (const id of ids) await told(store, id, telling(`of ${id}`, 'agent_error'));
     const first = await store.dueDeliveries(3, LEASE_MS);
     assert.deepEqual([first.due.length, first.nextDueInMs], [3, 0]);
     assert.equal((await taken(store)).length, 2);
-  },
+  });
 
-  'deliveries are gone with what they told of, once that is purged': async bundle => {
+  test('deliveries are gone with what they told of, once that is purged', async bundle => {
     const { store } = bundle;
     await submitted(store, order('a'));
     const claim = await claimedOne(store);
@@ -318,5 +321,5 @@ export const ordering: Chapter = {
     assert.equal((await store.measure()).deliveriesPending, 0);
     const page = await store.deliveries({ tenant: ACME, taskId: 'a' as TaskId, limit: 1, offset: 0 });
     assert.equal(page.total, 0);
-  },
-};
+  });
+});

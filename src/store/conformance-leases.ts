@@ -5,7 +5,6 @@ import type { AgentId, FencingToken, TaskId, TenantId } from '../domain/ids.ts';
 import { PRIORITY_STEP_MS } from '../domain/priority.ts';
 import {
   ACME,
-  type Chapter,
   claimed,
   claimedOne,
   current,
@@ -16,26 +15,28 @@ import {
   order,
   requeueing,
   submitted,
+  suite,
   WORKER,
 } from './conformance-setup.ts';
 
 const needing = (id: string, memoryMb: number) => order(id, { spec: { resources: { memoryMb } } });
 
 /** Claims about claim, queues and position. */
-export const claiming: Chapter = {
-  'SAM-110 the more urgent goes first, yet whoever waited five minutes a level longer is not overtaken':
-    async bundle => {
-      const { store } = bundle;
-      await submitted(store, order('slow', { priority: 9 }), order('normal'), order('later'));
-      await bundle.passTime(1_000);
-      await submitted(store, order('urgent', { priority: 0 }));
-      assert.deepEqual(idsOf(await claimed(store, { limit: 1 })), ['urgent']);
-      await bundle.passTime(9 * PRIORITY_STEP_MS);
-      await submitted(store, order('too late', { priority: 0 }));
-      assert.deepEqual(idsOf(await claimed(store)), ['normal', 'later', 'slow', 'too late']);
-    },
+export const claiming = suite(test => {
+  test('SAM-110 the more urgent goes first, yet whoever waited five minutes a level longer is not overtaken', async bundle => {
+    const { store } = bundle;
+    await submitted(store, order('slow', { priority: 9 }), order('normal'), order('later'));
+    await bundle.passTime(1_000);
+    await submitted(store, order('urgent', { priority: 0 }));
+    assert.deepEqual(idsOf(await claimed(store, { limit: 1 })), ['urgent']);
+    await bundle.passTime(9 * PRIORITY_STEP_MS);
+    await submitted(store, order('too late', { priority: 0 }));
+    assert.deepEqual(idsOf(await claimed(store)), ['normal', 'later', 'slow', 'too late']);
+  });
 
-  'the heads of several queues are merged by rank, in order of arrival among equals': async ({ store }) => {
+  test('the heads of several queues are merged by rank, in order of arrival among equals', async ({
+    store,
+  }) => {
     const typed = (id: string, typeName: string, priority: 2 | 5) =>
       order(id, { priority, spec: { type: 'custom', typeName } });
     await submitted(
@@ -49,17 +50,17 @@ export const claiming: Chapter = {
     );
     assert.deepEqual(idsOf(await claimed(store, { limit: 4 })), ['e', 'a', 'b', 'c']);
     assert.deepEqual(idsOf(await claimed(store)), ['d', 'f']);
-  },
+  });
 
-  'a claim of more than one page of a queue keeps its order': async ({ store }) => {
+  test('a claim of more than one page of a queue keeps its order', async ({ store }) => {
     const ids = Array.from({ length: 150 }, (_, at) => `t${at}`);
     await submitted(store, ...ids.map(id => order(id)));
     const some = await claimed(store, { limit: 40 });
     const rest = await claimed(store, { limit: 500 });
     assert.deepEqual([...idsOf(some), ...idsOf(rest)], ids);
-  },
+  });
 
-  'a claimed task is running under its lease, and the attempt is on record': async ({ store }) => {
+  test('a claimed task is running under its lease, and the attempt is on record', async ({ store }) => {
     await submitted(store, order('a', { notify: ['task_started'] }));
     const { task, token } = await claimedOne(store, { leaseMs: 7_000 });
     assert.deepEqual(task, await current(store, 'a'));
@@ -85,9 +86,9 @@ export const claiming: Chapter = {
       items.map(({ event, sequence, endpoint, status }) => ({ event, sequence, endpoint, status })),
       [{ event: 'task_started', sequence: 5, endpoint: ENDPOINT, status: 'pending' }],
     );
-  },
+  });
 
-  'no task is given twice, neither to picks of one call nor to callers at once': async ({ store }) => {
+  test('no task is given twice, neither to picks of one call nor to callers at once', async ({ store }) => {
     const ids = Array.from({ length: 60 }, (_, at) => `t${at}`);
     await submitted(store, ...ids.map(id => order(id)));
     const queues = (await store.queues()).map(({ id }) => id);
@@ -96,9 +97,9 @@ export const claiming: Chapter = {
     const given = answers.flat(2).map(({ task }) => task.id);
     assert.equal(given.length, 60);
     assert.deepEqual(new Set(given), new Set(ids));
-  },
+  });
 
-  'a pick without queues, or with empty or unknown ones, gets nothing': async ({ store }) => {
+  test('a pick without queues, or with empty or unknown ones, gets nothing', async ({ store }) => {
     await submitted(store, order('a'));
     const [queue] = await store.queues();
     await claimed(store);
@@ -108,9 +109,9 @@ export const claiming: Chapter = {
       { ...pick, queues: [queue?.id ?? 0, 999_999] },
     ]);
     assert.deepEqual(answers, [[], []]);
-  },
+  });
 
-  'SAM-112 what fits passes what does not, sharing what is free': async ({ store }) => {
+  test('SAM-112 what fits passes what does not, sharing what is free', async ({ store }) => {
     await submitted(
       store,
       needing('big', 900),
@@ -122,16 +123,16 @@ export const claiming: Chapter = {
     const claims = await claimed(store, { free: { memoryMb: 600 } });
     assert.deepEqual(idsOf(claims), ['a', 'b', 'none']);
     assert.deepEqual(idsOf(await claimed(store, { free: { cpuCores: 1 } })), ['big', 'c']);
-  },
+  });
 
-  'SAM-112 nothing passes a task that has not fitted for over a minute': async bundle => {
+  test('SAM-112 nothing passes a task that has not fitted for over a minute', async bundle => {
     await submitted(bundle.store, needing('big', 900), needing('small', 100));
     await bundle.passTime(61_000);
     assert.deepEqual(await claimed(bundle.store, { free: { memoryMb: 500 } }), []);
     assert.deepEqual(idsOf(await claimed(bundle.store, { free: { memoryMb: 1_000 } })), ['big', 'small']);
-  },
+  });
 
-  'SAM-111 a requester with over half of the busy slots is passed over while another waits': async ({
+  test('SAM-111 a requester with over half of the busy slots is passed over while another waits', async ({
     store,
   }) => {
     const of = (requester: string, ...ids: readonly string[]) => ids.map(id => order(id, { requester }));
@@ -140,18 +141,18 @@ export const claiming: Chapter = {
     assert.deepEqual(idsOf(await claimed(store, { limit: 5, held })), ['m1', 'm2', 'g1', 'g2', 'g3']);
     await submitted(store, ...of('modest', 'm3'));
     assert.deepEqual(idsOf(await claimed(store, { held: { greedy: 1, modest: 1 } })), ['g4', 'm3']);
-  },
+  });
 
-  'SAM-111 the picks of one call mind what the picks before them got': async ({ store }) => {
+  test('SAM-111 the picks of one call mind what the picks before them got', async ({ store }) => {
     const of = (requester: string, ...ids: readonly string[]) => ids.map(id => order(id, { requester }));
     await submitted(store, ...of('greedy', 'g1', 'g2', 'g3'), ...of('modest', 'm1'));
     const queues = (await store.queues()).map(({ id }) => id);
     const pick = { agentId: WORKER, queues, limit: 1, leaseMs: 1_000, held: {} };
     const answers = await store.claim([pick, pick, pick, pick]);
     assert.deepEqual(answers.flatMap(idsOf), ['g1', 'm1', 'g2', 'g3']);
-  },
+  });
 
-  'queues are told apart by type, capabilities, region, requester and tenant': async ({ store }) => {
+  test('queues are told apart by type, capabilities, region, requester and tenant', async ({ store }) => {
     const tasks = [
       order('a'),
       order('b', { spec: { requiredCapabilities: ['gpu', 'arm'] } }),
@@ -169,9 +170,9 @@ export const claiming: Chapter = {
     }
     const rank = Math.min(...views.map(({ headRank }) => headRank));
     assert.equal(rank, (await current(store, 'a')).createdAt + 5 * PRIORITY_STEP_MS);
-  },
+  });
 
-  'a queue shows while it holds a ready task, under the same id over restarts': async bundle => {
+  test('a queue shows while it holds a ready task, under the same id over restarts', async bundle => {
     await submitted(bundle.store, order('a'), order('b'));
     const [before] = await bundle.store.queues();
     const claims = await claimed(bundle.store);
@@ -181,9 +182,9 @@ export const claiming: Chapter = {
     await bundle.store.commit(claims.slice(1).map(claim => requeueing(claim)));
     await bundle.reopen();
     assert.deepEqual(await bundle.store.queues(), [{ ...before, depth: 1 }]);
-  },
+  });
 
-  'SAM-114 a ready task knows how many of its tenant and type stand before it': async ({ store }) => {
+  test('SAM-114 a ready task knows how many of its tenant and type stand before it', async ({ store }) => {
     const [a, b, c] = await submitted(
       store,
       order('a'),
@@ -204,12 +205,12 @@ export const claiming: Chapter = {
     assert.equal(await store.position(c, 100), 1);
     await claimed(store);
     assert.equal(await store.position(c, 100), null);
-  },
-};
+  });
+});
 
 /** Claims about leases, renew and fencing tokens. */
-export const leasing: Chapter = {
-  'fencing tokens only ever grow, over restarts too': async bundle => {
+export const leasing = suite(test => {
+  test('fencing tokens only ever grow, over restarts too', async bundle => {
     await submitted(bundle.store, order('a'), order('b'), order('c'));
     const tokens: number[] = [];
     for (let round = 0; round < 3; round++) {
@@ -222,9 +223,9 @@ export const leasing: Chapter = {
       tokens,
       [...new Set(tokens)].sort((one, other) => one - other),
     );
-  },
+  });
 
-  'a lease is shown with who holds it, for whom, and what it needs': async ({ store }) => {
+  test('a lease is shown with who holds it, for whom, and what it needs', async ({ store }) => {
     const resources = { memoryMb: 256, cpuCores: 0.5 };
     await submitted(store, order('a', { spec: { resources } }));
     const [queue] = await store.queues();
@@ -247,9 +248,9 @@ export const leasing: Chapter = {
         pastDeadline: false,
       },
     ]);
-  },
+  });
 
-  'leases are found by token, by agent, and when overdue': async bundle => {
+  test('leases are found by token, by agent, and when overdue', async bundle => {
     const { store } = bundle;
     await submitted(store, order('a'), order('b'), order('c', { spec: { attemptTimeoutMs: 4_000 } }));
     const a = await claimedOne(store, { leaseMs: 2_000 });
@@ -273,9 +274,9 @@ export const leasing: Chapter = {
       ],
     );
     assert.deepEqual(await found({ overdue: true, tokens: [a.token] }), ['a']);
-  },
+  });
 
-  'a renewed lease lasts from now; a lost one is told so and stays as it is': async bundle => {
+  test('a renewed lease lasts from now; a lost one is told so and stays as it is', async bundle => {
     const { store } = bundle;
     await submitted(store, order('a'));
     const claim = await claimedOne(store, { leaseMs: 2_000 });
@@ -291,9 +292,9 @@ export const leasing: Chapter = {
     assert.deepEqual(lost, { status: 'lost' });
     await store.commit([ending(claim)]);
     assert.deepEqual(await store.renew([{ key, token: claim.token, leaseMs: 3_000 }]), [{ status: 'lost' }]);
-  },
+  });
 
-  'running time adds up over attempts and shortens what is left of the timeout': async bundle => {
+  test('running time adds up over attempts and shortens what is left of the timeout', async bundle => {
     const { store } = bundle;
     await submitted(store, order('a', { spec: { timeoutMs: 10_000 } }));
     const first = await claimedOne(store);
@@ -305,20 +306,20 @@ export const leasing: Chapter = {
     const { claimedAt, deadlineAt } = task.lease ?? assert.fail();
     assert.equal(deadlineAt - claimedAt, 10_000 - ranMs);
     assert.equal(task.startedAt, first.task.startedAt);
-  },
+  });
 
-  'an expired lease still leads its task until someone takes the task away': async bundle => {
+  test('an expired lease still leads its task until someone takes the task away', async bundle => {
     const { store } = bundle;
     await submitted(store, order('a'));
     const claim = await claimedOne(store, { leaseMs: 100 });
     await bundle.passTime(1_000);
     const [outcome] = await store.commit([ending(claim)]);
     assert.equal(outcome?.status, 'done');
-  },
+  });
 
-  'a task waiting for another is given to no one': async ({ store }) => {
+  test('a task waiting for another is given to no one', async ({ store }) => {
     await submitted(store, order('a'), order('b', { spec: { dependsOn: ['a' as TaskId] } }));
     assert.deepEqual(idsOf(await claimed(store)), ['a']);
     assert.deepEqual(await claimed(store), []);
-  },
-};
+  });
+});

@@ -5,21 +5,21 @@ import type { ArtifactId, TaskId, TaskKey, TenantId } from '../domain/ids.ts';
 import {
   ACME,
   artifact,
-  type Chapter,
   current,
   document,
   LOGGED,
   logLine,
   order,
   submitted,
+  suite,
 } from './conformance-setup.ts';
 import type { Sample } from './rows.ts';
 
 const GLOBEX = 'globex' as TenantId;
 
 /** Claims about logs and samples. */
-export const logging: Chapter = {
-  'log lines come back oldest first, as they were, with ids that grow': async ({ store }) => {
+export const logging = suite(test => {
+  test('log lines come back oldest first, as they were, with ids that grow', async ({ store }) => {
     const lines = [
       logLine('one', { metadata: { rows: 3 } }),
       logLine('two', { level: 'ERROR', agentId: 'worker', attempt: 2 }),
@@ -38,9 +38,9 @@ export const logging: Chapter = {
       kept.slice(1, 2),
     );
     assert.deepEqual(await store.logs({ key: LOGGED, last: true, limit: 2 }), kept.slice(1));
-  },
+  });
 
-  'SAM-65 log lines are found by level, time, attempt and text in any case': async ({ store }) => {
+  test('SAM-65 log lines are found by level, time, attempt and text in any case', async ({ store }) => {
     await store.record(
       [
         logLine('Straße gesperrt', { level: 'DEBUG', at: 10 }),
@@ -58,9 +58,9 @@ export const logging: Chapter = {
     assert.deepEqual(await found({ text: 'straße' }), ['Stra']);
     assert.deepEqual(await found({ text: 'über 100%_' }), ['ÜBER']);
     assert.deepEqual(await found({ text: '%' }), ['ÜBER']);
-  },
+  });
 
-  'SAM-124 samples come back oldest first with what was measured': async ({ store }) => {
+  test('SAM-124 samples come back oldest first with what was measured', async ({ store }) => {
     const sample = (at: number, more: Partial<Sample>): Sample => ({
       tenant: ACME,
       key: LOGGED,
@@ -80,12 +80,12 @@ export const logging: Chapter = {
     assert.deepEqual(await store.samples({ key: LOGGED, limit: 10 }), samples);
     assert.deepEqual(await store.samples({ key: LOGGED, since: 20, limit: 1 }), samples.slice(1, 2));
     assert.deepEqual(await store.samples({ key: 2 as TaskKey, limit: 1 }), []);
-  },
-};
+  });
+});
 
 /** Claims about artifacts. */
-export const keeping: Chapter = {
-  'artifacts are found by id, task and name in their tenant, oldest first': async ({ store }) => {
+export const keeping = suite(test => {
+  test('artifacts are found by id, task and name in their tenant, oldest first', async ({ store }) => {
     const one = artifact('1', 'aa', { createdAt: 2_000 });
     const two = artifact('2', 'bb', { name: 'photo.png', quarantined: true });
     const input = artifact('3', 'cc', { taskId: null, attempt: null, createdAt: 3_000 });
@@ -98,9 +98,9 @@ export const keeping: Chapter = {
     assert.deepEqual(await store.artifacts({ tenant: ACME, id: '2' as ArtifactId }), [
       { ...two, quarantined: false },
     ]);
-  },
+  });
 
-  'SAM-75 a digest is free once nothing refers to it, in any tenant': async ({ store }) => {
+  test('SAM-75 a digest is free once nothing refers to it, in any tenant', async ({ store }) => {
     await store.putArtifacts([
       artifact('1', 'aa'),
       artifact('2', 'aa', { tenant: GLOBEX }),
@@ -111,12 +111,12 @@ export const keeping: Chapter = {
     assert.deepEqual(await store.dropArtifacts([ref('2', ACME)]), []);
     assert.deepEqual(await store.dropArtifacts([ref('2', GLOBEX)]), ['aa']);
     assert.deepEqual(await store.artifacts({ tenant: ACME }), []);
-  },
-};
+  });
+});
 
 /** Claims about documents. */
-export const documenting: Chapter = {
-  'documents are written, overwritten and deleted, their versions growing by one': async ({ store }) => {
+export const documenting = suite(test => {
+  test('documents are written, overwritten and deleted, their versions growing by one', async ({ store }) => {
     assert.deepEqual(
       await store.putDocuments([document('a'), document('b'), document('a', { body: { x: 1 } })]),
       [
@@ -135,9 +135,9 @@ export const documenting: Chapter = {
       (await store.documents({ kind: 'agent' })).map(({ id }) => id),
       ['b'],
     );
-  },
+  });
 
-  'a document whose expectation fails is a conflict and stays as it was': async ({ store }) => {
+  test('a document whose expectation fails is a conflict and stays as it was', async ({ store }) => {
     await store.putDocuments([document('a', { expected: 'absent' })]);
     const outcomes = await store.putDocuments([
       document('a', { expected: 'absent', body: { x: 1 } }),
@@ -154,17 +154,17 @@ export const documenting: Chapter = {
       (await store.documents({ kind: 'agent' })).map(({ id, body }) => [id, body]),
       [['a', { x: 2 }]],
     );
-  },
+  });
 
-  'of writers that expect the same version exactly one succeeds': async ({ store }) => {
+  test('of writers that expect the same version exactly one succeeds', async ({ store }) => {
     await store.putDocuments([document('a')]);
     const outcomes = await Promise.all(
       Array.from({ length: 8 }, () => store.putDocuments([document('a', { expected: 1 })])),
     );
     assert.equal(outcomes.flat().filter(({ status }) => status === 'done').length, 1);
-  },
+  });
 
-  'documents are apart by kind and tenant, and listed a page at a time': async ({ store }) => {
+  test('documents are apart by kind and tenant, and listed a page at a time', async ({ store }) => {
     await store.putDocuments([
       document('a'),
       document('b'),
@@ -179,9 +179,9 @@ export const documenting: Chapter = {
     assert.equal(await ids({}), 'acme/a acme/b acme/c globex/a');
     assert.equal(await ids({ tenant: ACME, ids: ['c', 'a', 'x'] }), 'acme/a acme/c');
     assert.equal(await ids({ tenant: ACME, limit: 2, offset: 1 }), 'acme/b acme/c');
-  },
+  });
 
-  'an expired document is absent to readers and to expectations': async bundle => {
+  test('an expired document is absent to readers and to expectations', async bundle => {
     const { store } = bundle;
     await submitted(store, order('a'));
     const { createdAt } = await current(store, 'a');
@@ -194,5 +194,5 @@ export const documenting: Chapter = {
       document('a', { expected: 'absent' }),
     ]);
     assert.deepEqual(outcomes, [{ status: 'conflict' }, { status: 'done', version: 1 }]);
-  },
-};
+  });
+});

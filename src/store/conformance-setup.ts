@@ -42,8 +42,18 @@ export interface StoreUnderTest {
   readonly auditKey: string;
 }
 
-/** Claims about a store by their titles, each given a fresh one. */
-export type Chapter = Readonly<Record<string, (bundle: StoreUnderTest) => Promise<void>>>;
+/** One claim about a store, tried on a fresh one. */
+export interface Claim {
+  readonly title: string;
+  readonly hold: (bundle: StoreUnderTest) => Promise<void>;
+}
+
+/** Gathers claims; they become tests where a store is at hand. */
+export function suite(tell: (test: (title: string, hold: Claim['hold']) => void) => void): readonly Claim[] {
+  const claims: Claim[] = [];
+  tell((title, hold) => claims.push({ title, hold }));
+  return claims;
+}
 
 /** The tenant of all tasks that name none. */
 export const ACME = 'acme' as TenantId;

@@ -6,7 +6,6 @@ import type { AgentId, TaskId, TenantId } from '../domain/ids.ts';
 import { isEnd } from '../domain/transitions.ts';
 import {
   ACME,
-  type Chapter,
   claimed,
   claimedOne,
   current,
@@ -17,6 +16,7 @@ import {
   reporting,
   requeueing,
   submitted,
+  suite,
 } from './conformance-setup.ts';
 
 const GLOBEX = 'globex' as TenantId;
@@ -36,8 +36,8 @@ function replayed(events: readonly TaskEvent[]): object {
 }
 
 /** Claims about submit. */
-export const submitting: Chapter = {
-  'an accepted task is read back whole': async ({ store }) => {
+export const submitting = suite(test => {
+  test('an accepted task is read back whole', async ({ store }) => {
     const task = order('a', { spec: { payload: { text: 'Zürich ✓', deep: [1, { x: null }] } } });
     const [outcome] = await store.submit([task]);
     assert.equal(outcome?.status, 'created');
@@ -59,9 +59,9 @@ export const submitting: Chapter = {
     ]) {
       assert.equal(absent, null);
     }
-  },
+  });
 
-  'there is null where there is no task, and tenants do not see one another': async ({ store }) => {
+  test('there is null where there is no task, and tenants do not see one another', async ({ store }) => {
     await submitted(store, order('a'), order('a', { tenant: GLOBEX }));
     const ids = [
       { tenant: ACME, id: 'b' as TaskId },
@@ -73,26 +73,26 @@ export const submitting: Chapter = {
       read.map(task => task?.tenant ?? null),
       [null, GLOBEX, null],
     );
-  },
+  });
 
-  'SAM-47 the same id with the same fingerprint answers the first task and starts nothing': async ({
+  test('SAM-47 the same id with the same fingerprint answers the first task and starts nothing', async ({
     store,
   }) => {
     await submitted(store, order('a'));
     const [again] = await store.submit([order('a')]);
     assert.deepEqual(again, { status: 'same', task: await current(store, 'a') });
     assert.equal((await claimed(store)).length, 1);
-  },
+  });
 
-  'SAM-47 the same id with another fingerprint is different and changes nothing': async ({ store }) => {
+  test('SAM-47 the same id with another fingerprint is different and changes nothing', async ({ store }) => {
     await submitted(store, order('a'));
     const before = await current(store, 'a');
     const outcomes = await store.submit([order('a', { task: { fingerprint: 'another' } })]);
     assert.deepEqual(outcomes, [{ status: 'different' }]);
     assert.deepEqual(await current(store, 'a'), before);
-  },
+  });
 
-  'SAM-47 simultaneous duplicates make one task': async ({ store }) => {
+  test('SAM-47 simultaneous duplicates make one task', async ({ store }) => {
     const outcomes = await Promise.all(
       Array.from({ length: 20 }, () => store.submit([order('a'), order('a')])),
     );
@@ -100,9 +100,11 @@ export const submitting: Chapter = {
     assert.equal(statuses.filter(status => status === 'created').length, 1);
     assert.equal(statuses.filter(status => status === 'same').length, 39);
     assert.equal((await claimed(store)).length, 1);
-  },
+  });
 
-  'SAM-47 an idempotency key answers the task it first made, whatever id is asked for': async ({ store }) => {
+  test('SAM-47 an idempotency key answers the task it first made, whatever id is asked for', async ({
+    store,
+  }) => {
     const keyed = { idempotencyKey: 'k', fingerprint: 'f' };
     await submitted(store, order('a', { task: keyed }), order('a', { tenant: GLOBEX, task: keyed }));
     const outcomes = await store.submit([
@@ -114,9 +116,9 @@ export const submitting: Chapter = {
       { status: 'different' },
     ]);
     assert.deepEqual(await store.read([{ tenant: ACME, id: 'b' as TaskId }]), [null]);
-  },
+  });
 
-  'SAM-46 a rejected task is kept with its reason and stands in no queue': async ({ store }) => {
+  test('SAM-46 a rejected task is kept with its reason and stands in no queue', async ({ store }) => {
     const task = rejection('a');
     await submitted(store, task);
     const read = await current(store, 'a');
@@ -125,9 +127,9 @@ export const submitting: Chapter = {
     assert.equal(read.endedAt, read.createdAt);
     assert.deepEqual(read.result, task.result);
     assert.deepEqual(await store.queues(), []);
-  },
+  });
 
-  'SAM-46 the id of a rejected task is judged afresh, with a history of its own': async ({ store }) => {
+  test('SAM-46 the id of a rejected task is judged afresh, with a history of its own', async ({ store }) => {
     await submitted(store, rejection('a'));
     const [key] = await submitted(store, order('a'));
     const read = await current(store, 'a');
@@ -140,17 +142,17 @@ export const submitting: Chapter = {
       (await store.submit([order('a')])).map(({ status }) => status),
       ['same'],
     );
-  },
+  });
 
-  'SAM-46 the idempotency key of a rejected task goes to the next request': async ({ store }) => {
+  test('SAM-46 the idempotency key of a rejected task goes to the next request', async ({ store }) => {
     const keyed = { idempotencyKey: 'k' };
     await submitted(store, rejection('a', { task: keyed }), order('b', { task: keyed }));
     const [again] = await store.submit([order('c', { task: { ...keyed, fingerprint: 'fingerprint of b' } })]);
     assert.equal(again?.status === 'same' ? again.task.id : null, 'b');
     assert.equal((await current(store, 'a')).outcome, 'rejected');
-  },
+  });
 
-  'an atomic submit accepts all or none': async ({ store }) => {
+  test('an atomic submit accepts all or none', async ({ store }) => {
     await submitted(store, order('taken'));
     const tasks = [order('a'), order('b'), order('taken', { task: { fingerprint: 'another' } })];
     const outcomes = await store.submit(tasks, { atomic: true });
@@ -164,9 +166,9 @@ export const submitting: Chapter = {
       ['created', 'created', 'same'],
     );
     assert.equal((await store.queues())[0]?.depth, 3);
-  },
+  });
 
-  'without atomic, one refused task does not keep out its neighbours': async ({ store }) => {
+  test('without atomic, one refused task does not keep out its neighbours', async ({ store }) => {
     const outcomes = await store.submit([
       order('a', { spec: { dependsOn: ['nobody' as TaskId] } }),
       order('b'),
@@ -175,9 +177,9 @@ export const submitting: Chapter = {
       outcomes.map(({ status }) => status),
       ['unknown_dependency', 'created'],
     );
-  },
+  });
 
-  'a tenant with as many waiting tasks as it may have is full, yet repetitions are answered': async ({
+  test('a tenant with as many waiting tasks as it may have is full, yet repetitions are answered', async ({
     store,
   }) => {
     const limited = (id: string) => order(id, { task: { waitingMax: 2 } });
@@ -198,18 +200,20 @@ export const submitting: Chapter = {
     assert.deepEqual(await store.submit([limited('d')]), [{ status: 'full' }]);
     for (const one of await claimed(store)) await store.commit([ending(one)]);
     await submitted(store, limited('d'));
-  },
+  });
 
-  'the count of waiting tasks survives a restart': async bundle => {
+  test('the count of waiting tasks survives a restart', async bundle => {
     const limited = (id: string) => order(id, { task: { waitingMax: 2 } });
     await submitted(bundle.store, limited('a'), limited('b'));
     await bundle.reopen();
     assert.deepEqual(await bundle.store.submit([limited('c')]), [{ status: 'full' }]);
     await claimedOne(bundle.store);
     await submitted(bundle.store, limited('c'));
-  },
+  });
 
-  'dependencies are tasks of the same tenant, earlier ones of the same call included': async ({ store }) => {
+  test('dependencies are tasks of the same tenant, earlier ones of the same call included', async ({
+    store,
+  }) => {
     await submitted(store, order('foreign', { tenant: GLOBEX }));
     const needing = (id: string, ...dependsOn: readonly string[]) =>
       order(id, { spec: { dependsOn: dependsOn as readonly TaskId[] } });
@@ -223,9 +227,9 @@ export const submitting: Chapter = {
     const b = await current(store, 'b');
     assert.deepEqual(await store.dependencies(b.key), [{ id: 'a', outcome: null }]);
     assert.deepEqual(await store.dependencies((await current(store, 'a')).key), []);
-  },
+  });
 
-  'a task with dependencies or a start to wait for is not ready': async ({ store }) => {
+  test('a task with dependencies or a start to wait for is not ready', async ({ store }) => {
     await submitted(
       store,
       order('a'),
@@ -238,12 +242,12 @@ export const submitting: Chapter = {
       claims.map(({ task }) => task.id),
       ['a', 'd'],
     );
-  },
-};
+  });
+});
 
 /** Claims about list and events. */
-export const reading: Chapter = {
-  'a list has the newest first, a page at a time, and knows how many there are': async ({ store }) => {
+export const reading = suite(test => {
+  test('a list has the newest first, a page at a time, and knows how many there are', async ({ store }) => {
     await submitted(store, ...['a', 'b', 'c', 'd', 'e'].map(id => order(id)), order('x', { tenant: GLOBEX }));
     const page = await store.list({ tenant: ACME, limit: 2, offset: 1 });
     assert.equal(page.total, 5);
@@ -251,9 +255,9 @@ export const reading: Chapter = {
       page.items.map(({ id }) => id),
       ['d', 'c'],
     );
-  },
+  });
 
-  'a list is filtered by everything a query can name': async ({ store }) => {
+  test('a list is filtered by everything a query can name', async ({ store }) => {
     const from = { agentId: 'boss' as AgentId, sessionId: 's', userId: 'u', correlationId: 'c' };
     await submitted(
       store,
@@ -280,9 +284,9 @@ export const reading: Chapter = {
     assert.equal(await found({ userId: 'u' }), 'from');
     assert.equal(await found({ correlationId: 'c', states: ['running'] }), 'from');
     assert.equal(await found({ correlationId: 'c', states: ['queued'] }), '');
-  },
+  });
 
-  'events are numbered from 1 without gaps and read on from any number': async ({ store }) => {
+  test('events are numbered from 1 without gaps and read on from any number', async ({ store }) => {
     await submitted(store, order('a'));
     const claim = await claimedOne(store);
     await store.commit([reporting(claim, 10), reporting(claim, 20), ending(claim)]);
@@ -295,9 +299,9 @@ export const reading: Chapter = {
     const some = await store.events({ of: 'task', key: claim.task.key, afterSequence: 4, limit: 3 });
     assert.deepEqual(some, events.slice(4, 7));
     assert.deepEqual(await store.events({ of: 'task', key: claim.task.key, afterSequence: 9, limit: 3 }), []);
-  },
+  });
 
-  'events of a tenant are read on from any cursor, each once, in order of commit': async ({ store }) => {
+  test('events of a tenant are read on from any cursor, each once, in order of commit', async ({ store }) => {
     await submitted(store, order('a'), order('b'), order('x', { tenant: GLOBEX }));
     for (const claim of await claimed(store)) await store.commit([ending(claim)]);
     const seen: TaskEvent[] = [];
@@ -313,9 +317,9 @@ export const reading: Chapter = {
       const ofTask = seen.filter(({ taskId }) => taskId === id);
       assert.deepEqual(ofTask, await historyOf(store, (await current(store, id)).key));
     }
-  },
+  });
 
-  'a reader of a tenant misses nothing when a rejected task is replaced': async ({ store }) => {
+  test('a reader of a tenant misses nothing when a rejected task is replaced', async ({ store }) => {
     await submitted(store, rejection('a'));
     const before = await store.events({ of: 'tenant', tenant: ACME, afterCursor: null, limit: 10 });
     await submitted(store, order('a'));
@@ -325,9 +329,9 @@ export const reading: Chapter = {
       after.map(({ sequence }) => sequence),
       [1, 2, 3],
     );
-  },
+  });
 
-  'SAM-103 replaying the events of a task rebuilds its row at every step': async ({ store }) => {
+  test('SAM-103 replaying the events of a task rebuilds its row at every step', async ({ store }) => {
     const [key] = await submitted(store, order('a'));
     if (key === undefined) assert.fail();
     const check = async (): Promise<void> => {
@@ -351,5 +355,5 @@ export const reading: Chapter = {
       attempt: 2,
       version: 11,
     });
-  },
-};
+  });
+});

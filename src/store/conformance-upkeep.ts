@@ -7,7 +7,6 @@ import {
   ACME,
   artifact,
   auditEntry,
-  type Chapter,
   claimed,
   claimedOne,
   current,
@@ -19,6 +18,7 @@ import {
   order,
   reporting,
   submitted,
+  suite,
   telling,
 } from './conformance-setup.ts';
 import type { PurgeTerms } from './rows.ts';
@@ -33,8 +33,8 @@ const KEEP: PurgeTerms = {
 };
 
 /** Claims about the audit and the store's own figures. */
-export const auditing: Chapter = {
-  'SAM-205 audit entries are numbered per tenant and chained by keyed hash': async bundle => {
+export const auditing = suite(test => {
+  test('SAM-205 audit entries are numbered per tenant and chained by keyed hash', async bundle => {
     const { store, auditKey } = bundle;
     await store.appendAudit([
       auditEntry('one', { object: 'a', requestId: 'r' }),
@@ -60,9 +60,9 @@ export const auditing: Chapter = {
     }
     const [foreign] = await bundle.store.audit({ tenant: GLOBEX, limit: 10 });
     assert.equal(foreign?.sequence, 1);
-  },
+  });
 
-  'simultaneous audit entries leave no gap': async ({ store }) => {
+  test('simultaneous audit entries leave no gap', async ({ store }) => {
     await Promise.all(
       Array.from({ length: 20 }, (_, at) => store.appendAudit([auditEntry(`a${at}`), auditEntry(`b${at}`)])),
     );
@@ -71,9 +71,9 @@ export const auditing: Chapter = {
       entries.map(({ sequence }) => sequence),
       Array.from({ length: 40 }, (_, at) => at + 1),
     );
-  },
+  });
 
-  'audit entries are found by action, principal, object, time and number': async bundle => {
+  test('audit entries are found by action, principal, object, time and number', async bundle => {
     const { store } = bundle;
     await store.appendAudit([auditEntry('one'), auditEntry('two', { principal: 'key:2' })]);
     await bundle.passTime(1_000);
@@ -88,9 +88,9 @@ export const auditing: Chapter = {
     assert.deepEqual(await found({ since: at }), [3]);
     assert.deepEqual(await found({ until: at }), [1, 2]);
     assert.deepEqual(await found({ afterSequence: 1, limit: 1 }), [2]);
-  },
+  });
 
-  'the store knows how much it holds': async bundle => {
+  test('the store knows how much it holds', async bundle => {
     const { store } = bundle;
     const timers = [{ kind: 'queue_timeout', dueInMs: 1_000 }] as const;
     await submitted(
@@ -108,9 +108,9 @@ export const auditing: Chapter = {
     await bundle.reopen();
     const { bytes: _, schemaVersion: __, ...reopened } = await bundle.store.measure();
     assert.deepEqual(reopened, expected);
-  },
+  });
 
-  'SAM-47 whatever was answered is there after a restart': async bundle => {
+  test('SAM-47 whatever was answered is there after a restart', async bundle => {
     const { store } = bundle;
     await submitted(store, order('a', { notify: ['task_started'] }), order('b'), order('c'));
     const claims = await claimed(store, { limit: 2 });
@@ -130,19 +130,19 @@ export const auditing: Chapter = {
     const before = await look();
     await bundle.reopen();
     assert.deepEqual(await look(), before);
-  },
+  });
 
-  'a stopped store refuses every verb as unavailable': async bundle => {
+  test('a stopped store refuses every verb as unavailable', async bundle => {
     await bundle.store.stop();
     await bundle.store.stop();
     await assert.rejects(bundle.store.submit([order('a')]), { code: 'unavailable' });
     await assert.rejects(bundle.store.queues(), { code: 'unavailable' });
-  },
-};
+  });
+});
 
 /** Claims about purge. */
-export const purging: Chapter = {
-  'SAM-183 a purged task still gives its id, its outcome and that it was purged': async bundle => {
+export const purging = suite(test => {
+  test('SAM-183 a purged task still gives its id, its outcome and that it was purged', async bundle => {
     const { store } = bundle;
     const secret = 'the content';
     await submitted(store, order('a', { spec: { description: secret, payload: { secret } } }), order('b'));
@@ -180,18 +180,18 @@ export const purging: Chapter = {
       ['same'],
     );
     assert.equal((await store.purge({ ...KEEP, resultsMs: 500 }, 10)).tasks, 0);
-  },
+  });
 
-  'a task that has not ended is not purged': async bundle => {
+  test('a task that has not ended is not purged', async bundle => {
     const { store } = bundle;
     await submitted(store, order('waiting'), order('running', { priority: 0 }));
     await claimedOne(store);
     await bundle.passTime(10_000);
     assert.equal((await store.purge({ ...KEEP, resultsMs: 0 }, 10)).tasks, 0);
     assert.equal((await current(store, 'waiting')).purged, false);
-  },
+  });
 
-  'SAM-183 logs, samples, artifacts and documents go exactly when past their own terms': async bundle => {
+  test('SAM-183 logs, samples, artifacts and documents go exactly when past their own terms', async bundle => {
     const { store } = bundle;
     await submitted(store, order('a'));
     const { createdAt } = await current(store, 'a');
@@ -226,9 +226,9 @@ export const purging: Chapter = {
       (await store.documents({ kind: 'agent' })).map(({ id }) => id),
       ['0'],
     );
-  },
+  });
 
-  'a purge stops at its limit and says that there is more': async bundle => {
+  test('a purge stops at its limit and says that there is more', async bundle => {
     const { store } = bundle;
     await store.record(
       Array.from({ length: 5 }, (_, at) => logLine(`${at}`, { at: 1 })),
@@ -237,5 +237,5 @@ export const purging: Chapter = {
     const terms = { ...KEEP, logsMs: 1 };
     assert.deepEqual([(await store.purge(terms, 3)).logs, (await store.purge(terms, 3)).logs], [3, 2]);
     assert.equal((await store.purge(terms, 3)).more, false);
-  },
-};
+  });
+});

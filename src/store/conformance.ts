@@ -5,13 +5,13 @@ import { changing, timing } from './conformance-changes.ts';
 import { delivering, ordering } from './conformance-deliveries.ts';
 import { claiming, leasing } from './conformance-leases.ts';
 import { documenting, keeping, logging } from './conformance-records.ts';
-import type { Chapter, StoreUnderTest } from './conformance-setup.ts';
+import type { Claim, StoreUnderTest } from './conformance-setup.ts';
 import { reading, submitting } from './conformance-tasks.ts';
 import { auditing, purging } from './conformance-upkeep.ts';
 
 export type { StoreUnderTest } from './conformance-setup.ts';
 
-const CHAPTERS: Readonly<Record<string, Chapter>> = {
+const CHAPTERS: Readonly<Record<string, readonly Claim[]>> = {
   submitting,
   reading,
   claiming,
@@ -30,13 +30,13 @@ const CHAPTERS: Readonly<Record<string, Chapter>> = {
 /** Registers the conformance tests of a store; `open` answers a fresh, empty one each time. */
 export function testStore(name: string, open: () => Promise<StoreUnderTest>): void {
   describe(name, () => {
-    for (const [subject, chapter] of Object.entries(CHAPTERS)) {
+    for (const [subject, claims] of Object.entries(CHAPTERS)) {
       describe(subject, () => {
-        for (const [title, claim] of Object.entries(chapter)) {
+        for (const { title, hold } of claims) {
           test(title, async t => {
             const bundle = await open();
             t.after(() => bundle.close());
-            await claim(bundle);
+            await hold(bundle);
           });
         }
       });
