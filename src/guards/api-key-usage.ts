@@ -9,6 +9,7 @@ import type { Service } from '../runtime/service.ts';
 import type { DocumentWrite, StoredDocument } from '../store/rows.ts';
 import type { ApiKey } from './api-key.ts';
 import type { AuditRecorder } from './audit.ts';
+import { BoundedMap } from './bounded-map.ts';
 import type { Documents } from './documents.ts';
 import { networkOf } from './network.ts';
 import {
@@ -45,6 +46,7 @@ interface Counter {
 const KIND = 'api_key_usage';
 const DAY_MS = 86_400_000;
 const HISTORY_DAYS = 30;
+const ADDRESSES_MAX = 2_000;
 const KEPT_MS = 100 * DAY_MS;
 const FLUSH_MS = 1_000;
 
@@ -55,6 +57,8 @@ export class ApiKeyUsage implements Service {
   readonly #store: Documents;
   readonly #audit: AuditRecorder;
   readonly #counters = new Map<string, Counter>();
+  readonly #networks = new BoundedMap<string>(ADDRESSES_MAX);
+  #today = { day: Number.NaN, date: '' };
   #cancelFlush: Cancel | null = null;
   #turn: Promise<void> = Promise.resolve();
 
@@ -95,7 +99,7 @@ export class ApiKeyUsage implements Service {
     const { added } = this.#counter(key);
     added.requests += 1;
     added.lastUsedAt = this.#clock.now();
-    countNetwork(added.networks, networkOf(address), 1);
+    countNetwork(added.networks, this.#networkOf(address), 1);
     this.#wake();
   }
 
@@ -198,7 +202,7 @@ export class ApiKeyUsage implements Service {
   }
 
   #counter(key: ApiKey): Counter {
-    const date = dateOf(this.#clock.now());
+    const date = this.#date();
     const name = idOf(key.id, date);
     const known = this.#counters.get(name);
     if (known !== undefined) return known;
@@ -207,8 +211,23 @@ export class ApiKeyUsage implements Service {
     return counter;
   }
 
+  /** Today, worked out once a day. */
+  #date(): string {
+    const day = Math.floor(this.#clock.now() / DAY_MS);
+    if (this.#today.day !== day) this.#today = { day, date: dateOf(day * DAY_MS) };
+    return this.#today.date;
+  }
+
+  #networkOf(address: string): string {
+    const known = this.#networks.get(address);
+    if (known !== undefined) return known;
+    const network = networkOf(address);
+    this.#networks.set(address, network);
+    return network;
+  }
+
   #dropPast(): void {
-    const today = dateOf(this.#clock.now());
+    const today = this.#date();
     for (const [name, { date, added }] of this.#counters)
       if (date !== today && isEmpty(added)) this.#counters.delete(name);
   }

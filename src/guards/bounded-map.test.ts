@@ -2,13 +2,30 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { BoundedMap } from './bounded-map.ts';
 
-test('a full map lets go of what was put in longest ago, and of nothing else', () => {
-  const map = new BoundedMap<number>(2);
+test('a map holds what was put in, replaced and deleted', () => {
+  const map = new BoundedMap<number>(10);
   map.set('a', 1);
   map.set('b', 2);
   map.set('a', 3);
-  map.set('c', 4);
-  assert.deepEqual([map.get('a'), map.get('b'), map.get('c'), map.size], [3, undefined, 4, 2]);
-  for (let count = 0; count < 1_000; count += 1) map.set(String(count), count);
-  assert.equal(map.size, 2);
+  map.delete('b');
+  assert.deepEqual([map.get('a'), map.get('b'), map.size], [3, undefined, 1]);
+});
+
+test('a map never holds more than its bound, and what is used stays through any flood', () => {
+  const map = new BoundedMap<number>(10);
+  map.set('used', -1);
+  for (let count = 0; count < 1_000; count += 1) {
+    map.set(String(count), count);
+    assert.ok(map.size <= 10);
+    assert.equal(map.get('used'), -1);
+  }
+  assert.equal(map.get('999'), 999);
+  assert.equal(map.get('1'), undefined);
+});
+
+test('a deleted entry does not come back from the old half', () => {
+  const map = new BoundedMap<number>(4);
+  for (const name of ['a', 'b', 'c']) map.set(name, 1);
+  map.delete('a');
+  assert.equal(map.get('a'), undefined);
 });

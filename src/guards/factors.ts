@@ -31,10 +31,11 @@ export function principalOfFactors(factors: Factors, scene: Scene): Principal {
   return principal;
 }
 
-/** The distinct API keys among the factors. */
+/** The distinct API keys among the factors, of which there are two at most. */
 export function recordsOf(factors: Factors): readonly ApiKeyRecord[] {
-  const byId = new Map(factors.flatMap(({ record }) => (record === null ? [] : [[record.key.id, record]])));
-  return [...byId.values()];
+  const records = factors.flatMap(({ record }) => record ?? []);
+  const [one, other] = records;
+  return one?.key.id === other?.key.id ? records.slice(0, 1) : records;
 }
 
 /** What both principals may do, under the other's name; throws a `Refusal` if they are of two tenants or bound to two agents. */

@@ -272,3 +272,13 @@ test('SAM-27 a body digested by the server is signed like one at hand', async ()
   );
   await enter({ ...request, body: null, bodySha256: digest });
 });
+
+test('SAM-27 a body that is announced but not handed in is refused, not taken for an empty one', async () => {
+  const { enter, signing, lastRefusal } = await setUp();
+  const empty = signed({ ...signing, nonce: 'empty' }, { method: 'POST' });
+  for (const headers of [{ 'content-length': '7' }, { 'transfer-encoding': 'chunked' }]) {
+    await refusedWith('unauthenticated', enter(altered(empty, headers)));
+    assert.equal(await lastRefusal(), 'body_unread');
+  }
+  await enter(altered(empty, { 'content-length': '0' }));
+});

@@ -168,8 +168,13 @@ function textOf({ scheme, signedHeaders }: SignatureHeader, parts: SignedParts):
   }
 }
 
-function digestOf({ body, bodySha256: digest }: SignedParts): string {
-  return digest ?? (body === null ? EMPTY_BODY_SHA256 : bodySha256(body));
+function digestOf({ headers, body, bodySha256: digest }: SignedParts): string {
+  if (digest !== undefined) return digest;
+  if (body !== null) return bodySha256(body);
+  // A body that comes but was not handed in would be obeyed unsigned.
+  const { 'content-length': length = '0', 'transfer-encoding': encoding } = headers;
+  if (length !== '0' || encoding !== undefined) throw new Refusal('body_unread');
+  return EMPTY_BODY_SHA256;
 }
 
 function asSent(value: string | readonly string[] | undefined): string | readonly string[] | undefined {

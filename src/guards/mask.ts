@@ -36,6 +36,10 @@ const CREDENTIALS: readonly Pattern[] = [
 const SECRET_NAME =
   /^(?:authorization|x-api-secret|api_?secret|client_?secret|jwt_?secret|(?:access|refresh)_?token|password|passwd)$/i;
 
+// Most text has none of these, and then one look is enough.
+const HINT =
+  /authorization|bearer|basic|secret|_token|(?:access|refresh)token|passw|eyJ|bs_|br_|whsec_|signature=|:\/\//i;
+
 const NONE: readonly never[] = [];
 const compiled = new WeakMap<readonly string[], RegExp | null>();
 
@@ -46,7 +50,8 @@ export function mask(
   patterns: readonly RegExp[] = NONE,
 ): string {
   let masked = maskValues(text, values);
-  for (const { pattern, replacement } of CREDENTIALS) masked = masked.replace(pattern, replacement);
+  if (HINT.test(masked))
+    for (const { pattern, replacement } of CREDENTIALS) masked = masked.replace(pattern, replacement);
   for (const pattern of patterns) masked = masked.replace(pattern, MASK);
   return masked;
 }
