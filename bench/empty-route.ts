@@ -2,6 +2,7 @@
 // that it checks and throws away. The server has a thread of its own; 64 connections, no pipelining. Prints one line of JSON.
 
 import { once } from 'node:events';
+import { loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { isMainThread, parentPort, Worker } from 'node:worker_threads';
 import autocannon from 'autocannon';
@@ -91,6 +92,8 @@ async function serve(): Promise<void> {
 }
 
 async function measure(): Promise<void> {
+  // What else the machine was doing: a figure taken on a busy one is worth little.
+  const load1m = Math.round((loadavg()[0] ?? 0) * 10) / 10;
   const { values } = parseArgs({ options: { seconds: { type: 'string', default: '6' } } });
   const server = new Worker(new URL(import.meta.url));
   const [origin] = await once(server, 'message');
@@ -115,6 +118,7 @@ async function measure(): Promise<void> {
       failed: non2xx + errors,
       bodyBytes: Buffer.byteLength(body),
       connections: CONNECTIONS,
+      load1m,
     }),
   );
 }
