@@ -172,23 +172,25 @@ export class ApiKeyUsage implements Service {
 
   /** Reads today and, once a day, the days before; answers the versions of the stored days by document id. */
   async #read(counters: readonly Counter[]): Promise<ReadonlyMap<string, number>> {
-    const ids = counters.flatMap(({ key, date, stored }) => [
-      idOf(key.id, date),
-      ...(stored === null ? datesUntil(Date.parse(date) - DAY_MS, HISTORY_DAYS) : []).map(past =>
-        idOf(key.id, past),
-      ),
-    ]);
-    const found = await this.#store.documents({ kind: KIND, ids });
-    const byId = new Map(found.map(one => [one.id, one]));
-    for (const counter of counters) {
-      const today = byId.get(idOf(counter.key.id, counter.date));
-      if (counter.stored === null)
-        counter.history = found
-          .filter(one => one.id.startsWith(`${counter.key.id}.`) && one !== today)
-          .map(dayOf);
-      counter.stored = today === undefined ? emptyDay(counter.date) : dayOf(today);
+    const idsByTenant = new Map<TenantId, string[]>();
+    for (const { key, date, stored } of counters) {
+      const dates = stored === null ? [date, ...datesBefore(date)] : [date];
+      const ids = idsByTenant.get(key.tenant) ?? [];
+      ids.push(...dates.map(one => idOf(key.id, one)));
+      idsByTenant.set(key.tenant, ids);
     }
-    return new Map(found.map(one => [one.id, one.version]));
+    const reads = [...idsByTenant].map(([tenant, ids]) => this.#store.documents({ kind: KIND, tenant, ids }));
+    const byId = new Map((await Promise.all(reads)).flat().map(one => [one.id, one]));
+    for (const counter of counters) {
+      const { key, date, stored } = counter;
+      const dayAt = (when: string): UsageDay | null => {
+        const document = byId.get(idOf(key.id, when));
+        return document === undefined ? null : dayOf(document);
+      };
+      if (stored === null) counter.history = datesBefore(date).flatMap(past => dayAt(past) ?? []);
+      counter.stored = dayAt(date) ?? emptyDay(date);
+    }
+    return new Map([...byId].map(([id, { version }]) => [id, version]));
   }
 
   #raise(key: ApiKey, anomaly: UsageAnomaly, { requests, networks }: UsageDay): void {
@@ -278,6 +280,10 @@ function idOf(keyId: string, date: string): string {
 
 function dateOf(instant: number): string {
   return new Date(instant).toISOString().slice(0, 10);
+}
+
+function datesBefore(date: string): readonly string[] {
+  return datesUntil(Date.parse(date) - DAY_MS, HISTORY_DAYS);
 }
 
 function datesUntil(instant: number, count: number): readonly string[] {
