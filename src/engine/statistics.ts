@@ -12,7 +12,7 @@ const KIND = 'runs';
 
 /** The estimate's unit is milliseconds throughout. */
 export class RunStatistics {
-  readonly #runs = new Map<string, number[]>();
+  readonly #runs = new Map<string, Runs>();
   readonly #dirty = new Set<string>();
   readonly #store: Pick<Store, 'documents' | 'putDocuments'>;
 
@@ -24,7 +24,8 @@ export class RunStatistics {
   async load(): Promise<void> {
     for (const { tenant, id, body } of await this.#store.documents({ kind: KIND })) {
       const durations = body.durations;
-      if (Array.isArray(durations)) this.#runs.set(keyOf(tenant, id), durations.filter(isNumber));
+      if (!Array.isArray(durations)) continue;
+      for (const duration of durations) if (typeof duration === 'number') this.add(tenant, id, duration);
     }
   }
 
@@ -36,7 +37,12 @@ export class RunStatistics {
     await this.#store.putDocuments(
       changed.map(key => {
         const [tenant = '', id = ''] = key.split('\n');
-        return { tenant: tenant as TenantId, kind: KIND, id, body: { durations: this.#runs.get(key) ?? [] } };
+        return {
+          tenant: tenant as TenantId,
+          kind: KIND,
+          id,
+          body: { durations: this.#runs.get(key)?.latest ?? [] },
+        };
       }),
     );
   }
@@ -44,10 +50,12 @@ export class RunStatistics {
   /** Counts a completed run. */
   add(tenant: TenantId, workType: WorkType, durationMs: number): void {
     const key = keyOf(tenant, workType);
-    const runs = this.#runs.get(key) ?? [];
-    runs.push(durationMs);
-    if (runs.length > RUNS_KEPT) runs.shift();
+    const runs = this.#runs.get(key) ?? { latest: [], sorted: [] };
     this.#runs.set(key, runs);
+    runs.latest.push(durationMs);
+    runs.sorted.splice(placeOf(runs.sorted, durationMs), 0, durationMs);
+    const oldest = runs.latest.length > RUNS_KEPT ? runs.latest.shift() : undefined;
+    if (oldest !== undefined) runs.sorted.splice(placeOf(runs.sorted, oldest), 1);
     this.#dirty.add(key);
   }
 
@@ -66,21 +74,40 @@ export class RunStatistics {
 
   #quantile(tenant: TenantId, workType: WorkType, share: number, runsMin: number): number | null {
     const runs = this.#runs.get(keyOf(tenant, workType));
-    if (runs === undefined || runs.length < runsMin) return null;
-    return quantile(runs, share);
+    if (runs === undefined || runs.sorted.length < runsMin) return null;
+    return nearestRank(runs.sorted, share);
   }
 }
 
 /** The value below which the share of the numbers lies (nearest rank); null of none. */
 export function quantile(numbers: readonly number[], share: number): number | null {
-  const sorted = [...numbers].sort((a, b) => a - b);
+  return nearestRank(
+    [...numbers].sort((a, b) => a - b),
+    share,
+  );
+}
+
+/** The last runs, in order of time and, since every submit asks for a quantile, of size. */
+interface Runs {
+  readonly latest: number[];
+  readonly sorted: number[];
+}
+
+function nearestRank(sorted: readonly number[], share: number): number | null {
   return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? null;
+}
+
+/** Index of the first number not below the given one. */
+function placeOf(sorted: readonly number[], number: number): number {
+  let [low, high] = [0, sorted.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((sorted[middle] ?? 0) < number) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 function keyOf(tenant: TenantId, workType: WorkType): string {
   return `${tenant}\n${workType}`;
-}
-
-function isNumber(value: unknown): value is number {
-  return typeof value === 'number';
 }

@@ -1,6 +1,7 @@
 // What an attempt in this process works with: its workspace, its secrets, its voice (progress, log, samples) and its artifacts.
 
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdtempSync } from 'node:fs';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Artifact } from '../domain/artifact.ts';
 import { DomainError } from '../domain/errors.ts';
@@ -75,8 +76,10 @@ export class Workbench {
 
   /** A context for the attempt in a fresh workspace. */
   async set(attempt: RunningAttempt, signal: AbortSignal): Promise<Bench> {
-    const workspace = await mkdtemp(join(this.#workRoot, 'attempt-'));
-    const secrets = await this.#secrets.values(attempt.task.tenant, attempt.task.spec.secretNames);
+    const { tenant, spec } = attempt.task;
+    const secrets = spec.secretNames.length === 0 ? {} : await this.#secrets.values(tenant, spec.secretNames);
+    const workRoot = this.#workRoot;
+    let workspace: string | null = null;
     const values = Object.values(secrets);
     const reports: Promise<void>[] = [];
     const report = (work: Promise<void>): void => {
@@ -91,7 +94,11 @@ export class Workbench {
       checkpoint: attempt.task.checkpoint,
       secrets,
       signal,
-      workspace,
+      // Made when first asked for: most attempts need no disk.
+      get workspace() {
+        workspace ??= mkdtempSync(join(workRoot, 'attempt-'));
+        return workspace;
+      },
       report: progress => report(this.#settlement.report(attempt, masked(progress, values, this.#secrets))),
       log: (level, message, metadata) =>
         this.#journal.line({
@@ -111,8 +118,12 @@ export class Workbench {
     return {
       context,
       mask: value => masked(value, values, this.#secrets),
-      settled: async () => void (await Promise.all(reports)),
-      clear: () => rm(workspace, { recursive: true, force: true, maxRetries: 3 }),
+      async settled() {
+        await Promise.all(reports);
+      },
+      async clear() {
+        if (workspace !== null) await rm(workspace, { recursive: true, force: true, maxRetries: 3 });
+      },
     };
   }
 
