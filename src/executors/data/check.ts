@@ -1,10 +1,20 @@
 // What is wrong with a payload, said field by field: first what has no meaning at all (an unknown step or format), then what does not
 // fit the schema, then what contradicts itself.
 
+import type { TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
+import Value from 'typebox/value';
 import { DomainError } from '../../domain/errors.ts';
 import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
-import { DATA_FORMATS, DATA_PAYLOAD, type DataPayload, type Source, STEP_TYPES } from './payload.ts';
+import {
+  DATA_FORMATS,
+  DATA_PAYLOAD,
+  type DataPayload,
+  type Source,
+  STEP_FIELDS,
+  STEP_TYPES,
+  type Step,
+} from './payload.ts';
 
 interface Fault {
   readonly field: string;
@@ -58,15 +68,22 @@ function* unknownSteps({ steps }: JsonObject): Generator<Fault, void> {
 }
 
 function schemaFaults(payload: JsonObject): Fault[] {
-  return validator.Errors(payload).flatMap(({ keyword, instancePath, params, message }) => {
-    // Says only that a step's own fault, listed beside it, makes the step wrong.
-    if (keyword === 'if') return [];
-    const path = ['task_data', ...instancePath.split('/').slice(1).map(unescaped)].join('.');
-    if (keyword === 'required') {
-      return params.requiredProperties.map(name => ({ field: `${path}.${name}`, message: 'is required' }));
-    }
-    return [{ field: path, message }];
-  });
+  return faultsIn(DATA_PAYLOAD, payload, 'task_data');
+}
+
+function faultsIn(schema: TSchema, value: unknown, root: string): Fault[] {
+  return Compile(schema)
+    .Errors(value)
+    .flatMap(({ keyword, instancePath, params, message }) => {
+      const path = [root, ...instancePath.split('/').slice(1).map(unescaped)].join('.');
+      if (keyword === 'required') {
+        return params.requiredProperties.map(name => ({ field: `${path}.${name}`, message: 'is required' }));
+      }
+      if (keyword !== 'if') return [{ field: path, message }];
+      // Says only that the step does not fit its type; the schema of that type says why.
+      const step = Value.Pointer.Get(value, instancePath) as Step;
+      return faultsIn(STEP_FIELDS[step.type], step, path);
+    });
 }
 
 function unescaped(part: string): string {

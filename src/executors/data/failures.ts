@@ -43,7 +43,7 @@ export async function explain(
   if (type === 'INTERNAL' || type === 'FATAL') {
     return new JobError('internal', 'the data engine failed', {}, error);
   }
-  const read = files.find(({ file }) => message.includes(file.path));
+  const read = fileIn(message, files);
   if (read !== undefined) return await explainSource(message, read, error);
   if (type === 'IO') return new JobError('internal', 'the data engine cannot use its files', {}, error);
   const position = statement && cause.position ? Number(cause.position) - statement.offset : -1;
@@ -57,6 +57,13 @@ export function placeInText(text: string, position: number): Partial<Place> & { 
   if (position > bytes.length) return {};
   const before = bytes.subarray(0, position).toString().split('\n');
   return { position, line: before.length, column: [...(before.at(-1) ?? '')].length + 1 };
+}
+
+/** One path may begin another: the longest that occurs is the one meant. */
+function fileIn(message: string, files: readonly ReadFile[]): ReadFile | undefined {
+  return files
+    .filter(({ file }) => message.includes(file.path))
+    .sort((one, other) => other.file.path.length - one.file.path.length)[0];
 }
 
 function parse(error: unknown): DuckDbError | undefined {
@@ -137,6 +144,8 @@ async function jsonFault(message: string, file: SourceFile): Promise<Fault | und
   const mismatch = /JSON transform error in file .*, in (?:line|record\/value) (\d+): (.*)/.exec(message);
   if (mismatch === null) return undefined;
   const [, record, what = ''] = mismatch;
+  // For lists DuckDB counts the list's values, not the records.
+  if (what.startsWith('Expected ARRAY')) return { what, place: {} };
   return { what, place: await placeOf(file, Number(record), 1) };
 }
 

@@ -1,6 +1,7 @@
 // What a data_processing task is told: the shape of its `task_data`. Contradictions that a schema cannot name are in check.ts.
 
 import Type, { type Static, type TProperties, type TSchema } from 'typebox';
+import type { JsonObject } from '../../domain/json.ts';
 
 /** The file formats read and written. */
 export const DATA_FORMATS = ['csv', 'json', 'ndjson', 'parquet'] as const;
@@ -261,30 +262,33 @@ const properties = {
   ),
 } as const satisfies TProperties;
 
+/** Whole payloads, for the documentation. */
+export const DATA_EXAMPLES: readonly JsonObject[] = [
+  {
+    sources: { orders: { format: 'csv', artifact_id: '0198c2f4-3a51-7cc2-9d7b-1f0c6f9f3c11' } },
+    sql: 'SELECT region, sum(amount) AS total FROM orders GROUP BY region ORDER BY total DESC',
+    outputs: [{ name: 'totals.parquet', format: 'parquet' }],
+  },
+  {
+    sources: {
+      orders: { format: 'ndjson', url: 'https://files.example.com/orders.ndjson' },
+      customers: { inline: [{ id: 1, name: 'Ana' }] },
+    },
+    from: 'orders',
+    steps: [
+      { type: 'validate', rules: [{ name: 'positive', check: 'amount > 0' }] },
+      { type: 'join', with: 'customers', on: { customer_id: 'id' }, kind: 'left' },
+      { type: 'aggregate', group_by: ['name'], columns: { total: 'sum(amount)' } },
+      { type: 'sort', by: [{ column: 'total', direction: 'desc' }] },
+    ],
+    outputs: [{ name: 'totals.csv', format: 'csv' }],
+  },
+];
+
 /** The schema of `task_data` (`SAM-149`). */
 export const DATA_PAYLOAD = Type.Object(properties, {
   description: 'Exactly one of `sql` and `steps`. Run by DuckDB.',
-  examples: [
-    {
-      sources: { orders: { format: 'csv', artifact_id: '0198c2f4-3a51-7cc2-9d7b-1f0c6f9f3c11' } },
-      sql: 'SELECT region, sum(amount) AS total FROM orders GROUP BY region ORDER BY total DESC',
-      outputs: [{ name: 'totals.parquet', format: 'parquet' }],
-    },
-    {
-      sources: {
-        orders: { format: 'ndjson', url: 'https://files.example.com/orders.ndjson' },
-        customers: { inline: [{ id: 1, name: 'Ana' }] },
-      },
-      from: 'orders',
-      steps: [
-        { type: 'validate', rules: [{ name: 'positive', check: 'amount > 0' }] },
-        { type: 'join', with: 'customers', on: { customer_id: 'id' }, kind: 'left' },
-        { type: 'aggregate', group_by: ['name'], columns: { total: 'sum(amount)' } },
-        { type: 'sort', by: [{ column: 'total', direction: 'desc' }] },
-      ],
-      outputs: [{ name: 'totals.csv', format: 'csv' }],
-    },
-  ],
+  examples: DATA_EXAMPLES,
 });
 
 /** A valid `task_data`. */

@@ -13,6 +13,9 @@ import { toJson } from './values.ts';
 /** DuckDB's own accounts leave out the allocator's overhead and buffers: this share of the limit is what it may account for. */
 const ACCOUNTED_SHARE = 0.7;
 
+/** The spill directory would not do: being DuckDB's own it is permitted, and an extension could be fetched into it. */
+const NOWHERE = '/nonexistent';
+
 /** What a session may use, and where. */
 export interface SessionLimits {
   readonly memoryMb: number;
@@ -60,8 +63,8 @@ export class Session {
       SET threads = ${threads};
       SET temp_directory = ${literal(spillDirectory)};
       SET max_temp_directory_size = '${spillMb}MiB';
-      SET home_directory = ${literal(spillDirectory)};
-      SET extension_directory = ${literal(spillDirectory)};
+      SET home_directory = '${NOWHERE}';
+      SET extension_directory = '${NOWHERE}';
       SET allowed_directories = ${listOf(directories)};
       SET enable_external_access = false;
       SET lock_configuration = true`);
