@@ -89,13 +89,15 @@ function floorsBroken(tree: Tree): string[] {
 function siblingsMet(tree: Tree): string[] {
   return brokenImports(tree, (from, { to }) => {
     const [mine, other] = [adapterOf(from), adapterOf(to ?? '')];
-    return mine !== null && other !== null && mine !== other ? 'an adapter reaches into another' : null;
+    if (mine === null || other === null || mine === other) return null;
+    return floorOf(mine) === floorOf(other) ? 'an adapter reaches into another' : null;
   });
 }
 
 function registryBypassed(tree: Tree): string[] {
   return brokenImports(tree, (from, { to }) => {
-    if (adapterOf(to ?? '') === null || adapterOf(from) !== null) return null;
+    const other = adapterOf(to ?? '');
+    if (other === null || floorOf(other) === floorOf(adapterOf(from) ?? '')) return null;
     return from === REGISTRY || isTest(from) ? null : `only ${REGISTRY} reaches into an adapter folder`;
   });
 }
@@ -280,11 +282,14 @@ test('law 2 catches a bypass of the registry, and lets tests and addresses of fi
     'src/app/compose.ts': "import '../channels/webhook/webhook.ts';",
     'src/engine/engine.ts': "import type { Row } from '../store/sqlite/driver.ts';",
     'src/engine/engine.test.ts': "import '../store/sqlite/driver.ts';",
+    'src/executors/web/web.ts': "import '../../channels/webhook/webhook.ts';",
+    'src/executors/web/web.test.ts': "import '../../store/sqlite/driver.ts';",
     'src/engine/pool.ts': "new Worker(new URL('../store/sqlite/thread.ts', import.meta.url));",
   });
   assert.deepEqual(registryBypassed(tree), [
     `src/app/compose.ts:1 imports src/channels/webhook/webhook.ts: only ${REGISTRY} reaches into an adapter folder`,
     `src/engine/engine.ts:1 imports src/store/sqlite/driver.ts: only ${REGISTRY} reaches into an adapter folder`,
+    `src/executors/web/web.ts:1 imports src/channels/webhook/webhook.ts: only ${REGISTRY} reaches into an adapter folder`,
   ]);
 });
 
