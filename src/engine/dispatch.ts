@@ -57,6 +57,7 @@ export class Dispatcher {
   #timer: Cancel | null = null;
   #waitingSince: number | null = null;
   #onRoundEnd: (() => void)[] = [];
+  readonly #rounds = { begun: 0, ended: 0 };
 
   constructor(
     log: Log,
@@ -82,8 +83,8 @@ export class Dispatcher {
   }
 
   /**
-   * Leaves an ask until it is taken or withdrawn by the function answered. Withdrawing resolves once no claim is under way for
-   * the ask: until then it may still be taken.
+   * Leaves an ask until it is taken or withdrawn by the function answered. Withdrawing resolves once the ask has been looked at
+   * and no claim is under way for it: until then it may still be taken.
    */
   ask(ask: Ask): () => Promise<void> {
     this.#asks.add(ask);
@@ -146,6 +147,7 @@ export class Dispatcher {
   async #run(): Promise<void> {
     while (this.#again && this.#open && this.#asks.size > 0) {
       this.#again = false;
+      this.#rounds.begun++;
       try {
         if (this.#stale) await this.#refresh();
         if (await this.#round()) this.#again = true;
@@ -163,6 +165,7 @@ export class Dispatcher {
   }
 
   #endRound(): void {
+    this.#rounds.ended = this.#rounds.begun;
     const waiting = this.#onRoundEnd;
     this.#onRoundEnd = [];
     for (const resolve of waiting) resolve();
