@@ -48,14 +48,16 @@ export function eventRoutes(deps: ObserveDeps): readonly Route[] {
       access: 'task:read',
       rate: 'free',
       query: Type.Object({
-        from: Type.Optional(Type.Enum(['start', 'now'], { description: 'Where to begin; now when absent.' })),
+        from: Type.Optional(
+          Type.Enum(['start', 'latest'], { description: 'Where to begin; with the latest when absent.' }),
+        ),
       }),
       answers: { 200: stream },
       async handle(call) {
         const { tenant } = call.principal;
         const resumed = tenantPosition(lastEventId(call));
         const fromStart = call.query.from === 'start';
-        const cursor = resumed?.cursor ?? (fromStart ? null : await latestCursor(tenant, deps));
+        const cursor = resumed?.cursor ?? (fromStart ? null : await recentCursor(tenant, deps));
         const from = { cursor, partsSeen: resumed?.partsSeen ?? 0 };
         return { kind: 'sse', items: tenantStream(tenant, from, call.signal, deps) };
       },
@@ -153,19 +155,13 @@ async function* tenantStream(
   }
 }
 
-async function latestCursor(tenant: TenantId, { store }: ObserveDeps): Promise<string | null> {
-  let cursor: string | null = null;
-  for (;;) {
-    const events: readonly TaskEvent[] = await store.events({
-      of: 'tenant',
-      tenant,
-      afterCursor: cursor,
-      limit: 10_000,
-    });
-    const last = events.at(-1);
-    if (last === undefined) return cursor;
-    cursor = last.cursor;
-  }
+/** A place shortly before now, found without reading what came before: the last event of the newest task. */
+async function recentCursor(tenant: TenantId, { store }: ObserveDeps): Promise<string | null> {
+  const [newest] = (await store.list({ tenant, limit: 1, offset: 0 })).items;
+  if (newest === undefined) return null;
+  const { key, version } = newest;
+  const [last] = await store.events({ of: 'task', key, afterSequence: version - 1, limit: 1 });
+  return last?.cursor ?? null;
 }
 
 /** The names an event goes by, in the order they are sent: every change of state, and the notification it corresponds to. */

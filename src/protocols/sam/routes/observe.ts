@@ -22,7 +22,7 @@ import { wakes } from '../wakes.ts';
 export interface ObserveDeps {
   readonly clock: Clock;
   readonly engine: Pick<EngineApi, 'task' | 'changes'>;
-  readonly store: Pick<Store, 'logs' | 'samples' | 'events' | 'read'>;
+  readonly store: Pick<Store, 'logs' | 'samples' | 'events' | 'read' | 'list'>;
 }
 
 const SAMPLES_MAX = 100_000;
