@@ -89,9 +89,11 @@ export class Dispatcher {
   ask(ask: Ask): () => Promise<void> {
     this.#asks.add(ask);
     this.#wake();
+    const joined = this.#rounds.begun;
     return async () => {
-      if (this.#running && this.#asks.has(ask))
+      while (this.#running && this.#asks.has(ask) && this.#rounds.ended <= joined) {
         await new Promise<void>(resolve => this.#onRoundEnd.push(resolve));
+      }
       this.#asks.delete(ask);
     };
   }
