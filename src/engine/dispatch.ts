@@ -158,19 +158,21 @@ export class Dispatcher {
         this.#stale = true;
         break;
       } finally {
-        this.#endRound();
+        await this.#endRound();
       }
     }
     this.#running = false;
-    this.#endRound();
+    await this.#endRound();
     this.#schedule();
   }
 
-  #endRound(): void {
+  /** Resolves when whoever waited to withdraw has done so, before another round could include them. */
+  async #endRound(): Promise<void> {
     this.#rounds.ended = this.#rounds.begun;
     const waiting = this.#onRoundEnd;
     this.#onRoundEnd = [];
     for (const resolve of waiting) resolve();
+    await undefined;
   }
 
   /** Polling is the truth, waking only a hint: tasks may come from another node or become claimable by the passing of time. */

@@ -208,7 +208,10 @@ export class WorkExchange {
     if (hurried && slots <= 0) return Promise.resolve([]);
     return new Promise(resolve => {
       const polls = this.#polls.get(key) ?? new Set();
+      let answered = false;
       const finish = (attempts: readonly RunningAttempt[]): void => {
+        if (answered) return this.#returnAll(attempts);
+        answered = true;
         cancelTimer();
         polls.delete(giveUp);
         if (polls.size === 0 && this.#polls.get(key) === polls) this.#polls.delete(key);
