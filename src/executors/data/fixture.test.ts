@@ -4,6 +4,7 @@ import { createReadStream } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import type { TestContext } from 'node:test';
 import type { Artifact } from '../../domain/artifact.ts';
@@ -15,7 +16,7 @@ import type { AttemptContext, AttemptResult, Executor, ProgressReport } from '..
 import type { Outbound } from '../../engine/ports/outbound.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { silentLog } from '../../runtime/log.ts';
-import { createDataExecutor } from './executor.ts';
+import { createDataExecutor, type DataExecutorOptions } from './executor.ts';
 import { openEngine, type Session } from './session.ts';
 
 /** An empty directory, removed after the test. */
@@ -51,8 +52,12 @@ export const noOutbound: Outbound = {
 };
 
 /** The executor, started, and stopped after the test. */
-export async function startExecutor(t: TestContext, outbound: Outbound = noOutbound): Promise<Executor> {
-  const executor = createDataExecutor({ log: silentLog, clock: systemClock, outbound });
+export async function startExecutor(
+  t: TestContext,
+  parts: { readonly outbound?: Outbound; readonly options?: DataExecutorOptions } = {},
+): Promise<Executor> {
+  const { outbound = noOutbound, options = {} } = parts;
+  const executor = createDataExecutor({ log: silentLog, clock: systemClock, outbound, options });
   await executor.start();
   t.after(() => executor.stop());
   return executor;
@@ -67,6 +72,10 @@ export interface Given {
   /** Outputs of earlier tasks. */
   readonly tasks?: Readonly<Record<string, Json>>;
   readonly lease?: Lease;
+  /** Stands in for the stream of every artifact. */
+  readonly stream?: Readable;
+  /** Called before a file is saved. */
+  readonly onSave?: () => Promise<void>;
   /** Called with each report. */
   readonly onReport?: (report: ProgressReport) => void;
 }
@@ -124,6 +133,8 @@ export class Attempted {
       sample: usage => this.samples.push({ ...usage }),
       warn: (resource, value, limit) => this.warnings.push(`${resource} ${value} of ${limit}`),
       openArtifact: async id => {
+        if (given.stream !== undefined)
+          return { artifact: { id, sizeBytes: 0 } as Artifact, stream: given.stream };
         const path = given.artifacts?.[id];
         if (path === undefined) throw new DomainError('not_found', `there is no artifact ${id}`);
         return { artifact: { id, sizeBytes: 0 } as Artifact, stream: createReadStream(path) };
@@ -134,6 +145,7 @@ export class Attempted {
         return output;
       },
       saveArtifact: async file => {
+        await given.onSave?.();
         if (file.source instanceof Uint8Array) throw new Error('an artifact is streamed');
         const bytes = await buffer(file.source);
         this.saved.set(file.name, bytes);
@@ -151,8 +163,11 @@ export class Attempted {
 }
 
 /** A fresh attempt on a started executor. */
-export async function setup(t: TestContext, outbound?: Outbound): Promise<Attempted> {
-  return new Attempted(await startExecutor(t, outbound), await scratch(t));
+export async function setup(
+  t: TestContext,
+  parts?: { readonly outbound?: Outbound; readonly options?: DataExecutorOptions },
+): Promise<Attempted> {
+  return new Attempted(await startExecutor(t, parts), await scratch(t));
 }
 
 /** A seeded table of sales as CSV, the same for the same seed; `path` is where it is written. */
