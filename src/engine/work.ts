@@ -210,7 +210,10 @@ export class WorkExchange {
       const polls = this.#polls.get(key) ?? new Set();
       let answered = false;
       const finish = (attempts: readonly RunningAttempt[]): void => {
-        if (answered) return this.#returnAll(attempts);
+        if (answered) {
+          this.#returnAll(attempts);
+          return;
+        }
         answered = true;
         cancelTimer();
         polls.delete(giveUp);
