@@ -1,6 +1,8 @@
 // Writes what a route answered onto the wire, with the headers every answer bears.
 
 import { pipeline } from 'node:stream';
+import { promisify } from 'node:util';
+import { constants, gzip } from 'node:zlib';
 import type { DomainError } from '../domain/errors.ts';
 import type { Protocol, Reply } from '../protocols/protocol.ts';
 import type { Clock } from '../runtime/clock.ts';
@@ -10,15 +12,18 @@ import { writeEvents } from './sse.ts';
 
 const JSON_TYPE = 'application/json; charset=utf-8';
 
+/** Shorter answers cost more to compress than to send, in characters (`SAM-235`). */
+const COMPRESSED_MIN = 1_024;
+
+const compress = promisify(gzip);
+
 /** Writes a reply; resolves when a stream or event stream is over, at once otherwise. */
 export function answer(exchange: Exchange, reply: Reply, clock: Clock): Promise<void> | undefined {
   switch (reply.kind) {
     case 'json':
-      answerText(exchange, reply.status, JSON_TYPE, JSON.stringify(reply.body), reply.headers);
-      return;
+      return answerText(exchange, reply.status, JSON_TYPE, JSON.stringify(reply.body), reply.headers);
     case 'text':
-      answerText(exchange, reply.status, reply.contentType, reply.body, reply.headers);
-      return;
+      return answerText(exchange, reply.status, reply.contentType, reply.body, reply.headers);
     case 'empty':
       write(exchange, reply.status, { ...reply.headers }, null);
       return;
@@ -30,11 +35,15 @@ export function answer(exchange: Exchange, reply: Reply, clock: Clock): Promise<
 }
 
 /** Writes an error in the words of a wire. */
-export function answerError(exchange: Exchange, protocol: Protocol, error: DomainError): void {
+export function answerError(
+  exchange: Exchange,
+  protocol: Protocol,
+  error: DomainError,
+): Promise<void> | undefined {
   const rendered = protocol.renderError(error, exchange.scene());
   const headers =
     error.code === 'payload_too_large' ? { ...rendered.headers, connection: 'close' } : rendered.headers;
-  answerText(exchange, rendered.status, JSON_TYPE, JSON.stringify(rendered.body), headers);
+  return answerText(exchange, rendered.status, JSON_TYPE, JSON.stringify(rendered.body), headers);
 }
 
 function answerText(
@@ -43,28 +52,49 @@ function answerText(
   contentType: string,
   text: string,
   headers: Readonly<Record<string, string>> | undefined,
-): void {
+): Promise<void> | undefined {
   const head: Record<string, string | number> = {
     'content-type': contentType,
     'content-length': Buffer.byteLength(text),
     'cache-control': 'no-store',
   };
   if (headers !== undefined) Object.assign(head, headers);
+  if (text.length > COMPRESSED_MIN && takesGzip(exchange))
+    return answerCompressed(exchange, status, head, text);
   write(exchange, status, head, text);
+  return undefined;
+}
+
+async function answerCompressed(
+  exchange: Exchange,
+  status: number,
+  head: Record<string, string | number>,
+  text: string,
+): Promise<void> {
+  const bytes = await compress(text, { level: constants.Z_BEST_SPEED });
+  head['content-encoding'] = 'gzip';
+  head['content-length'] = bytes.length;
+  head.vary = 'accept-encoding';
+  write(exchange, status, head, bytes);
+}
+
+function takesGzip({ headers }: Exchange): boolean {
+  const accepted = headers['accept-encoding'];
+  return accepted !== undefined && /(?:^|[\s,])(?:gzip|\*)(?!\s*;\s*q=0(?:\.0*)?(?:\s|,|$))/i.test(accepted);
 }
 
 function write(
   exchange: Exchange,
   status: number,
   head: Record<string, string | number>,
-  text: string | null,
+  body: string | Buffer | null,
 ): void {
   const { raw } = exchange.reply.hijack();
   if (raw.headersSent || raw.destroyed) return;
   addCommonHeaders(exchange, head);
   raw.writeHead(status, head);
-  if (text === null) raw.end();
-  else raw.end(text);
+  if (body === null) raw.end();
+  else raw.end(body);
 }
 
 function answerStream(exchange: Exchange, reply: Reply & { kind: 'stream' }): Promise<void> {

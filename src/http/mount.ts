@@ -244,7 +244,7 @@ export function refuse(protocol: Protocol, exchange: Exchange, thrown: unknown, 
     });
   const { raw } = exchange.reply;
   if (raw.headersSent) raw.destroy();
-  else answerError(exchange, protocol, error);
+  else void answerError(exchange, protocol, error);
 }
 
 /** What the framework refuses before a route is reached, as an error of ours. */

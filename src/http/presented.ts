@@ -6,14 +6,15 @@ import type { Exchange } from './exchange.ts';
 
 /** A request as authentication looks at it; `body` is null where it has not been read, or is streamed. */
 export function presented(exchange: Exchange, body: Uint8Array | null): AuthRequest {
-  const { method, url = '', headersDistinct } = exchange.request.raw;
+  const { raw } = exchange.request;
+  const { method, url = '' } = raw;
   const mark = url.indexOf('?');
   const declared = exchange.headers['x-checksum-sha256'];
   return {
     method: method ?? exchange.request.method,
     path: mark === -1 ? url : url.slice(0, mark),
     query: mark === -1 ? '' : url.slice(mark + 1),
-    headers: body === null ? exchange.headers : singleOrRepeated(headersDistinct),
+    headers: body === null ? exchange.headers : singleOrRepeated(raw.headersDistinct),
     body,
     // A streamed body is signed by the digest it declares, which its receiver holds it to (`SAM-72`).
     ...(exchange.isStreamed && declared !== undefined ? { bodySha256: declared.toLowerCase() } : {}),

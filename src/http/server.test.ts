@@ -115,6 +115,19 @@ suite('what is asked of every request', () => {
     assert.equal((await house.store.list({ tenant: 'default' as never, limit: 1, offset: 0 })).total, 0);
   });
 
+  test('SAM-235 an answer over 1 KiB is compressed for whoever accepts that, and says the same', async t => {
+    const { ask, url } = await setup(t);
+    const path = '/api/v2/openapi.json';
+    const compressed = await fetch(`${url}${path}`, { headers: { 'accept-encoding': 'br, gzip' } });
+    assert.equal(compressed.headers.get('content-encoding'), 'gzip');
+    assert.equal(compressed.headers.get('vary'), 'accept-encoding');
+    const plain = await ask('GET', path, { headers: { 'accept-encoding': 'gzip;q=0' } });
+    assert.equal(plain.headers.get('content-encoding'), null);
+    assert.deepEqual(await compressed.json(), plain.body);
+    const short = await fetch(`${url}/api/v2/health/live`, { headers: { 'accept-encoding': 'gzip' } });
+    assert.equal(short.headers.get('content-encoding'), null);
+  });
+
   test('SAM-203 answers are neither cached, sniffed nor framed, and no other origin may read them', async t => {
     const { ask } = await setup(t);
     const { headers } = await ask('GET', '/api/v2/agents', {

@@ -15,7 +15,8 @@ const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f
 export function traceOf(incoming: string | undefined, random: Random): Trace {
   const traceId = incoming === undefined ? undefined : TRACEPARENT.exec(incoming)?.[1];
   if (incoming !== undefined && traceId !== undefined) return { traceId, traceparent: incoming };
-  const hex = Buffer.from(random.bytes(24)).toString('hex');
-  const fresh = hex.slice(0, 32);
-  return { traceId: fresh, traceparent: `00-${fresh}-${hex.slice(32)}-01` };
+  // A UUIDv7 ends in the 62 random bits that trace context asks for, and costs a tenth of as many fresh bytes.
+  const fresh = random.uuid().replaceAll('-', '');
+  const span = random.uuid().replaceAll('-', '').slice(16);
+  return { traceId: fresh, traceparent: `00-${fresh}-${span}-01` };
 }

@@ -3,10 +3,13 @@
 /** True where the caller's `If-None-Match` says that it already has what bears the tag. */
 export function isCurrent(tag: string, ifNoneMatch: string | undefined): boolean {
   if (ifNoneMatch === undefined) return false;
-  return ifNoneMatch.split(',').some(one => {
-    const offered = one.trim().replace(/^W\//, '');
-    return offered === '*' || offered === tag;
-  });
+  const wanted = opaque(tag);
+  return ifNoneMatch.split(',').some(one => one.trim() === '*' || opaque(one) === wanted);
+}
+
+/** A tag without its mark of weakness, which `If-None-Match` disregards. */
+function opaque(tag: string): string {
+  return tag.trim().replace(/^W\//, '');
 }
 
 /** What a `Range` header asks of so many bytes: all of them, a part (both ends included), or nothing there is. */

@@ -242,11 +242,11 @@ function metricsOf(
   };
 }
 
-/** Names the state of a task a wish is answered from: equal tags mean equal answers (`SAM-55`). */
+/** Names the state of a task a wish is answered from: equal tags mean equal answers, however they are encoded (`SAM-55`). */
 export function statusTag(view: Pick<StatusView, 'task' | 'samples' | 'logs'>, wish: StatusWish): string {
   const { task, samples, logs } = view;
   const asked = `${wish.logs ? 'l' : ''}${wish.metrics ? 'm' : ''}${wish.context ? 'c' : ''}`;
   const logTag = logs === null ? '' : `-${wish.levelMin ?? ''}${logs.at(-1)?.id ?? 0}`;
   const since = wish.since === undefined ? '' : `-s${wish.since}`;
-  return `"${task.executionId}-${task.version}-${asked}${samples.at(-1)?.at ?? ''}${logTag}${since}"`;
+  return `W/"${task.executionId}-${task.version}-${asked}${samples.at(-1)?.at ?? ''}${logTag}${since}"`;
 }
