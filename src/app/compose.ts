@@ -1,7 +1,6 @@
 // Builds a server from settings: the only place that knows everyone. Reads from top to bottom in the order things come to life;
 // they are put to rest the other way round.
 
-import { join } from 'node:path';
 import { type AgentId, DEFAULT_TENANT } from '../domain/ids.ts';
 import { Engine } from '../engine/engine.ts';
 import type { Executor } from '../engine/ports/executor.ts';
@@ -14,6 +13,7 @@ import { createLog, type Log } from '../runtime/log.ts';
 import { systemRandom } from '../runtime/random.ts';
 import type { Blobs } from '../store/blobs.ts';
 import type { Store } from '../store/store.ts';
+import { capacityOf } from './capacity.ts';
 import type { Config, RateLimits } from './config.ts';
 import { type Credentials, ensureDataDir, loadCredentials, loadHouseKeys } from './credentials.ts';
 import { createHealth } from './health.ts';
@@ -24,6 +24,7 @@ import {
   createRenderer,
   openBlobs,
   openStore,
+  workRootOf,
 } from './registry.ts';
 import { VERSION } from './version.ts';
 
@@ -131,9 +132,9 @@ async function startEngine({ log, config, store, blobs, guards, reached, undo }:
     {
       serverId: config.serverId as AgentId,
       tenantOfServer: DEFAULT_TENANT,
-      capacity: {},
+      capacity: await capacityOf(config.dataDir),
       slotsPerType: config.slots,
-      workRoot: join(config.dataDir, 'work'),
+      workRoot: workRootOf(config.dataDir),
       leaseMs: config.leaseMs,
       waitingMax: config.queueMax,
       webhooksPerHour: config.rateLimits?.webhooks ?? UNLIMITED,

@@ -7,6 +7,8 @@ import { DomainError } from '../domain/errors.ts';
 import type { Channel } from '../engine/ports/channel.ts';
 import type { Executor } from '../engine/ports/executor.ts';
 import type { Outbound } from '../engine/ports/outbound.ts';
+import { createCodeExecutor } from '../executors/code/executor.ts';
+import { createDataExecutor } from '../executors/data/executor.ts';
 import type { Protocol } from '../protocols/protocol.ts';
 import { createSamProtocol, type SamDeps } from '../protocols/sam/index.ts';
 import { createSamRenderer } from '../protocols/sam/notification.ts';
@@ -44,8 +46,18 @@ export function openBlobs(config: Config, random: Random): Promise<Blobs> {
 }
 
 /** The task types that run in this process. */
-export function createExecutors(_parts: AdapterParts): readonly Executor[] {
-  return [];
+export function createExecutors({ log, clock, random, outbound, config }: AdapterParts): readonly Executor[] {
+  const { allowRlimits, slots: poolSize, dataDir } = config;
+  const options = { workRoot: workRootOf(dataDir), poolSize: Math.max(1, poolSize), allowRlimits };
+  return [
+    createCodeExecutor({ log, clock, random, outbound, options }),
+    createDataExecutor({ log, clock, outbound }),
+  ];
+}
+
+/** Where attempts in this process have their workspaces. */
+export function workRootOf(dataDir: string): string {
+  return join(dataDir, 'work');
 }
 
 /** The ways out. */

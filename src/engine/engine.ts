@@ -52,8 +52,9 @@ export class Engine implements EngineApi, Service {
   /** Starts executors and channels, reads what was known, and begins to move tasks. */
   async start(): Promise<void> {
     const { channels, executors } = this.#parts;
+    // Executors try themselves out in the work root, so it is cleared before they start.
+    await this.#rooms.workbench.sweep();
     await Promise.all([
-      this.#rooms.workbench.sweep(),
       this.#rooms.roster.load(),
       this.#rooms.statistics.load(),
       ...channels.map(channel => channel.start()),
