@@ -26,15 +26,18 @@ export interface DataChild {
   kill(): Promise<void>;
 }
 
-/** Starts a child with none of this process's environment; throws `unavailable` where DuckDB cannot be loaded. */
-export async function startChild(clock: Clock): Promise<DataChild> {
+/**
+ * Starts a child with none of this process's environment; throws `unavailable` where DuckDB cannot be loaded. A directory given for
+ * compiled code, which must be this server's own, halves the time that takes.
+ */
+export async function startChild(clock: Clock, compileCache?: string): Promise<DataChild> {
   // The script has the extension of this file: .ts in the source tree, .js once built.
   const script = new URL(
     `./child${import.meta.url.slice(import.meta.url.lastIndexOf('.'))}`,
     import.meta.url,
   );
   const child = fork(script, [], {
-    env: ALLOCATOR,
+    env: { ...ALLOCATOR, ...(compileCache === undefined ? {} : { NODE_COMPILE_CACHE: compileCache }) },
     execArgv: [],
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
   });

@@ -2,6 +2,7 @@
 // parent by nothing: when the channel closes it ends at once, whatever DuckDB is doing.
 
 import { readdir, stat } from 'node:fs/promises';
+import { flushCompileCache } from 'node:module';
 import { join } from 'node:path';
 import { systemClock } from '../../runtime/clock.ts';
 import type { Job } from './job.ts';
@@ -19,6 +20,8 @@ async function serve(): Promise<void> {
   try {
     const { ENGINE_VERSION, openEngine, startJob } = await import('./job.ts');
     const engine = await openEngine();
+    // Written at a regular exit otherwise, which this process never has.
+    flushCompileCache();
     process.once('message', (order: JobOrder) => {
       const job = startJob(engine, order, (index, label) => send({ kind: 'stage', index, label }));
       const before = process.cpuUsage();

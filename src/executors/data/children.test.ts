@@ -8,7 +8,7 @@ import { DomainError } from '../../domain/errors.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import { AttemptAbort } from '../../engine/ports/executor.ts';
 import { type DataChild, startChild } from './child-process.ts';
-import { type Given, openSession, scratch, setup } from './fixture.test.ts';
+import { COMPILE_CACHE, type Given, openSession, scratch, setup } from './fixture.test.ts';
 
 const ENDLESS: JsonObject = {
   sources: { s: { inline: [{ a: 1 }] } },
@@ -21,7 +21,7 @@ async function watched(t: TestContext) {
     options: {
       keepSpare: false,
       startChild: async clock => {
-        const child = await startChild(clock);
+        const child = await startChild(clock, COMPILE_CACHE);
         children.push(child);
         return child;
       },
@@ -158,21 +158,20 @@ async function largeFile(t: TestContext, rows: number): Promise<string> {
 
 test('SAM-151 a source larger than the memory given is sorted by spilling to the disk given', async t => {
   const { attempt } = await watched(t);
-  const path = await largeFile(t, 1_000_000);
+  const path = await largeFile(t, 600_000);
   const result = await attempt.run(
     {
       sources: { large: { format: 'csv', artifact_id: 'large' } },
-      sql: 'SELECT *, row_number() OVER (ORDER BY hash) AS place FROM large ORDER BY hash, id',
+      sql: 'SELECT * FROM large ORDER BY hash',
       outputs: [{ name: 'sorted.parquet', format: 'parquet' }],
     },
-    { artifacts: { large: path }, resources: { memoryMb: 96, cpuCores: 1 } },
+    { artifacts: { large: path }, resources: { memoryMb: 64, cpuCores: 1 } },
   );
   assert.equal(result.status, 'completed', JSON.stringify(result));
   const { rows_out: rowsOut, rows } = result.output as JsonObject;
-  assert.equal(rowsOut, 1_000_000);
-  const first = rows as JsonObject[];
-  assert.equal(first.length, 1_000);
-  assert.ok(first.every((row, index) => row.place === index + 1));
+  assert.equal(rowsOut, 600_000);
+  const hashes = (rows as JsonObject[]).map(row => String(row.hash));
+  assert.deepEqual(hashes, hashes.toSorted());
   assert.deepEqual(await attempt.left(), []);
 });
 

@@ -17,7 +17,9 @@ import { DATA_PAYLOAD } from './payload.ts';
 export interface DataExecutorOptions {
   /** Whether a child waits, DuckDB loaded, for the next job (true): it starts 0.2 s sooner and costs some 100 MB meanwhile. */
   readonly keepSpare?: boolean;
-  /** Starts a child; DuckDB's own unless given. */
+  /** A directory of this server's own where children keep compiled code, to start twice as fast. */
+  readonly compileCache?: string;
+  /** Starts a child in place of the real one. */
   readonly startChild?: (clock: Clock) => Promise<DataChild>;
 }
 
@@ -52,7 +54,7 @@ class DataExecutor implements Executor {
     this.#clock = clock;
     this.#outbound = outbound;
     this.#keepSpare = options.keepSpare ?? true;
-    this.#start = options.startChild ?? startChild;
+    this.#start = options.startChild ?? (at => startChild(at, options.compileCache));
   }
 
   async start(): Promise<void> {

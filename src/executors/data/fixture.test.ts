@@ -1,12 +1,12 @@
 // What the tests of this folder share: a locked session over tables of their own, and attempts run through the real executor.
 
-import { createReadStream } from 'node:fs';
+import { createReadStream, mkdtempSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
-import type { TestContext } from 'node:test';
+import { after, type TestContext } from 'node:test';
 import type { Artifact } from '../../domain/artifact.ts';
 import { DomainError } from '../../domain/errors.ts';
 import type { ArtifactId } from '../../domain/ids.ts';
@@ -18,6 +18,10 @@ import { systemClock } from '../../runtime/clock.ts';
 import { silentLog } from '../../runtime/log.ts';
 import { createDataExecutor, type DataExecutorOptions } from './executor.ts';
 import { openEngine, type Session } from './session.ts';
+
+/** Compiled code of the child processes, kept over the tests of one file. */
+export const COMPILE_CACHE = mkdtempSync(join(tmpdir(), 'batuta-data-compiled-'));
+after(() => rm(COMPILE_CACHE, { recursive: true, force: true }));
 
 /** An empty directory, removed after the test. */
 export async function scratch(t: TestContext): Promise<string> {
@@ -57,7 +61,12 @@ export async function startExecutor(
   parts: { readonly outbound?: Outbound; readonly options?: DataExecutorOptions } = {},
 ): Promise<Executor> {
   const { outbound = noOutbound, options = {} } = parts;
-  const executor = createDataExecutor({ log: silentLog, clock: systemClock, outbound, options });
+  const executor = createDataExecutor({
+    log: silentLog,
+    clock: systemClock,
+    outbound,
+    options: { compileCache: COMPILE_CACHE, ...options },
+  });
   await executor.start();
   t.after(() => executor.stop());
   return executor;
