@@ -1,13 +1,12 @@
 // What a requester is told: the body of a webhook in SAM's words (`SAM-80` to `SAM-82`). Pure: everything it says is in the delivery
 // and the log lines it is given; sending and signing are the channel's.
 
-import type { Artifact } from '../../domain/artifact.ts';
 import type { NotificationEvent, TaskEvent } from '../../domain/event.ts';
 import type { Json, JsonObject } from '../../domain/json.ts';
 import type { Progress, Task } from '../../domain/task.ts';
 import type { TaskState } from '../../domain/transitions.ts';
 import type { NotificationRenderer } from '../../engine/ports/channel.ts';
-import type { DueDelivery, LogLine } from '../../store/rows.ts';
+import type { LogLine } from '../../store/rows.ts';
 import {
   actionsAfterFailure,
   briefFailure,
@@ -29,8 +28,7 @@ export interface NotificationOptions {
 
 type Escalation = 'none' | 'low' | 'medium' | 'high' | 'critical';
 
-/** A delivery with the artifacts its task left, where whoever renders it knows them. */
-type Told = DueDelivery & { readonly artifacts?: readonly Artifact[] };
+type Told = Parameters<NotificationRenderer['render']>[0];
 
 /** Writes notifications as SAM webhooks. */
 export function createSamRenderer(options: NotificationOptions): NotificationRenderer {
@@ -60,7 +58,7 @@ function notificationBody(
     ...(isEnd ? { result: resultOf(due, options) } : {}),
     ...warningOf(event),
     context: contextOf(event, task, recentLogs),
-    next_actions: nextActions(delivery.event, task, (due.artifacts ?? []).length > 0),
+    next_actions: nextActions(delivery.event, task, due.artifacts.length > 0),
   };
 }
 
@@ -108,7 +106,7 @@ function resultOf(due: Told, { publicUrl }: NotificationOptions): JsonObject {
       failure === undefined
         ? null
         : taskFailure(task, failure, { origin: publicUrl, samples: [], memoryLimitMb }),
-    artifacts: (due.artifacts ?? []).filter(one => !one.quarantined).map(one => wireArtifact(one, publicUrl)),
+    artifacts: due.artifacts.filter(one => !one.quarantined).map(one => wireArtifact(one, publicUrl)),
     metrics: totalsOf(task, [], task.endedAt ?? task.updatedAt),
   };
 }
