@@ -3,7 +3,7 @@
 
 import type { Clock } from './clock.ts';
 import { type FollowOptions, followEvents, followLogs } from './follow.ts';
-import { Agents, ApiKeys, Artifacts, Deliveries, Secrets, Tenants } from './resources.ts';
+import { Agents, ApiKeys, Artifacts, Audit, Deliveries, Secrets, Tenants } from './resources.ts';
 import { type ClientOptions, Transport } from './transport.ts';
 import type {
   Acceptance,
@@ -39,6 +39,7 @@ export class BatutaClient {
   readonly apiKeys: ApiKeys;
   readonly tenants: Tenants;
   readonly secrets: Secrets;
+  readonly audit: Audit;
   readonly #transport: Transport;
   readonly #agentId: string;
 
@@ -53,6 +54,7 @@ export class BatutaClient {
     this.apiKeys = new ApiKeys(this.#transport);
     this.tenants = new Tenants(this.#transport);
     this.secrets = new Secrets(this.#transport);
+    this.audit = new Audit(this.#transport);
   }
 
   /** Hands a task in; answered once it is durable. Throws `RejectedError` where it can never run, `ConflictError` where its id is taken. */
@@ -176,6 +178,7 @@ export class BatutaClient {
         client_secret: key.apiSecret,
         scope: key.scope,
       },
+      anonymous: true,
     });
   }
 
@@ -185,6 +188,7 @@ export class BatutaClient {
       method: 'POST',
       path: '/api/v2/auth/refresh',
       json: { grant_type: 'refresh_token', refresh_token: refreshToken },
+      anonymous: true,
       idempotencyKey: false,
     });
   }

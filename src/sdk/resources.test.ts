@@ -65,11 +65,20 @@ test('SAM-73 a download is checked against its digest, a range of it is taken as
 
 test('every call of the smaller collections goes where the contract says', async context => {
   const { end, client } = await setup(context, () => ({
-    json: { artifacts: [], deliveries: [], endpoints: [], agents: [], api_keys: [], secrets: [] },
+    json: {
+      artifacts: [],
+      deliveries: [],
+      endpoints: [],
+      agents: [],
+      api_keys: [],
+      secrets: [],
+      tenants: [],
+    },
   }));
   await client.artifacts.list('t1');
   await client.artifacts.remove('a1');
   await client.deliveries.list({ task_id: 't1', status: 'failed' });
+  await client.deliveries.get('d1');
   await client.deliveries.redeliver('d1');
   await client.deliveries.endpoints();
   await client.agents.list();
@@ -81,7 +90,12 @@ test('every call of the smaller collections goes where the contract says', async
   await client.apiKeys.rotate('k1');
   await client.apiKeys.usage('k1');
   await client.apiKeys.revoke('k1');
+  await client.tenants.list();
   await client.tenants.create('acme', 'Acme');
+  await client.tenants.update('acme', { weight: 2 });
+  await client.tenants.rotateWebhookSecret('acme');
+  await client.audit.list({ action: 'auth.refused' });
+  await client.audit.verify();
   await client.secrets.list();
   await client.secrets.set('token', 'v');
   await client.secrets.remove('token');
@@ -97,6 +111,7 @@ test('every call of the smaller collections goes where the contract says', async
       'GET artifacts?task_id=t1',
       'DELETE artifacts/a1',
       'GET deliveries?task_id=t1&status=failed',
+      'GET deliveries/d1',
       'POST deliveries/d1/redeliver',
       'GET deliveries/endpoints',
       'GET agents',
@@ -108,7 +123,12 @@ test('every call of the smaller collections goes where the contract says', async
       'POST api-keys/k1/rotate',
       'GET api-keys/k1/usage',
       'DELETE api-keys/k1',
+      'GET tenants',
       'POST tenants',
+      'PATCH tenants/acme',
+      'POST tenants/acme/webhook-secret/rotate',
+      'GET audit?action=auth.refused',
+      'GET audit/verify',
       'GET secrets',
       'PUT secrets/token',
       'DELETE secrets/token',

@@ -11,12 +11,15 @@ import type {
   ApiKeyRequest,
   ApiKeySecret,
   ApiKeyView,
+  AuditEntry,
+  AuditFilter,
   DeliveryFilter,
   DeliveryView,
   EndpointView,
   PageAnswer,
   PageQuery,
   TenantSecret,
+  TenantView,
 } from './wire-admin.ts';
 
 /** A file to store. */
@@ -109,6 +112,13 @@ export class Deliveries {
 
   list(filter: DeliveryFilter = {}): Promise<PageAnswer & { readonly deliveries: readonly DeliveryView[] }> {
     return this.#transport.json({ method: 'GET', path: '/api/v2/deliveries', query: filter });
+  }
+
+  get(deliveryId: string): Promise<DeliveryView> {
+    return this.#transport.json({
+      method: 'GET',
+      path: `/api/v2/deliveries/${encodeURIComponent(deliveryId)}`,
+    });
   }
 
   /** Sends the same body again, freshly signed, under a new delivery id. */
@@ -216,6 +226,15 @@ export class Tenants {
     this.#transport = transport;
   }
 
+  async list(query: PageQuery = {}): Promise<readonly TenantView[]> {
+    const answer = await this.#transport.json<{ readonly tenants: readonly TenantView[] }>({
+      method: 'GET',
+      path: '/api/v2/tenants',
+      query,
+    });
+    return answer.tenants;
+  }
+
   /** Makes a tenant; the first key's secret in the answer is never shown again. */
   create(tenantId: string, name: string): Promise<TenantSecret> {
     return this.#transport.json({
@@ -223,6 +242,28 @@ export class Tenants {
       path: '/api/v2/tenants',
       json: { tenant_id: tenantId, name },
     });
+  }
+
+  /** Changes a tenant's name, or its share of the capacity. */
+  update(
+    tenantId: string,
+    change: { readonly name?: string; readonly weight?: number },
+  ): Promise<TenantView> {
+    return this.#transport.json({
+      method: 'PATCH',
+      path: `/api/v2/tenants/${encodeURIComponent(tenantId)}`,
+      json: change,
+    });
+  }
+
+  /** Makes a new webhook secret, shown this once; the old one signs along for 24 hours. */
+  async rotateWebhookSecret(tenantId: string): Promise<string> {
+    const answer = await this.#transport.json<{ readonly webhook_secret: string }>({
+      method: 'POST',
+      path: `/api/v2/tenants/${encodeURIComponent(tenantId)}/webhook-secret/rotate`,
+      json: {},
+    });
+    return answer.webhook_secret;
   }
 }
 
@@ -252,6 +293,27 @@ export class Secrets {
 
   async remove(name: string): Promise<void> {
     await this.#transport.json({ method: 'DELETE', path: `/api/v2/secrets/${encodeURIComponent(name)}` });
+  }
+}
+
+/** Who did what (`SAM-205`). */
+export class Audit {
+  readonly #transport: Transport;
+
+  constructor(transport: Transport) {
+    this.#transport = transport;
+  }
+
+  /** Entries that match, oldest first; `next_after` is where the next page begins. */
+  list(
+    filter: AuditFilter = {},
+  ): Promise<{ readonly entries: readonly AuditEntry[]; readonly next_after: number | null }> {
+    return this.#transport.json({ method: 'GET', path: '/api/v2/audit', query: filter });
+  }
+
+  /** Whether every entry is there, and as it was written. */
+  verify(): Promise<{ readonly intact: boolean; readonly entries: number; readonly broken_at?: number }> {
+    return this.#transport.json({ method: 'GET', path: '/api/v2/audit/verify' });
   }
 }
 

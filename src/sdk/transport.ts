@@ -35,7 +35,7 @@ export type Sendable = string | Uint8Array | ReadableStream<Uint8Array>;
 
 /** One call. */
 export interface Call {
-  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   readonly path: string;
   /** Absent values are left out; lists are joined by commas. */
   readonly query?: object | undefined;
@@ -48,6 +48,8 @@ export interface Call {
   readonly idempotencyKey?: string | false | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly timeoutMs?: number;
+  /** Sends no credential: the call brings its own in its body. */
+  readonly anonymous?: boolean;
   /** Statuses that are answers here, beside 2xx. */
   readonly goodStatuses?: readonly number[];
 }
@@ -127,7 +129,7 @@ export class Transport {
         return await this.#attempt(call, idempotencyKey === false ? undefined : idempotencyKey, read);
       } catch (error) {
         if (!(error instanceof BatutaError) || !rereadable) throw error;
-        if (error.status === 401 && !renewed && this.#authoriser.renew()) {
+        if (error.status === 401 && !renewed && call.anonymous !== true && this.#authoriser.renew()) {
           renewed = true;
           continue;
         }
@@ -176,13 +178,9 @@ export class Transport {
   async #initOf(call: Call, url: URL, idempotencyKey: string | undefined): Promise<RequestInit> {
     const source = call.json === undefined ? call.body?.source : JSON.stringify(call.json);
     const contentType = call.json === undefined ? (call.body?.mediaType ?? null) : 'application/json';
-    const proof = await this.#authoriser.headersFor({
-      method: call.method,
-      url,
-      contentType,
-      body: source instanceof ReadableStream ? null : (source ?? ''),
-      now: this.clock.now(),
-    });
+    const body = source instanceof ReadableStream ? null : (source ?? '');
+    const unproven = { method: call.method, url, contentType, body, now: this.clock.now() };
+    const proof = call.anonymous === true ? {} : await this.#authoriser.headersFor(unproven);
     return {
       method: call.method,
       redirect: 'error',

@@ -109,6 +109,10 @@ export interface ApiKeyRequest {
   readonly usage_quota?: number | undefined;
   readonly expires_at?: string | undefined;
   readonly allowed_ips?: readonly string[] | undefined;
+  /** `HH:MM-HH:MM` in UTC. */
+  readonly allowed_hours?: string | undefined;
+  /** The one agent the key may speak for. */
+  readonly agent_id?: string | undefined;
   readonly require_signature?: boolean | undefined;
 }
 
@@ -119,13 +123,46 @@ export interface ApiKeyView {
   readonly permissions?: readonly string[];
   readonly created_at?: string;
   readonly expires_at?: string | null;
-  readonly last_used_at?: string | null;
+  readonly revoked_at?: string | null;
   readonly [more: string]: unknown;
 }
 
 /** A key with its secret, shown once (`SAM-18`). */
 export interface ApiKeySecret extends ApiKeyView {
   readonly api_secret: string;
+}
+
+/** A tenant. */
+export interface TenantView {
+  readonly tenant_id: string;
+  readonly name: string;
+  /** Share of the capacity, against the others'. */
+  readonly weight: number;
+  readonly [more: string]: unknown;
+}
+
+/** Filters of the audit. */
+export interface AuditFilter {
+  readonly action?: string | undefined;
+  readonly principal?: string | undefined;
+  readonly object?: string | undefined;
+  readonly since?: string | undefined;
+  readonly until?: string | undefined;
+  /** Only entries after this sequence. */
+  readonly after?: number | undefined;
+  readonly limit?: number | undefined;
+}
+
+/** An entry of the audit. */
+export interface AuditEntry {
+  readonly sequence: number;
+  readonly timestamp: string;
+  readonly action: string;
+  readonly principal: string;
+  readonly object?: string;
+  readonly detail: JsonObject;
+  readonly request_id?: string;
+  readonly hash: string;
 }
 
 /** A new tenant's first key, shown once. */

@@ -1,0 +1,72 @@
+// What the command line borrows from the world, so that it can be run by a test as well as by a shell.
+
+import type { Clock } from '../sdk/clock.ts';
+
+/** Where text goes. */
+export interface TextSink {
+  write(text: string): unknown;
+}
+
+/** Flags of `serve`, in the words of the settings; absent ones come from elsewhere. */
+export interface ServeFlags {
+  readonly port?: string;
+  readonly host?: string;
+  readonly dataDir?: string;
+  readonly databaseUrl?: string;
+  readonly configFile?: string;
+}
+
+/** A server that is up. */
+export interface Serving {
+  readonly url: string;
+  readonly dataDir: string;
+  /** Resolves with the exit code once the server was told to stop, and has. */
+  readonly ended: Promise<number>;
+}
+
+/** One thing `doctor` looked at. */
+export interface Finding {
+  readonly name: string;
+  readonly state: 'ok' | 'warning' | 'failed';
+  readonly detail: string;
+  /** What to do about it. */
+  readonly hint?: string;
+}
+
+/** The commands that are more than a client: what the program itself does. A command whose action is absent is not offered. */
+export interface AppActions {
+  readonly version: string;
+  readonly serve?: (flags: ServeFlags) => Promise<Serving>;
+  readonly demo?: (options: { readonly json: boolean }) => Promise<number>;
+  /** Writes a copy into the directory and says what it holds. */
+  readonly backup?: (options: BackupOptions & { readonly to: string }) => Promise<object>;
+  /** Checks a copy without restoring it. */
+  readonly verifyBackup?: (from: string) => Promise<object>;
+  readonly restore?: (
+    options: BackupOptions & { readonly from: string; readonly force: boolean },
+  ) => Promise<object>;
+  /** Looks at this machine and the settings. */
+  readonly examine?: (flags: ServeFlags) => Promise<readonly Finding[]>;
+}
+
+/** Which installation is meant. */
+export interface BackupOptions {
+  readonly dataDir?: string;
+  readonly databaseUrl?: string;
+}
+
+/** Everything a command may touch. */
+export interface CliHost {
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly stdout: TextSink;
+  readonly stderr: TextSink;
+  /** Whether standard output is one. */
+  readonly isTerminal: boolean;
+  /** Width of the terminal, in characters. */
+  readonly columns: number;
+  readStdin(): Promise<string>;
+  /** Aborts when the user wants no more (Ctrl-C). */
+  readonly signal: AbortSignal;
+  readonly clock: Clock;
+  readonly app: AppActions;
+}
