@@ -125,11 +125,14 @@ export class Exchange implements Call<never, never, never> {
       const abort = new AbortController();
       const { openSignals } = this.#setting;
       this.#abort = abort;
+      const { raw } = this.reply;
       openSignals.add(abort);
-      this.reply.raw.once('close', () => {
+      const end = (): void => {
         openSignals.delete(abort);
         abort.abort();
-      });
+      };
+      if (raw.destroyed) end();
+      else raw.once('close', end);
     }
     return this.#abort.signal;
   }

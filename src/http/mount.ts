@@ -138,7 +138,8 @@ async function identify(
   exchange.step('authentication');
 }
 
-function overBudget({ rate }: Exchange): DomainError | undefined {
+/** Why the request goes over its caller's budget, where it does. */
+export function overBudget({ rate }: Exchange): DomainError | undefined {
   if (rate === null || rate.retryAfterMs === null) return undefined;
   return new DomainError('rate_limited', `more than ${rate.limit} requests in ${rate.windowMs / 1_000} s`, {
     retryAfterMs: rate.retryAfterMs,
@@ -248,13 +249,14 @@ export function refuse(protocol: Protocol, exchange: Exchange, thrown: unknown, 
 }
 
 /** What the framework refuses before a route is reached, as an error of ours. */
-function translated(error: unknown): unknown {
+export function translated(error: unknown): unknown {
   if (error instanceof DomainError) return error;
   const { code, statusCode } = error as { readonly code?: unknown; readonly statusCode?: unknown };
   if (code === 'FST_ERR_CTP_BODY_TOO_LARGE')
     return new DomainError('payload_too_large', 'the body is larger than this route takes');
   if (typeof code === 'string' && code.startsWith('FST_ERR_CTP'))
     return new DomainError('unserializable', 'the body must be application/json in UTF-8');
+  if (statusCode === 414) return new DomainError('not_found', 'nothing has so long a name');
   if (typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500)
     return new DomainError('invalid_request', 'the request could not be read');
   return error;

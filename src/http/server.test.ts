@@ -30,6 +30,19 @@ suite('what is asked of every request', () => {
     }
   });
 
+  test('SAM-1 a body that does not say what it is answers MALFORMED_BODY', async t => {
+    const { server } = await setup(t);
+    const { port } = new URL(server.url());
+    const socket = connect(Number(port), '127.0.0.1');
+    socket.end(
+      `POST ${EXECUTE} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer admin\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}`,
+    );
+    let text = '';
+    for await (const chunk of socket) text += String(chunk);
+    assert.match(text, /^HTTP\/1\.1 400 /);
+    assert.match(text, /MALFORMED_BODY/);
+  });
+
   test('SAM-1 a charset parameter that says UTF-8 is welcome', async t => {
     const { ask } = await setup(t);
     const raw = JSON.stringify(taskBody('utf'));
@@ -174,6 +187,15 @@ suite('errors', () => {
       assert.equal(status, 404, `${method} ${path}`);
       assert.equal(body.error.code, 'NOT_FOUND');
     }
+  });
+
+  test('SAM-49 a path that cannot be decoded is INVALID_REQUEST, and one with too long a name is not found', async t => {
+    const { ask } = await setup(t, { limits: countedLimits(10, () => 0) });
+    const undecodable = await ask('GET', '/api/v2/task-status/%E0%A4%A');
+    assert.deepEqual([undecodable.status, undecodable.body.error.code], [400, 'INVALID_REQUEST']);
+    assert.equal(undecodable.headers.get('x-ratelimit-limit'), '10');
+    const long = await ask('GET', `/api/v2/task-status/${'x'.repeat(600)}`);
+    assert.deepEqual([long.status, long.body.error.code], [404, 'NOT_FOUND']);
   });
 
   test('SAM-49 an unforeseen failure is told to the log, and to the caller without its cause', async t => {

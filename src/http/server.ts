@@ -3,7 +3,7 @@
 
 import { createServer as createPlainServer, type Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import Fastify, { type FastifyInstance } from 'fastify';
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import { DomainError } from '../domain/errors.ts';
 import type { Protocol, Route } from '../protocols/protocol.ts';
@@ -14,7 +14,7 @@ import type { Service } from '../runtime/service.ts';
 import { errorPagesRoute } from './errorpages.ts';
 import { Exchange, type ExchangeSetting } from './exchange.ts';
 import type { Gatekeeper, RequestLimits } from './gate.ts';
-import { mount, refuse } from './mount.ts';
+import { mount, overBudget, refuse, translated } from './mount.ts';
 import { openApiOf } from './openapi.ts';
 
 /** How the server listens and what it takes. */
@@ -63,7 +63,7 @@ export function createServer(deps: ServerDeps): HttpServer {
   const { clock, random, options } = deps;
   const openSignals = new Set<AbortController>();
   const setting: ExchangeSetting = { clock, random, publicUrl: options.publicUrl ?? null, openSignals };
-  const app = buildApp(deps);
+  const app = buildApp(deps, setting);
   addRoutes(app, deps, setting);
   let url = '';
   return {
@@ -82,7 +82,8 @@ export function createServer(deps: ServerDeps): HttpServer {
   };
 }
 
-function buildApp({ options, protocols, random, clock }: ServerDeps): FastifyInstance {
+function buildApp(deps: ServerDeps, setting: ExchangeSetting): FastifyInstance {
+  const { options, protocols, random, clock } = deps;
   const app = Fastify({
     logger: false,
     exposeHeadRoutes: false,
@@ -91,6 +92,8 @@ function buildApp({ options, protocols, random, clock }: ServerDeps): FastifyIns
     trustProxy: options.trustedProxies === undefined ? false : [...options.trustedProxies],
     bodyLimit: options.bodyBytesMax ?? 4 * 1024 * 1024,
     routerOptions: { maxParamLength: 512, caseSensitive: true, ignoreTrailingSlash: false },
+    // What the router itself refuses: a path that cannot be decoded, or a parameter beyond all names.
+    frameworkErrors: (error, request, reply) => answerStray(deps, setting, error, request, reply),
     clientErrorHandler(_error, socket) {
       const scene = { requestId: random.uuid(), traceId: '0'.repeat(32), now: clock.now(), origin: '' };
       const problem = new DomainError('unserializable', 'this is not a readable HTTP request');
@@ -129,7 +132,7 @@ function hangUp(socket: Socket, status: number, body: string): void {
 }
 
 function addRoutes(app: FastifyInstance, deps: ServerDeps, setting: ExchangeSetting): void {
-  const { protocols, log, limits } = deps;
+  const { protocols } = deps;
   const [house] = protocols;
   const pages = errorPagesRoute(protocols);
   const document: Route = {
@@ -154,24 +157,29 @@ function addRoutes(app: FastifyInstance, deps: ServerDeps, setting: ExchangeSett
   const all = [...protocols, documents];
   const text = JSON.stringify(openApiOf(all, deps.options.version));
   for (const protocol of all) mount(app, protocol, { ...deps, setting });
-  app.setNotFoundHandler((request, reply) => {
-    const exchange = new Exchange(request, reply, setting);
-    exchange.rate = limits.chargeAddress(exchange.sourceAddress);
-    const error =
-      exchange.rate?.retryAfterMs == null
-        ? new DomainError('not_found', 'there is nothing at this path for this method')
-        : new DomainError('rate_limited', 'too many requests', { retryAfterMs: exchange.rate.retryAfterMs });
-    refuse(wireOf(protocols, request.url), exchange, error, log);
-  });
-  app.setErrorHandler((error, request, reply) => {
-    const exchange = request.exchange ?? new Exchange(request, reply, setting);
-    refuse(wireOf(protocols, request.url), exchange, error, log);
-  });
+  app.setNotFoundHandler((request, reply) => answerStray(deps, setting, NOWHERE, request, reply));
+  app.setErrorHandler((error, request, reply) => answerStray(deps, setting, error, request, reply));
 }
 
-function wireOf(protocols: ServerDeps['protocols'], url: string): Protocol {
-  const fitting = protocols.filter(one => url.startsWith(one.prefix));
-  return fitting.sort((a, b) => b.prefix.length - a.prefix.length)[0] ?? protocols[0];
+const NOWHERE = new DomainError('not_found', 'there is nothing at this path for this method');
+
+/** Answers a request that reached no route; whoever sends such is charged by address. */
+function answerStray(
+  { protocols, limits, log }: ServerDeps,
+  setting: ExchangeSetting,
+  error: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): void {
+  const exchange = new Exchange(request, reply, setting);
+  exchange.rate = limits.chargeAddress(exchange.sourceAddress);
+  const { url } = request;
+  const wire = protocols.filter(one => url.startsWith(one.prefix)).sort(byPrefix)[0] ?? protocols[0];
+  refuse(wire, exchange, overBudget(exchange) ?? translated(error), log);
+}
+
+function byPrefix(one: Protocol, other: Protocol): number {
+  return other.prefix.length - one.prefix.length;
 }
 
 function urlOf({ address, family, port }: AddressInfo): string {

@@ -44,6 +44,9 @@ export interface DecodeDeps {
 /** SAM-33's default; the named policies' own attempt counts are for wires on which no `max_retries` exists (`SAM-127`). */
 const MAX_RETRIES_DEFAULT = 3;
 
+/** A week (`SAM-31`). */
+const TIMEOUT_MS_MAX = 604_800_000;
+
 /** The order a body stands for; throws `invalid_request` for contradictions and `forbidden` for what the credential may not ask. */
 export async function decodeTask(body: TaskBody, scene: DecodeScene, deps: DecodeDeps): Promise<TaskOrder> {
   const { principal, headers } = scene;
@@ -118,6 +121,8 @@ function refuseContradictions(body: TaskBody, headers: DecodeScene['headers']): 
     faults.push({ field: 'X-Manus-Agent-ID', message: 'must equal orchestrator_info.agent_id' });
   const attempt = body.execution_config?.attempt_timeout;
   const timeoutMs = timeoutIn(body, headers);
+  if (timeoutMs !== undefined && timeoutMs > TIMEOUT_MS_MAX)
+    faults.push({ field: 'X-Timeout', message: 'must be at most 604,800 seconds' });
   if (attempt !== undefined && timeoutMs !== undefined && attempt * 1_000 > timeoutMs)
     faults.push({ field: 'execution_config.attempt_timeout', message: 'must not be above timeout' });
   if (body.execution_config?.depends_on?.includes(body.task_id) === true)
