@@ -33,6 +33,8 @@ export interface HouseOptions {
   readonly store?: Store;
   /** Where workspaces and blobs go; a new folder, removed on stop, unless given. */
   readonly dir?: string;
+  /** Task types that run in this process; `code_execution` alone unless given. */
+  readonly types?: readonly TaskType[];
   readonly run?: (context: AttemptContext) => Promise<AttemptResult>;
   readonly send?: (message: ChannelMessage) => SendOutcome | Promise<SendOutcome>;
   readonly secrets?: Readonly<Record<string, string>>;
@@ -75,7 +77,7 @@ export async function openHouse(choice: HouseOptions = {}): Promise<House> {
       schemas: { check: async () => {}, admit: async () => {} },
       renderer: { render: due => ({ event_type: due.delivery.event, sequence: due.delivery.sequence }) },
       channels: [recordingChannel(sent, choice.send)],
-      executors: [executorOf('code_execution', choice.run)],
+      executors: (choice.types ?? ['code_execution']).map(type => executorOf(type, choice.run)),
     },
     {
       serverId: 'house' as AgentId,

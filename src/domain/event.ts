@@ -1,9 +1,10 @@
 // Events: immutable records of what happened to a task, numbered per task without gaps. Every reader (SSE, webhooks, status,
 // audit, metrics) reads this one log.
 
+import type { TaskError } from './failure.ts';
 import type { TaskId, TaskKey, TenantId } from './ids.ts';
 import type { Json, JsonObject } from './json.ts';
-import type { Progress, TaskError } from './task.ts';
+import type { Progress } from './progress.ts';
 import type { Phase, TaskState } from './transitions.ts';
 
 /** What an event says, by kind. */

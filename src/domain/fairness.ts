@@ -6,7 +6,7 @@ export interface Stride {
   readonly pass: number;
 }
 
-/** All keys ever served, and the virtual time of the last service. */
+/** The keys of one pool of workers, and the virtual time of its last service; pools must not share one, or the busy starves the slow. */
 export interface StrideState<Key> {
   readonly strides: Map<Key, Stride>;
   floor: number;
@@ -39,4 +39,12 @@ export function serve<Key>(state: StrideState<Key>, key: Key, weight: number, un
   const start = Math.max(state.strides.get(key)?.pass ?? 0, state.floor);
   state.floor = start;
   state.strides.set(key, { weight, pass: start + units / weight });
+  if (state.strides.size > KEYS_KEPT) forgetIdle(state);
+}
+
+const KEYS_KEPT = 1_000;
+
+/** A key at or behind the present virtual time counts like one never served. */
+function forgetIdle<Key>(state: StrideState<Key>): void {
+  for (const [key, { pass }] of state.strides) if (pass <= state.floor) state.strides.delete(key);
 }

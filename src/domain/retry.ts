@@ -1,6 +1,6 @@
 // Retry policies: how long to wait before attempt n+1, and whether there is one at all. Pure; the jitter's random number is an argument.
 
-import type { TaskError } from './task.ts';
+import type { TaskError } from './failure.ts';
 
 /** How the delay grows (`canonical.md`, retry policies). */
 export type RetryStrategy = 'exponential' | 'linear' | 'fixed' | 'custom';
@@ -63,7 +63,9 @@ export function delayAfter(policy: RetryPolicy, attempt: number): number {
   const earlier = attempt - 1;
   const listed = policy.delaysMs;
   if (listed !== undefined && listed.length > 0) return listed[Math.min(earlier, listed.length - 1)] ?? 0;
-  const grown = policy.firstDelayMs * policy.factor ** earlier + policy.stepMs * earlier;
+  // A factor may overflow, and nothing times infinity is no number.
+  const scaled = policy.firstDelayMs === 0 ? 0 : policy.firstDelayMs * policy.factor ** earlier;
+  const grown = scaled + policy.stepMs * earlier;
   return Math.min(grown, policy.delayMaxMs);
 }
 

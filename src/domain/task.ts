@@ -1,12 +1,16 @@
 // The task: a unit of delegated work with a durable life. This file says what a task is; `transitions.ts` says how it moves.
 
 import type { NotificationPlan } from './delivery.ts';
-import type { ErrorCode } from './errors.ts';
+import type { TaskError } from './failure.ts';
 import type { AgentId, ExecutionId, FencingToken, TaskId, TaskKey, TenantId } from './ids.ts';
 import type { Json, JsonObject } from './json.ts';
 import type { Priority } from './priority.ts';
+import type { Progress } from './progress.ts';
 import type { RetryPolicy } from './retry.ts';
 import type { Outcome, TaskState } from './transitions.ts';
+
+export type { FailureClass, TaskError } from './failure.ts';
+export type { Progress } from './progress.ts';
 
 /** The kinds of work; `custom` is refined by a worker's own type name. */
 export const TASK_TYPES = [
@@ -86,25 +90,6 @@ export interface TaskSpec {
   readonly depth: number;
   /** Fields of the request that no one here knows, kept unchanged (`SAM-3`). */
   readonly extra?: JsonObject;
-}
-
-/** Why an attempt or a task failed; `recoverable` says whether another attempt may help. */
-export interface TaskError {
-  readonly code: ErrorCode;
-  readonly message: string;
-  readonly recoverable: boolean;
-  readonly details?: JsonObject;
-}
-
-/** The four classes of failure and what they call for (`SAM-51`). */
-export type FailureClass = 'network' | 'resource' | 'logic' | 'authorisation';
-
-/** How far the current attempt has come (`SAM-58`); the percentage never falls within an attempt. */
-export interface Progress {
-  readonly percentage: number;
-  readonly currentStep?: string;
-  readonly totalSteps?: number;
-  readonly estimated?: boolean;
 }
 
 /** What an attempt used (`SAM-81`): seconds, MB, %, counts. */

@@ -66,6 +66,26 @@ test('SAM-111 tenants share a pool of workers by weight within 5 %, whatever the
   await house.stop();
 });
 
+test('SAM-111 a busy pool of workers does not starve a tenant of a slow one', async () => {
+  const slow: string[] = [];
+  const house = await openHouse({
+    types: ['code_execution', 'data_processing'],
+    options: { slotsPerType: 1 },
+    async run({ task }) {
+      if (task.spec.type === 'data_processing') slow.push(task.tenant);
+      return { status: 'completed', output: null };
+    },
+  });
+  const orders = (tenant: string, type: 'code_execution' | 'data_processing', count: number) =>
+    Array.from({ length: count }, (_, n) => orderOf(`${tenant}-${n}`, { type }, tenant));
+  await house.engine.submit([...orders('a', 'code_execution', 300), ...orders('b', 'code_execution', 300)]);
+  await house.engine.submit([...orders('c', 'data_processing', 40), ...orders('d', 'data_processing', 40)]);
+  while (slow.length < 40) await new Promise(resolve => setImmediate(resolve));
+  const c = slow.slice(0, 40).filter(tenant => tenant === 'c').length;
+  assert.ok(Math.abs(c - 20) <= 1, `c got ${c} of 40`);
+  await house.stop();
+});
+
 test('SAM-111 an orchestrator holding over half of the busy slots is passed over while another waits', async () => {
   const { house, worker, submit } = await setup();
   for (let n = 0; n < 10; n++)

@@ -2,7 +2,7 @@
 // be ready, tenants are served by stride (domain/fairness.ts) and the store takes the heads of their queues. What is known of
 // queues here is a hint that saves looking; the store's answer is the truth.
 
-import { newStrides, nextKey, serve } from '../domain/fairness.ts';
+import { newStrides, nextKey, type StrideState, serve } from '../domain/fairness.ts';
 import type { AgentId, TenantId } from '../domain/ids.ts';
 import { type QueueName, queueOf } from '../domain/queue.ts';
 import type { Task, WorkType } from '../domain/task.ts';
@@ -47,7 +47,8 @@ export class Dispatcher {
   readonly #weights: TenantWeights;
   readonly #leaseMs: number;
   readonly #asks = new Set<Ask>();
-  readonly #strides = newStrides<TenantId>();
+  /** By the types a pool of workers serves. */
+  readonly #strides = new Map<string, StrideState<TenantId>>();
   #queues = new Map<string, KnownQueue>();
   #stale = true;
   #running = false;
@@ -245,7 +246,7 @@ export class Dispatcher {
       const { tenant } = queue.view.name;
       byTenant.set(tenant, [...(byTenant.get(tenant) ?? []), queue]);
     }
-    const limits = this.#share(byTenant, slots, planned);
+    const limits = this.#share(this.#stridesOf(ask), byTenant, slots, planned);
     const free = this.#roster.free(ask.agentTenant, ask.agentId);
     return [...limits].map(([tenant, limit]) => {
       const queues = byTenant.get(tenant) ?? [];
@@ -262,6 +263,7 @@ export class Dispatcher {
   }
 
   #share(
+    strides: StrideState<TenantId>,
     byTenant: ReadonlyMap<TenantId, readonly KnownQueue[]>,
     slots: number,
     planned: Map<KnownQueue, number>,
@@ -275,11 +277,11 @@ export class Dispatcher {
     }
     const limits = new Map<TenantId, number>();
     for (let slot = 0; slot < slots && left.size > 0; ) {
-      const tenant = nextKey(this.#strides, left.keys());
+      const tenant = nextKey(strides, left.keys());
       if (tenant === null) break;
       // Alone, a tenant takes all there is in one step.
       const units = left.size === 1 ? Math.min(slots - slot, left.get(tenant) ?? 0) : 1;
-      serve(this.#strides, tenant, this.#weights.weight(tenant), units);
+      serve(strides, tenant, this.#weights.weight(tenant), units);
       limits.set(tenant, (limits.get(tenant) ?? 0) + units);
       slot += units;
       const rest = (left.get(tenant) ?? 0) - units;
@@ -288,6 +290,15 @@ export class Dispatcher {
     }
     for (const [tenant, limit] of limits) markPlanned(byTenant.get(tenant) ?? [], limit, planned);
     return limits;
+  }
+
+  #stridesOf({ types }: Ask): StrideState<TenantId> {
+    const pool = [...types].sort().join(' ');
+    const known = this.#strides.get(pool);
+    if (known !== undefined) return known;
+    const strides = newStrides<TenantId>();
+    this.#strides.set(pool, strides);
+    return strides;
   }
 
   #heldIn(tenant: TenantId): Readonly<Record<string, number>> {

@@ -68,7 +68,36 @@ export type Rooms = ReturnType<typeof furnish>;
 
 /** Makes all rooms, joined but at rest; `onAcknowledged` hears what receivers of notifications ask for. */
 export function furnish(parts: EngineParts, options: EngineOptions, onAcknowledged: OnAcknowledged) {
-  const { log, clock, random, store, blobs, secrets, outbound, schemas } = parts;
+  const { log, clock, random, store, blobs, secrets } = parts;
+  const yard = groundFloor(parts, options);
+  const { attempts, lifecycle, settlement, dispatcher } = yard;
+  const sweeper = new Sweeper(log, clock, store, lifecycle, attempts, settlement);
+  const channels = new Map(parts.channels.map(channel => [channel.name, channel]));
+  const post = { ...yard, channels, renderer: parts.renderer, secrets, onAcknowledged };
+  const outbox = new Outbox(log, clock, random, store, post, options);
+  const wakers: Wakers = {
+    ready: task => dispatcher.ready(task),
+    timer: dueInMs => sweeper.wake(dueInMs),
+    delivery: () => outbox.wake(),
+  };
+  lifecycle.wakers = wakers;
+  dispatcher.onClaimed = task => {
+    yard.signals.publish(task.tenant, task.key);
+    if (task.spec.notification !== undefined) outbox.wake();
+  };
+  const { outbound, schemas } = parts;
+  const intake = new Intake(clock, random, store, { ...yard, secrets, outbound, schemas, wakers }, options);
+  const workbench = new Workbench(log, clock, random, store, { ...yard, blobs, secrets }, options);
+  const work = new WorkExchange(clock, store, { ...yard, secrets }, options);
+  const control = new Control(store, lifecycle, attempts, {
+    stop: (task, _cause, reason) => work.stop(task, reason),
+  });
+  return { ...yard, sweeper, outbox, intake, workbench, work, control };
+}
+
+/** What the other rooms stand on: who there is, what runs, and how a change is made. */
+function groundFloor(parts: EngineParts, options: EngineOptions) {
+  const { log, clock, random, store, schemas, weights } = parts;
   const executors: ReadonlyMap<TaskType, Executor> = new Map(
     parts.executors.map(executor => [executor.type, executor]),
   );
@@ -79,79 +108,22 @@ export function furnish(parts: EngineParts, options: EngineOptions, onAcknowledg
   const lifecycle = new Lifecycle(clock, random, store, signals, options);
   const journal = new Journal(log, clock, store);
   const endpoints = new Endpoints(clock, { perHour: options.webhooksPerHour });
-  const dispatcher = new Dispatcher(log, clock, store, roster, attempts, parts.weights, options);
-  const settlement = new Settlement(
-    clock,
-    random,
-    lifecycle,
-    attempts,
-    statistics,
-    checkOutput(roster, schemas),
-  );
-  const forecaster = new Forecaster(
-    clock,
-    store,
-    { dispatcher, roster, attempts, statistics, executors },
-    options,
-  );
-  const sweeper = new Sweeper(log, clock, store, lifecycle, attempts, settlement);
-  const outbox = new Outbox(
-    log,
-    clock,
-    random,
-    store,
-    {
-      lifecycle,
-      signals,
-      endpoints,
-      channels: new Map(parts.channels.map(channel => [channel.name, channel])),
-      renderer: parts.renderer,
-      secrets,
-      onAcknowledged,
-    },
-    options,
-  );
-  const wakers: Wakers = {
-    ready: task => dispatcher.ready(task),
-    timer: dueInMs => sweeper.wake(dueInMs),
-    delivery: () => outbox.wake(),
-  };
-  lifecycle.wakers = wakers;
-  dispatcher.onClaimed = task => {
-    signals.publish(task.tenant, task.key);
-    if (task.spec.notification !== undefined) outbox.wake();
-  };
-  const judges = { executors, roster, secrets, outbound, schemas, forecaster, wakers };
-  const intake = new Intake(clock, random, store, judges, options);
-  const workbench = new Workbench(
-    log,
-    clock,
-    random,
-    store,
-    { blobs, secrets, journal, settlement },
-    options,
-  );
-  const desk = { dispatcher, attempts, settlement, roster, journal, secrets };
-  const work = new WorkExchange(clock, store, desk, options);
-  const control = new Control(store, lifecycle, attempts, {
-    stop: (task, _cause, reason) => work.stop(task, reason),
-  });
+  const dispatcher = new Dispatcher(log, clock, store, roster, attempts, weights, options);
+  const outputs = checkOutput(roster, schemas);
+  const settlement = new Settlement(clock, random, lifecycle, attempts, statistics, outputs);
+  const lookout = { dispatcher, roster, attempts, statistics, executors };
+  const forecaster = new Forecaster(clock, store, lookout, options);
   return {
     executors,
     signals,
     roster,
     attempts,
     statistics,
+    lifecycle,
     journal,
     endpoints,
     dispatcher,
     settlement,
     forecaster,
-    sweeper,
-    outbox,
-    intake,
-    workbench,
-    work,
-    control,
   };
 }

@@ -60,18 +60,21 @@ export class World {
 
   /** Lives through so many steps, checking after each, then lets everything come to rest and checks that it did; answers how each task ended. */
   async live(steps: number): Promise<readonly string[]> {
-    await this.#boot();
-    for (let step = 0; step < steps; step++) {
-      this.#faults.refused = step % 7 === 3 ? 0.3 : 0.02;
-      this.#faults.lost = step % 5 === 2 ? 0.2 : 0.02;
-      await this.#act();
-      await this.#clock.advance(Math.floor(this.#random.fraction() * 3_000));
-      await this.#check();
+    try {
+      await this.#boot();
+      for (let step = 0; step < steps; step++) {
+        this.#faults.refused = step % 7 === 3 ? 0.3 : 0.02;
+        this.#faults.lost = step % 5 === 2 ? 0.2 : 0.02;
+        await this.#act();
+        await this.#clock.advance(Math.floor(this.#random.fraction() * 3_000));
+        await this.#check();
+      }
+      await this.#rest();
+      if (this.#house !== null) await this.#during(this.#house.stop());
+      return [...this.#outcomes].map(([id, outcome]) => `${id} ${outcome}`);
+    } finally {
+      rmSync(this.#dir, { recursive: true, force: true });
     }
-    await this.#rest();
-    if (this.#house !== null) await this.#during(this.#house.stop());
-    rmSync(this.#dir, { recursive: true, force: true });
-    return [...this.#outcomes].map(([id, outcome]) => `${id} ${outcome}`);
   }
 
   /** A process that cannot read its database does not start, which is tested elsewhere: while it boots, nothing fails or takes time. */
