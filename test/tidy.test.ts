@@ -66,7 +66,7 @@ function exportsUntold(tree: Tree): string[] {
   return [...tree].flatMap(([path, file]) => {
     if (isTest(path) || !path.startsWith('src/')) return [];
     return file.statements
-      .filter(statement => /^export (?!\{|\*|type \{)/.test(statement.getText()))
+      .filter(statement => /^export (?!\{|\*|type [{*])/.test(statement.getText()))
       .filter(statement => !hasDocstring(statement, file))
       .map(
         statement =>
