@@ -202,6 +202,16 @@ test('SAM-81 a completed task’s result has output, artifacts and the metrics o
   assert.equal(body.context.performance_data.pages_per_second, 0.5);
 });
 
+test('SAM-83 an output over 1 MiB is told by reference, with size and checksum', () => {
+  const output = { long: 'ü'.repeat(600_000) };
+  const task = taskOf({ state: 'completed', outcome: 'completed', result: { output, metrics: {} } });
+  const { result } = bodyOf('task_completed', stateEvent('completed'), task);
+  assert.equal('output' in result, false);
+  assert.equal(result.output_ref.url, 'https://tasks.example/api/v2/task-output/one');
+  assert.equal(result.output_ref.size_bytes, Buffer.byteLength(JSON.stringify(output)));
+  assert.match(result.output_ref.checksum, /^sha256:[0-9a-f]{64}$/);
+});
+
 test('SAM-81 a failure’s result carries the error as task-status does', () => {
   const error: TaskError = { code: 'resource_exhausted', message: 'out of memory', recoverable: true };
   const { result } = bodyOf('task_failed', stateEvent('failed'), failedBy(error));

@@ -14,6 +14,7 @@ import {
   type RecommendedAction,
   taskFailure,
 } from './failure.ts';
+import { outputOrRef } from './output-ref.ts';
 import { logRecord, wireArtifact } from './records.ts';
 import { totalsOf } from './usage.ts';
 import { instant, samState } from './vocabulary.ts';
@@ -101,7 +102,7 @@ function resultOf(due: Told, { publicUrl }: NotificationOptions): JsonObject {
   const memoryLimitMb = task.spec.resources.memoryMb;
   return {
     success: task.outcome === 'completed',
-    ...(output === undefined ? {} : { output }),
+    ...(output === undefined ? {} : outputOrRef(task.id, output, publicUrl)),
     error:
       failure === undefined
         ? null

@@ -110,6 +110,18 @@ test('SAM-50 SAM-51 a failed task says what went wrong, of which class, and what
   assert.ok(again.body.execution_details.error_details.logs.length <= 100);
 });
 
+test('SAM-83 an output is served whole, byte for byte as its checksum says', async t => {
+  const output = { b: 1, a: ['ü', null], 10: 'x' };
+  const served = await setup(t, { run: async () => ({ status: 'completed', output }) });
+  await submit(served, 'one');
+  await ended(served, 'one');
+  const { status, body, headers } = await served.ask('GET', '/api/v2/task-output/one');
+  assert.deepEqual([status, body], [200, output]);
+  const again = { headers: { 'if-none-match': headers.get('etag') ?? '' } };
+  assert.equal((await served.ask('GET', '/api/v2/task-output/one', again)).status, 304);
+  assert.equal((await served.ask('GET', '/api/v2/task-output/none')).body.error.code, 'TASK_NOT_FOUND');
+});
+
 test('SAM-55 an unknown task is TASK_NOT_FOUND', async t => {
   const { ask } = await setup(t);
   const { status, body } = await ask('GET', '/api/v2/task-status/none');

@@ -1,6 +1,7 @@
 // Asking how tasks are: one by id, or many by filter (`SAM-55` to `SAM-60`).
 
 import Type, { type Static } from 'typebox';
+import { DomainError } from '../../../domain/errors.ts';
 import type { TaskId } from '../../../domain/ids.ts';
 import { isCallerId } from '../../../domain/ids.ts';
 import type { EngineApi } from '../../../engine/api.ts';
@@ -10,6 +11,7 @@ import type { Store } from '../../../store/store.ts';
 import type { Call, Reply, Route } from '../../protocol.ts';
 import { instantOf } from '../../validation.ts';
 import { isCurrent } from '../conditional.ts';
+import { outputText } from '../output-ref.ts';
 import { levelOf } from '../records.ts';
 import { findTask, invalidRequest } from '../refusals.ts';
 import { json, PREFIX, route } from '../route.ts';
@@ -79,7 +81,31 @@ export function statusRoutes(deps: StatusRouteDeps): readonly Route[] {
       answers: { 200: statusPage },
       handle: call => answerMany(call, deps),
     }),
+    outputRoute(deps),
   ];
+}
+
+function outputRoute({ engine }: StatusRouteDeps): Route {
+  return route({
+    method: 'GET',
+    path: `${PREFIX}/task-output/:task_id`,
+    summary: 'The output of a task, byte for byte as output_ref names it',
+    tag: 'tasks',
+    access: 'task:read',
+    rate: 'status',
+    params: Type.Object({ task_id: callerId }),
+    answers: { 200: Type.Unknown({ description: 'The output.' }), 304: nothing },
+    async handle({ principal, params: { task_id: id }, headers }) {
+      const task = await findTask(engine, principal.tenant, id);
+      const output = task.result?.output;
+      if (output === undefined) throw new DomainError('not_found', 'the task has no output');
+      const about = { etag: `W/"${task.executionId}"`, 'cache-control': 'private, no-cache' };
+      if (isCurrent(about.etag, headers['if-none-match']))
+        return { kind: 'empty', status: 304, headers: about };
+      const contentType = 'application/json; charset=utf-8';
+      return { kind: 'text', status: 200, body: outputText(output), contentType, headers: about };
+    },
+  });
 }
 
 async function answerOne(
