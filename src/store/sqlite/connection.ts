@@ -28,6 +28,7 @@ export class Connection {
   readonly #statements = new Map<string, object>();
   readonly #flushes: (() => void)[] = [];
   readonly #undo: (() => void)[] = [];
+  #failed = false;
 
   constructor(database: DatabaseSync, clock: Clock, hook?: CommitHook) {
     this.database = database;
@@ -86,9 +87,12 @@ export class Connection {
     } catch (error) {
       this.#undoTo(0);
       if (this.database.isTransaction) this.prepare('ROLLBACK').run();
-      throw storeError(error);
+      const known = storeError(error);
+      if (known !== error) this.#failed = true;
+      throw known;
     }
     this.#undo.length = 0;
+    this.#failed = false;
     this.#hook?.('after');
     return answer;
   }
@@ -104,6 +108,19 @@ export class Connection {
     }
     this.prepare('RELEASE attempt').run();
     return answer;
+  }
+
+  /** Whether writes succeed: as the last one did or, after a failure, as another one now does. */
+  writable(): boolean {
+    // Inside a transaction its own commit will tell; should that fail, whoever asked asks again outside.
+    if (!this.#failed || this.database.isTransaction) return true;
+    const probe = this.prepare('INSERT OR REPLACE INTO sequence (name, reserved) VALUES (?, ?)');
+    try {
+      this.transaction(() => probe.run('probe', this.now));
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   #undoTo(mark: number): void {

@@ -96,6 +96,7 @@ const READS: ReadonlySet<VerbName> = new Set<VerbName>([
   'artifacts',
   'documents',
   'audit',
+  'measure',
 ]);
 
 /** One open database and everything the port can do with it. */
@@ -212,7 +213,7 @@ function verbsOf(connection: Connection, opened: OpenDatabase, options: CoreOpti
       deliveriesPending: deliveries.open,
       bytes: opened.bytes(),
       schemaVersion: opened.schemaVersion,
-      writable: opened.writable(),
+      writable: connection.writable(),
     }),
   };
 }

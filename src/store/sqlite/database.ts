@@ -14,8 +14,6 @@ export interface OpenDatabase {
   readonly schemaVersion: number;
   /** Size of the database and its write-ahead log. */
   bytes(): number;
-  /** Whether a write would succeed now. */
-  writable(): boolean;
   /** Writes a consistent copy of what is committed. */
   backup(path: string): Promise<void>;
   /** Idempotent. */
@@ -63,7 +61,6 @@ function opened(
 ): OpenDatabase {
   const pages = database.prepare('PRAGMA page_count');
   const pageSize = numberOf(database, 'PRAGMA page_size');
-  const touch = database.prepare('UPDATE sequence SET reserved = reserved WHERE name = ?');
   return {
     database,
     schemaVersion: about.schemaVersion,
@@ -71,15 +68,15 @@ function opened(
       const log = about.inMemory ? undefined : statSync(`${about.path}-wal`, { throwIfNoEntry: false });
       return Number(Object.values(pages.get() ?? {})[0] ?? 0) * pageSize + (log?.size ?? 0);
     },
-    writable() {
+    async backup(to) {
+      // A connection of its own: a step of the copy holds its source's mutex, and this one's is needed for serving.
+      const source = about.inMemory ? database : new DatabaseSync(about.path, { readOnly: true });
       try {
-        touch.run('event');
-        return true;
-      } catch {
-        return false;
+        await writeCopy(source, to);
+      } finally {
+        if (source !== database) source.close();
       }
     },
-    backup: path => writeCopy(database, path),
     close() {
       if (database.isOpen) database.close();
       about.unlock();

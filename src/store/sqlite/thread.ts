@@ -18,6 +18,9 @@ export interface SqliteOptions {
   readonly clock?: Clock;
 }
 
+/** As source or as built, whichever this file is. */
+const WORKER = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url);
+
 /** Calls that go to the thread as one transaction at most. */
 const BATCH_MAX = 1_000;
 
@@ -51,7 +54,7 @@ class Thread {
   #stopped = false;
 
   constructor(options: WorkerOptions) {
-    this.#worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: options });
+    this.#worker = new Worker(WORKER, { workerData: options, execArgv: [] });
     const opening = Promise.withResolvers<void>();
     this.opened = opening.promise;
     const ending = Promise.withResolvers<void>();
@@ -125,5 +128,7 @@ class Thread {
 }
 
 function closed(cause?: unknown): DomainError {
-  return new DomainError('unavailable', 'the store is closed', cause === undefined ? {} : { cause });
+  if (cause === undefined) return new DomainError('unavailable', 'the store is closed');
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new DomainError('unavailable', `the store's thread failed: ${why}`, { cause });
 }
