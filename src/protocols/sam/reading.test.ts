@@ -33,10 +33,9 @@ suite('fingerprints', () => {
 
 function sorted(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
-  if (Array.isArray(value)) return value.map(sorted);
-  return Object.entries(value)
-    .sort(([one], [other]) => (one < other ? -1 : 1))
-    .map(([key, inner]) => ['key', key, sorted(inner)]);
+  if (Array.isArray(value)) return { array: value.map(sorted) };
+  const members = Object.entries(value).sort(([one], [other]) => (one < other ? -1 : 1));
+  return { object: members.map(([key, inner]) => [key, sorted(inner)]) };
 }
 
 suite('forms', () => {
