@@ -5,6 +5,7 @@ import { type AgentId, DEFAULT_TENANT } from '../domain/ids.ts';
 import { Engine } from '../engine/engine.ts';
 import type { Executor } from '../engine/ports/executor.ts';
 import { createGuards, type Guards } from '../guards/guards.ts';
+import { withHostBreakers } from '../guards/host-breakers.ts';
 import { createOutbound, parsePrivateTargets } from '../guards/outbound.ts';
 import { SchemaGuard } from '../guards/schemas.ts';
 import { createServer, type HttpServer } from '../http/server.ts';
@@ -102,7 +103,7 @@ async function startEngine({ log, config, store, blobs, guards, reached, undo }:
   const outbound = createOutbound({ clock, log, allowed: parsePrivateTargets(config.allowPrivateTargets) });
   undo.push(() => outbound.stop());
   const adapters = { log, clock, random, outbound, config, version: VERSION };
-  const executors = createExecutors(adapters);
+  const executors = createExecutors({ ...adapters, outbound: withHostBreakers(outbound, clock) });
   const schemas = new SchemaGuard(
     clock,
     executors.map(executor => executor.payloadSchema),

@@ -139,15 +139,18 @@ export function warnOf(
   return { events: [event], deliveries: deliveriesFor(task.spec, [event], tools) };
 }
 
-/** Ends the notify phase, well or not. */
+/** Ends the notify phase, well or not; `steps` are what was done to tell of the end, in order (`SAM-176`). */
 export function closeNotification(
   task: Task,
   to: 'notified' | 'notification_failed',
-  cause: Cause,
+  cause: Cause & { readonly steps: readonly string[] },
   archiveDelayMs: number,
 ): Draft {
   return {
-    events: stateEvents(task, [to], cause),
+    events: [
+      { kind: 'note', name: 'notify', detail: { steps: cause.steps } },
+      ...stateEvents(task, [to], cause),
+    ],
     state: to,
     timers: [{ kind: 'archive', dueInMs: archiveDelayMs }],
   };

@@ -88,3 +88,20 @@ test('SAM-67 cancelling a running task stops its executor and records one end', 
   assert.equal(again.version, task.version);
   await house.stop();
 });
+
+test('SAM-123 that an attempt has started is stored before any of its code runs', async () => {
+  const seen: unknown[] = [];
+  const house = await openHouse({
+    async run({ task }) {
+      const [stored] = await house.store.read([task]);
+      const events = await house.store.events({ of: 'task', key: task.key, afterSequence: 0, limit: 50 });
+      seen.push(stored?.state, events.at(-1)?.kind === 'state' && events.at(-1));
+      return { status: 'completed', output: null };
+    },
+  });
+  await house.engine.submit([orderOf('first')]);
+  await until(house, 'first', task => task.outcome === 'completed');
+  assert.equal(seen[0], 'running');
+  assert.equal((seen[1] as { to?: string }).to, 'running');
+  await house.stop();
+});

@@ -228,3 +228,29 @@ test('SAM-92 a delivery can be sent again: a new delivery id, the same notificat
   );
   await house.stop();
 });
+
+test('SAM-176 the notify phase is recorded step by step; without subscribers there is none', async () => {
+  let tries = 0;
+  const { clock, house, worker, submit, task, close } = await setup(() =>
+    ++tries === 1 ? answer(503, 'retry') : answer(200, 'delivered'),
+  );
+  await submit('loud', { notification: planOf(['task_completed']) });
+  await submit('quiet', {});
+  for (const lease of (await worker.ask(2)).leases) await worker.complete(lease, 1);
+  await clock.advance(5_000);
+  const notesOf = async (id: string) => {
+    const events = await house.store.events({
+      of: 'task',
+      key: (await task(id)).key,
+      afterSequence: 0,
+      limit: 50,
+    });
+    return events.flatMap(event =>
+      event.kind === 'note' && event.name === 'notify' ? [event.detail.steps] : [],
+    );
+  };
+  const steps = ['compile', 'validate', 'sign', 'deliver', 'retry', 'await_acknowledgement', 'confirm'];
+  assert.deepEqual(await notesOf('loud'), [steps]);
+  assert.deepEqual(await notesOf('quiet'), []);
+  await close();
+});

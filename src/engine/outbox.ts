@@ -226,13 +226,18 @@ export class Outbox {
   }
 
   /** The task's step out of its notify phase, where this delivery decides it. */
-  #closing({ task }: DueDelivery, status: DeliverySettlement['next']['status'], outcome: SendOutcome) {
+  #closing(
+    { task, delivery }: DueDelivery,
+    status: DeliverySettlement['next']['status'],
+    outcome: SendOutcome,
+  ) {
     if (task.state !== 'notifying' || status === 'pending' || status === 'dropped') return null;
     const to = status === 'delivered' ? 'notified' : 'notification_failed';
-    const cause = {
-      actor: 'system',
-      ...(status === 'failed' ? { reason: outcome.answer.slice(0, 200) } : {}),
-    };
+    const steps = ['compile', 'validate', 'sign', 'deliver'];
+    if (delivery.attempts.length > 0) steps.push('retry');
+    steps.push(...(status === 'delivered' ? ['await_acknowledgement', 'confirm'] : ['escalate']));
+    const reason = status === 'failed' ? { reason: outcome.answer.slice(0, 200) } : {};
+    const cause = { actor: 'system', steps, ...reason };
     return {
       key: task.key,
       guard: guardOf(task),

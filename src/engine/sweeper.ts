@@ -185,7 +185,7 @@ export class Sweeper {
           ? closeNotification(
               task,
               'notification_failed',
-              { actor: 'system', reason: 'not delivered within 24 h' },
+              { actor: 'system', reason: 'not delivered within 24 h', steps: ['compile', 'escalate'] },
               tools.archiveDelayMs,
             )
           : null;
