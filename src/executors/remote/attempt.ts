@@ -25,8 +25,8 @@ export interface AttemptDeps extends ResultDeps {
   traceparent(task: Task): string;
   /** Speaks to the engine in the agent's name. */
   tell(tidings: Tidings): Promise<WorkAnswer>;
-  /** Notes whether the agent could be reached. */
-  reached(well: boolean): void;
+  /** Notes how the agent answered an order. */
+  answered(answer: RemoteAnswer): void;
 }
 
 /** How patient an attempt is; durations in milliseconds. */
@@ -154,8 +154,7 @@ export class DelegatedAttempt {
   }
 
   async #sendUntilAnswered(delegation: Delegation, task: Task): Promise<RemoteAnswer> {
-    const { client, order, traceparent, reached } = this.#deps;
-    // Not even a cancellation ends a request under way: the agent would be told to stop before it was told to begin.
+    const { client, order, traceparent, answered } = this.#deps;
     let body: JsonObject;
     try {
       body = await order(task, delegation);
@@ -165,8 +164,9 @@ export class DelegatedAttempt {
       return { kind: 'refused', status: null, error: { code, message, recoverable: false, details } };
     }
     for (let tried = 1; ; tried += 1) {
+      // Not even a cancellation ends it: the agent would be told to stop before it was told to begin.
       const answer = await client.execute(body, traceparent(task), this.#stop.signal);
-      reached(answer.kind !== 'unreachable');
+      answered(answer);
       if (answer.kind !== 'unreachable' || tried === TRIES_MAX) return answer;
       await pause(this.#deps.clock, BACK_OFF_MS.first * 2 ** (tried - 1), this.#given.signal);
     }

@@ -13,11 +13,11 @@ import type { Log } from '../../runtime/log.ts';
 import type { Random } from '../../runtime/random.ts';
 import { ArtifactCopier, type CopyDeps } from './artifacts.ts';
 import { type AttemptDeps, type AttemptOptions, DelegatedAttempt, type Tidings } from './attempt.ts';
-import { type RemoteAccess, RemoteClient } from './client.ts';
+import { type RemoteAccess, type RemoteAnswer, RemoteClient } from './client.ts';
 import { type Delegation, type Delegations, newDelegation } from './delegation.ts';
 import { DrivingSeat } from './driving-seat.ts';
 import type { AgentRef, Enrolments } from './enrolment.ts';
-import { orderBody } from './order.ts';
+import { orderBody, traceparentOf } from './order.ts';
 
 /** What a bridge is built from. */
 export interface BridgeDeps extends CopyDeps {
@@ -88,7 +88,7 @@ export class AgentBridge {
       order: (task, delegation) => this.#order(task, delegation),
       traceparent: task => traceparentOf(task, deps.random),
       tell: tidings => this.#tell(tidings),
-      reached: well => this.#noteReached(well),
+      answered: answer => this.#restAfter(answer),
     };
   }
 
@@ -255,11 +255,17 @@ export class AgentBridge {
     return orderBody(task, { remoteId, serverId, agentId, receiverUrl, webhookSecret });
   }
 
-  /** An agent that cannot be reached is given no more work for a while, a longer one each time. */
-  #noteReached(well: boolean): void {
-    this.#restMs = well ? 0 : Math.min(REST_MS.most, Math.max(REST_MS.first, this.#restMs * 2));
-    this.#restUntil = well ? 0 : this.#deps.clock.now() + this.#restMs;
-    if (!well) this.#asking.abort();
+  /**
+   * An agent that cannot be reached, or lets nobody in, gets no more work for a while, a longer one each time; one that is full, for as
+   * long as it says. Else it would fail one waiting task after the other that might run elsewhere.
+   */
+  #restAfter(answer: RemoteAnswer): void {
+    const isClosed = answer.kind === 'refused' && (answer.status === 401 || answer.status === 403);
+    const growing = answer.kind === 'unreachable' || isClosed;
+    const wished = answer.kind === 'refused' ? Number(answer.error.details?.retry_after_ms ?? 0) : 0;
+    this.#restMs = growing ? Math.min(REST_MS.most, Math.max(REST_MS.first, this.#restMs * 2)) : wished;
+    this.#restUntil = this.#deps.clock.now() + this.#restMs;
+    if (this.#restMs > 0) this.#asking.abort();
   }
 
   #heartbeatEvery(leaseExpiresAt: number): void {
@@ -288,9 +294,4 @@ export class AgentBridge {
     if (!(await this.#seat.take())) return;
     await this.#tell({ heartbeats: [...this.#leading.values()].map(attempt => attempt.ref) });
   }
-}
-
-/** Continues the task's trace with a span of its own. */
-function traceparentOf({ spec }: Task, random: Random): string {
-  return `00-${spec.traceId}-${Buffer.from(random.bytes(8)).toString('hex')}-01`;
 }

@@ -5,6 +5,7 @@ import { NOTIFICATION_EVENTS } from '../../domain/event.ts';
 import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
 import type { Priority } from '../../domain/priority.ts';
 import type { ResourceLimits, Task, TaskSpec } from '../../domain/task.ts';
+import type { Random } from '../../runtime/random.ts';
 
 /** How often a task may be passed on from server to server. */
 export const DEPTH_MAX = 8;
@@ -47,6 +48,11 @@ export function orderBody(task: Task, scene: OrderScene): JsonObject {
     },
     context: { ...spec.context, metadata: { ...objectOf(spec.context?.metadata), ...nextHop(spec, scene) } },
   };
+}
+
+/** Continues the task's trace with a span of its own. */
+export function traceparentOf({ spec }: Task, random: Random): string {
+  return `00-${spec.traceId}-${Buffer.from(random.bytes(8)).toString('hex')}-01`;
 }
 
 function nextHop(spec: TaskSpec, { serverId, agentId }: OrderScene): JsonObject {

@@ -87,6 +87,9 @@ test('SAM-96 a delivery that comes again is acknowledged as a duplicate and chan
   const other = far.webhook('task_completed', id, { result: { success: true } }, { deliveryId });
   await assert.rejects(remote.receive(other), { code: 'conflict' });
   assert.equal((await task('one')).version, version);
+  const [kept] = await house.store.documents({ kind: 'webhook_received' });
+  const keptHours = Math.round(((kept?.expiresAt ?? 0) - Date.now()) / 3_600_000);
+  assert.equal(keptHours, 24);
 });
 
 test('SAM-96 what was acknowledged is stored: another process finds it', async context => {
