@@ -2,6 +2,7 @@
 // together with the end of the task's notify phase. A delivery is settled or comes back by itself; none is forgotten.
 
 import { isEndNotification } from '../domain/delivery.ts';
+import type { AgentId } from '../domain/ids.ts';
 import { delayAfter, jittered } from '../domain/retry.ts';
 import { Batcher } from '../runtime/batcher.ts';
 import type { Cancel, Clock } from '../runtime/clock.ts';
@@ -43,6 +44,7 @@ export class Outbox {
   readonly #secrets: SecretKeeper;
   readonly #onAcknowledged: OnAcknowledged;
   readonly #leaseMs: number;
+  readonly #serverId: AgentId;
   readonly #settle: Batcher<DeliverySettlement, undefined>;
   readonly #flying = new Set<Promise<void>>();
   #open = false;
@@ -64,7 +66,7 @@ export class Outbox {
       readonly secrets: SecretKeeper;
       readonly onAcknowledged: OnAcknowledged;
     },
-    options: { readonly leaseMs: number },
+    options: { readonly leaseMs: number; readonly serverId: AgentId },
   ) {
     this.#log = log;
     this.#clock = clock;
@@ -78,6 +80,7 @@ export class Outbox {
     this.#secrets = parts.secrets;
     this.#onAcknowledged = parts.onAcknowledged;
     this.#leaseMs = options.leaseMs + SEND_LEASE_MORE_MS;
+    this.#serverId = options.serverId;
     this.#settle = new Batcher(async settlements => {
       await this.#store.settleDeliveries(settlements);
       return settlements.map(() => undefined);
@@ -205,7 +208,7 @@ export class Outbox {
       notificationId: `${task.executionId}.${delivery.sequence}`,
       event: delivery.event,
       attempt: delivery.attempts.length + 1,
-      agentId: task.agentId ?? 'batuta',
+      agentId: task.agentId ?? this.#serverId,
       traceparent: `00-${task.spec.traceId}-${span}-01`,
       secrets,
       body: this.#renderer.render({ ...due, artifacts }, logs),

@@ -91,7 +91,10 @@ export class WorkExchange {
     const { extensions, lost } = await this.#renew(request, rejected);
     const attempts = await this.#wait(request, rejected.length > 0 || lost.length > 0);
     const leases = await Promise.all(attempts.map(attempt => this.#leaseOf(attempt)));
-    return { leases, cancellations: [...lost, ...this.#ordersFor(tenant, agentId)], extensions, rejected };
+    const orders = this.#ordersFor(tenant, agentId);
+    const ordered = new Set(orders.map(({ token }) => token));
+    const cancellations = [...orders, ...lost.filter(({ token }) => !ordered.has(token))];
+    return { leases, cancellations, extensions, rejected };
   }
 
   async #takeResults(request: WorkRequest, rejected: Rejection[]): Promise<void> {
