@@ -50,7 +50,7 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
     do: doing('submit'),
     id,
     fingerprint: fc.constantFrom('f', 'g'),
-    rejected: fc.boolean(),
+    rejected: fc.nat(3).map(one => one === 0),
   }),
   fc.record({ do: doing('claim'), limit: fc.integer({ min: 1, max: 3 }) }),
   fc.record({ do: doing('change by lease'), index: fc.nat(20), intent }),
@@ -236,7 +236,7 @@ function changeOf(key: TaskKey, guard: TaskChange['guard'], move: Intent): TaskC
 
 test('SAM-103 SAM-104 any order of submits, claims and changes, with commits failing, leaves what a model expects', async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(steps, { minLength: 5, maxLength: 40 }), async walk => {
+    fc.asyncProperty(fc.array(steps, { minLength: 5, maxLength: 60, size: 'max' }), async walk => {
       const world = new World();
       try {
         for (const step of walk) {
@@ -247,6 +247,6 @@ test('SAM-103 SAM-104 any order of submits, claims and changes, with commits fai
         await world.store.stop();
       }
     }),
-    { numRuns: 150 },
+    { numRuns: 100 },
   );
 });
