@@ -33,7 +33,8 @@ async function observed(served: Served): Promise<{ tenant: TenantId; key: TaskKe
   return { tenant, key };
 }
 
-const messages = (body: Loose): string[] => body.logs.map((one: Loose) => one.message);
+const messages = (body: Loose) =>
+  body.logs.filter((line: Loose) => line.component !== 'engine').map((line: Loose) => line.message);
 
 suite('logs', () => {
   test('SAM-61 a record says when, how bad, which part, which attempt of what, and where it belongs', async t => {
@@ -68,10 +69,30 @@ suite('logs', () => {
     assert.deepEqual(await shown('q=beta'), ['BETA']);
     const first = (await served.ask('GET', '/api/v2/task-logs/one?limit=2')).body;
     assert.deepEqual(messages(first), ['alpha', 'BETA']);
-    const rest = (await served.ask('GET', `/api/v2/task-logs/one?limit=2&cursor=${first.next_cursor}`)).body;
-    assert.deepEqual(messages(rest), ['gamma']);
-    assert.equal(rest.next_cursor, null);
+    const seen = first.logs.map((line: Loose) => line.message);
+    for (let cursor = first.next_cursor; cursor !== null; ) {
+      const page = (await served.ask('GET', `/api/v2/task-logs/one?limit=2&cursor=${cursor}`)).body;
+      seen.push(...page.logs.map((line: Loose) => line.message));
+      cursor = page.next_cursor;
+    }
+    const whole = (await served.ask('GET', '/api/v2/task-logs/one?limit=1000')).body.logs;
+    assert.deepEqual(
+      seen,
+      whole.map((line: Loose) => line.message),
+    );
     assert.equal((await served.ask('GET', '/api/v2/task-logs/one?level=loud')).status, 400);
+  });
+
+  test('SAM-62 the log tells every change of state among the lines, with who made it and why', async t => {
+    const served = await setup(t);
+    await observed(served);
+    await served.ask('POST', '/api/v2/tasks/one/cancel', { body: { reason: 'enough of it' } });
+    const { body } = await served.ask('GET', '/api/v2/task-logs/one?level=info');
+    const told = body.logs
+      .filter((line: Loose) => line.component === 'engine')
+      .map((line: Loose) => line.message);
+    assert.equal(told[0], 'new -> submitted by jwt:admin');
+    assert.match(told.at(-1), /-> cancelled by .*: enough of it$/);
   });
 
   test('SAM-64 a followed log is NDJSON that goes on until the task ends', async t => {

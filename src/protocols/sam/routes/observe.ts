@@ -6,7 +6,7 @@ import type { Task } from '../../../domain/task.ts';
 import { hasEnded } from '../../../domain/transitions.ts';
 import type { EngineApi } from '../../../engine/api.ts';
 import type { Clock } from '../../../runtime/clock.ts';
-import type { LogQuery, Sample, StoredLogLine } from '../../../store/rows.ts';
+import type { LogQuery, Sample } from '../../../store/rows.ts';
 import type { Store } from '../../../store/store.ts';
 import type { Call, Reply, Route } from '../../protocol.ts';
 import { instantOf } from '../../validation.ts';
@@ -14,6 +14,7 @@ import { LEVEL_NAMES, levelOf, logRecord } from '../records.ts';
 import { findTask, invalidRequest } from '../refusals.ts';
 import { json, PREFIX, route } from '../route.ts';
 import { logRecordSchema } from '../schema/answers.ts';
+import { LOG_START, type LogPage, type LogPlace, readTaskLog } from '../task-log.ts';
 import { thinned, totalsOf, wireSample } from '../usage.ts';
 import { anyObject, callerId } from '../vocabulary.ts';
 import { wakes } from '../wakes.ts';
@@ -43,7 +44,7 @@ const logQuery = Type.Object({
   q: Type.Optional(
     Type.String({ maxLength: 200, description: 'Text the message holds, whatever its case.' }),
   ),
-  cursor: Type.Optional(Type.String({ pattern: '^[0-9]{1,15}$' })),
+  cursor: Type.Optional(Type.String({ pattern: '^[0-9]{1,15}(\\.[0-9]{1,15})?$' })),
   limit: Type.Integer({ minimum: 1, maximum: 1_000, default: 100 }),
   follow: Type.Boolean({
     default: false,
@@ -116,17 +117,16 @@ async function answerLogs(
   const task = await findTask(deps.engine, call.principal.tenant, call.params.task_id);
   const wanted = logQueryOf(task, query);
   if (query.follow) {
-    const lines = followed(task, wanted, call.signal, deps);
+    const lines = followed(task, wanted, placeOf(query.cursor), call.signal, deps);
     const headers = { 'content-type': 'application/x-ndjson; charset=utf-8' };
     return { kind: 'stream', status: 200, body: Readable.from(lines), headers };
   }
-  const lines = await deps.store.logs(wanted);
-  const last = lines.length === query.limit ? lines.at(-1) : undefined;
+  const { lines, next, more } = await readTaskLog(deps.store, task, wanted, placeOf(query.cursor));
   return json(200, {
     task_id: task.id,
     execution_id: task.executionId,
     logs: lines.map(line => logRecord(line, task)),
-    next_cursor: last === undefined ? null : String(last.id),
+    next_cursor: more ? `${next.lineId}.${next.sequence}` : null,
   });
 }
 
@@ -141,27 +141,32 @@ function logQueryOf({ key }: Task, query: Static<typeof logQuery>): LogQuery {
     ...(until === undefined ? {} : { until: instantOf(until) }),
     ...(query.attempt === undefined ? {} : { attempt: query.attempt }),
     ...(query.q === undefined ? {} : { text: query.q }),
-    ...(query.cursor === undefined ? {} : { afterId: Number(query.cursor) }),
     limit: query.limit,
   };
+}
+
+function placeOf(cursor: string | undefined): LogPlace {
+  const [lineId = 0, sequence = 0] = (cursor ?? '').split('.').map(Number);
+  return cursor === undefined ? LOG_START : { lineId, sequence };
 }
 
 async function* followed(
   task: Task,
   wanted: LogQuery,
+  start: LogPlace,
   signal: AbortSignal,
   deps: ObserveDeps,
 ): AsyncIterable<string> {
-  let afterId = wanted.afterId ?? 0;
+  let place = start;
   for await (const _ of wakes(deps.engine.changes(task.tenant, task.key, signal), deps.clock)) {
     // Whether the task has ended is asked before its lines are read, so that none written meanwhile is missed.
     const [now] = await deps.store.read([{ tenant: task.tenant, id: task.id }]);
-    let lines: readonly StoredLogLine[];
+    let page: LogPage;
     do {
-      lines = await deps.store.logs({ ...wanted, afterId, limit: LINES_A_LOOK });
-      for (const line of lines) yield `${JSON.stringify(logRecord(line, task))}\n`;
-      afterId = lines.at(-1)?.id ?? afterId;
-    } while (lines.length === LINES_A_LOOK);
+      page = await readTaskLog(deps.store, task, { ...wanted, limit: LINES_A_LOOK }, place);
+      for (const line of page.lines) yield `${JSON.stringify(logRecord(line, task))}\n`;
+      place = page.next;
+    } while (page.more);
     if (now == null || hasEnded(now.state)) return;
   }
 }
