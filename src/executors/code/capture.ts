@@ -133,14 +133,27 @@ export class Capture {
   async #lines(unmasked: Buffer): Promise<void> {
     const bytes = this.#masked(unmasked);
     const kept: Buffer[] = [];
-    for (let at = 0; at < bytes.length; ) {
+    let from = 0;
+    for (let at = this.#nextMark(bytes, 0); at >= 0; at = this.#nextMark(bytes, at + 1)) {
       const newline = bytes.indexOf(NEWLINE, at);
-      const next = newline < 0 ? bytes.length : newline + 1;
-      const line = bytes.subarray(at, next);
-      at = next;
-      if (!this.#isReport(line)) kept.push(line);
+      const end = newline < 0 ? bytes.length : newline + 1;
+      const report = markedLine(bytes.toString('utf8', at, end).trimEnd());
+      if (report === null) continue;
+      this.#onMark?.(report);
+      kept.push(bytes.subarray(from, at));
+      from = end;
     }
-    await this.#keep(kept.length === 1 ? (kept[0] ?? bytes) : Buffer.concat(kept));
+    kept.push(bytes.subarray(from));
+    for (const part of kept) this.#log(part);
+    await this.#keep(kept.length === 1 ? bytes : Buffer.concat(kept));
+  }
+
+  /** Where the next line begins that may be a report, or -1: found by search, since a stream may be of very many lines. */
+  #nextMark(bytes: Buffer, from: number): number {
+    if (this.#onMark === null) return -1;
+    let at = bytes.indexOf(MARK, from);
+    while (at > 0 && bytes[at - 1] !== NEWLINE) at = bytes.indexOf(MARK, at + 1);
+    return at;
   }
 
   #masked(bytes: Buffer): Buffer {
@@ -149,20 +162,16 @@ export class Capture {
     return Buffer.from(found.reduce((text, secret) => text.replaceAll(secret, '***'), bytes.toString()));
   }
 
-  #isReport(line: Buffer): boolean {
-    const isMarked = this.#onMark !== null && line.subarray(0, MARK.length).toString() === MARK;
-    const report = isMarked ? markedLine(line.toString().trimEnd()) : null;
-    if (report !== null) {
-      this.#onMark?.(report);
-      return true;
+  #log(bytes: Buffer): void {
+    for (let at = 0; at < bytes.length && this.#logged < LOGGED_LINES_MAX; ) {
+      const newline = bytes.indexOf(NEWLINE, at);
+      const end = newline < 0 ? bytes.length : newline;
+      const line = bytes.toString('utf8', at, Math.min(end, at + LOGGED_LENGTH_MAX)).trimEnd();
+      at = end + 1;
+      if (line === '') continue;
+      this.#onLine(line);
+      if (++this.#logged === LOGGED_LINES_MAX) this.#onLine('further lines are in the output only');
     }
-    if (this.#logged < LOGGED_LINES_MAX) {
-      this.#logged++;
-      const text = line.subarray(0, LOGGED_LENGTH_MAX).toString().trimEnd();
-      if (text !== '') this.#onLine(text);
-      if (this.#logged === LOGGED_LINES_MAX) this.#onLine('further lines are in the output only');
-    }
-    return false;
   }
 
   async #keep(bytes: Buffer): Promise<void> {

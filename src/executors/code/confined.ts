@@ -18,6 +18,7 @@ import { type CodeLimits, LimitExceeded } from './limits.ts';
 import { Meter } from './meter.ts';
 import type { Place } from './offers.ts';
 import type { CodeJob } from './payload.ts';
+import { Reporter } from './reporter.ts';
 import {
   type AttemptMark,
   type Confined,
@@ -40,6 +41,7 @@ export class ConfinedAttempt {
   readonly #limits: CodeLimits;
   readonly #clock: Clock;
   readonly #meter: Meter;
+  readonly #reporter: Reporter;
   #result: Json = null;
   #failure: TaskError | null = null;
   #grace: Cancel | null = null;
@@ -50,6 +52,7 @@ export class ConfinedAttempt {
     this.#limits = limits;
     this.#clock = parts.clock;
     this.#meter = new Meter(parts.clock, context);
+    this.#reporter = new Reporter(parts.clock, context);
   }
 
   /** Runs the program to its end, leaving no process and no file behind. */
@@ -128,7 +131,7 @@ export class ConfinedAttempt {
       const evidence = {
         lastWords: streams.stderr.lastWords(),
         memoryPeakMb: watch.memoryPeakMb,
-        diskMb: await watch.diskMb(),
+        diskMb: this.#failure === null ? await watch.diskMb() : 0,
         ranOutOfMemory: confined.ranOutOfMemory(),
       };
       const error =
@@ -140,6 +143,7 @@ export class ConfinedAttempt {
       return { exitCode: ownExit, result: this.#result, error, metrics: this.#meter.metrics() };
     } finally {
       confined.kill();
+      this.#reporter.flush();
       this.#grace?.();
       this.#context.signal.removeEventListener('abort', onAbort);
       this.#meter.stop();
@@ -148,7 +152,7 @@ export class ConfinedAttempt {
 
   #report(line: MarkedLine): void {
     if (line.kind === 'result') this.#result = line.value;
-    else this.#context.report(line.report);
+    else this.#reporter.report(line.report);
   }
 
   #capture(name: 'stdout' | 'stderr', level: 'INFO' | 'WARN', onMark?: (line: MarkedLine) => void): Capture {

@@ -14,6 +14,7 @@ import { Grants } from './grants.ts';
 import { type CodeLimits, LimitExceeded } from './limits.ts';
 import { Meter, SAMPLE_MS, WARNING_SHARE } from './meter.ts';
 import type { CodeJob } from './payload.ts';
+import { Reporter } from './reporter.ts';
 import type { FromProgram, WasmChild } from './wasm/child.ts';
 import type { Frame, WasmAsk, WasmDone, WasmFailure } from './wasm/frames.ts';
 import { isPlainPath } from './wasm/names.ts';
@@ -33,6 +34,7 @@ export class JavascriptAttempt {
   readonly #outbound: Outbound;
   readonly #meter: Meter;
   readonly #grants: Grants;
+  readonly #reporter: Reporter;
   readonly #stdout: Capture;
   readonly #stderr: Capture;
   readonly #outputs = new Map<string, number>();
@@ -54,6 +56,7 @@ export class JavascriptAttempt {
     this.#outbound = parts.outbound;
     this.#meter = new Meter(parts.clock, context);
     this.#grants = new Grants(context, job.grants);
+    this.#reporter = new Reporter(parts.clock, context);
     this.#stdout = this.#capture('stdout', 'INFO');
     this.#stderr = this.#capture('stderr', 'WARN');
     this.#outputDirectory = join(context.workspace, 'output');
@@ -78,6 +81,7 @@ export class JavascriptAttempt {
     } finally {
       signal.removeEventListener('abort', onAbort);
       this.#meter.stop();
+      this.#reporter.flush();
       this.#asks.abort();
       for (const cancel of this.#timers) cancel();
     }
@@ -129,10 +133,10 @@ export class JavascriptAttempt {
         return await (head.stream === 'stdout' ? this.#stdout : this.#stderr).write(tail);
       case 'progress': {
         const { kind: _, ...report } = head;
-        return this.#context.report(report);
+        return this.#reporter.report(report);
       }
       case 'checkpoint':
-        return this.#context.report({ checkpoint: head.value });
+        return this.#reporter.report({ checkpoint: head.value });
       case 'memory':
         return this.#meter.warn('memory', head.usedMb, this.#limits.memoryMb);
       case 'output':
@@ -144,6 +148,7 @@ export class JavascriptAttempt {
 
   async #write(name: string, bytes: Buffer): Promise<void> {
     if (!isPlainPath(name)) throw new Error(`${name} is no name for an output file`);
+    if (!this.#outputs.has(name)) this.#context.log('DEBUG', 'writes an output file', { name });
     this.#outputs.set(name, bytes.length);
     if (this.#outputs.size > this.#limits.outputFiles)
       throw new LimitExceeded('output_files', this.#limits.outputFiles);
@@ -153,7 +158,6 @@ export class JavascriptAttempt {
     const path = join(this.#outputDirectory, name);
     await mkdir(dirname(path), { recursive: true });
     await writeFile(path, bytes);
-    this.#context.log('DEBUG', 'wrote an output file', { name, size_bytes: bytes.length });
   }
 
   /** Answers in its own time: the program may ask further things meanwhile. */

@@ -25,10 +25,12 @@ export function guestAsking(door: Door): Asking {
   const { parse, stringify } = JSON;
   const waiting = new Map<number, { resolve(answer: Answer): void; reject(error: Error): void }>();
   return {
-    ask: (operation, question, bytes) =>
-      new Promise((resolve, reject) => {
-        waiting.set(door(operation, stringify(question), bytes) as number, { resolve, reject });
-      }),
+    ask(operation, question, bytes) {
+      const id = door(operation, stringify(question), bytes) as number;
+      return new Promise((resolve, reject) => {
+        waiting.set(id, { resolve, reject });
+      });
+    },
     settle(id, error, text, bytes) {
       const promise = waiting.get(id);
       waiting.delete(id);

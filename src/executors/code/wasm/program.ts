@@ -10,7 +10,7 @@ import type {
   QuickJSWASMModule,
 } from 'quickjs-emscripten-core';
 import { systemClock } from '../../../runtime/clock.ts';
-import type { Frame, Pipe, WasmAsk, WasmDone, WasmFailure, WasmJob, WasmReply } from './frames.ts';
+import type { Frame, FromHost, Pipe, WasmAsk, WasmDone, WasmFailure, WasmJob, WasmReply } from './frames.ts';
 import { guestAsking, guestConsole, guestTools, guestWaiting } from './guest.ts';
 import { isPlainPath } from './names.ts';
 
@@ -18,6 +18,10 @@ const STACK_BYTES_MAX = 256 << 10;
 /** The longest text a program may hand out at once, and the longest result. */
 const TEXT_LENGTH_MAX = 32 << 20;
 const JOBS_AT_ONCE = 1_000;
+const ASKS_AT_ONCE_MAX = 1_000;
+const WARNING_SHARE = 0.8;
+const PRINT_LENGTH_MAX = 32 << 10;
+const PRINT_DELAY_MS = 100;
 /** QuickJS's flag for scripts with top-level await, missing in the library's options; its answer is a promise of `{value}`. */
 const EVAL_ASYNC = 1 << 7;
 const EVAL_MODULE = 1;
@@ -62,7 +66,9 @@ export class Program {
   readonly #deadline: number;
   readonly #unanswered = new Set<number>();
   readonly #early: Frame<WasmReply>[] = [];
-  #warned = false;
+  #isWarned = false;
+  #printed: { readonly stream: 'stdout' | 'stderr'; readonly text: string } = { stream: 'stdout', text: '' };
+  #flushedAt = 0;
 
   constructor(module: QuickJSWASMModule, job: WasmJob, pipe: Pipe) {
     this.#module = module;
@@ -88,7 +94,9 @@ export class Program {
       end = { value: JSON.parse(this.#result()) };
     } catch (error) {
       end = { failure: error instanceof Failed ? error.failure : broken(error) };
+      if (end.failure?.reason === 'memory') this.#warn();
     }
+    this.#flush();
     const cpu = process.cpuUsage(this.#cpuBefore);
     const memoryMb = process.memoryUsage.rss() / 2 ** 20;
     return { kind: 'done', ...end, memoryMb, cpuMs: (cpu.user + cpu.system) / 1_000 };
@@ -100,13 +108,41 @@ export class Program {
     this.#runtime.dispose();
   }
 
+  /** Called by QuickJS every few thousand steps. */
   #isOver(): boolean {
-    const usedMb = this.#module.getWasmMemory().buffer.byteLength / 2 ** 20;
-    if (!this.#warned && usedMb >= 0.8 * this.#job.memoryMb) {
-      this.#warned = true;
-      this.#pipe.send({ kind: 'memory', usedMb });
-    }
-    return systemClock.monotonic() > this.#deadline;
+    const now = systemClock.monotonic();
+    if (this.#usedMb() >= WARNING_SHARE * this.#job.memoryMb) this.#warn();
+    if (now - this.#flushedAt > PRINT_DELAY_MS) this.#flush();
+    return now > this.#deadline;
+  }
+
+  #usedMb(): number {
+    return this.#module.getWasmMemory().buffer.byteLength / 2 ** 20;
+  }
+
+  #warn(): void {
+    if (this.#isWarned) return;
+    this.#isWarned = true;
+    this.#send({ kind: 'memory', usedMb: this.#usedMb() });
+  }
+
+  #send(head: FromHost, tail?: Uint8Array): void {
+    this.#flush();
+    this.#pipe.send(head, tail);
+  }
+
+  /** What is printed goes out in larger pieces: always before anything else does, and soon. */
+  #print(stream: 'stdout' | 'stderr', text: string): void {
+    if (this.#printed.stream !== stream || this.#printed.text.length > PRINT_LENGTH_MAX) this.#flush();
+    this.#printed = { stream, text: this.#printed.text + text };
+  }
+
+  #flush(): void {
+    const { stream, text } = this.#printed;
+    this.#flushedAt = systemClock.monotonic();
+    if (text === '') return;
+    this.#printed = { stream, text: '' };
+    this.#pipe.send({ kind: 'print', stream }, Buffer.from(text));
   }
 
   #result(): string {
@@ -135,7 +171,7 @@ export class Program {
     using door = this.#context.newFunction('door', (operation, text, bytes) =>
       this.#door(this.#context.getString(operation), text, bytes),
     );
-    using furnish = this.#context.unwrapResult(this.#context.evalCode(GUEST, '<batuta>'));
+    using furnish = this.#unwrapped(this.#context.evalCode(GUEST, '<batuta>'));
     using job = this.#context.newString(JSON.stringify({ args, stdin, inputs, env, restored }));
     return this.#called(furnish, this.#context.undefined, [door, job]);
   }
@@ -169,6 +205,7 @@ export class Program {
       if (state.type === 'rejected') throw new Failed(this.#failure(state.error));
       if (this.#unanswered.size === 0)
         throw new Failed({ reason: 'stuck', message: 'the program awaits something that never happens' });
+      this.#flush();
       const { head, tail } = this.#early.shift() ?? this.#reply();
       this.#unanswered.delete(head.id);
       this.#deliver(head, tail, settle);
@@ -203,15 +240,15 @@ export class Program {
     const question = text === '' ? {} : JSON.parse(text);
     switch (operation) {
       case 'print':
-        this.#pipe.send({ kind: 'print', stream: question.stream }, Buffer.from(question.text));
+        this.#print(question.stream, question.text);
         return undefined;
       case 'write':
         if (!isPlainPath(question.name)) throw new Error(`${question.name} is no name for an output file`);
-        this.#pipe.send({ kind: 'output', name: question.name }, bytes ?? Buffer.from(question.text ?? ''));
+        this.#send({ kind: 'output', name: question.name }, bytes ?? Buffer.from(question.text ?? ''));
         return undefined;
       case 'progress':
       case 'checkpoint':
-        this.#pipe.send({ ...question, kind: operation });
+        this.#send({ ...question, kind: operation });
         return undefined;
       case 'decode':
         return context.newString(JSON.stringify(Buffer.from(bytes ?? []).toString()));
@@ -230,9 +267,11 @@ export class Program {
   }
 
   #ask(question: Question, body?: Uint8Array): number {
+    if (this.#unanswered.size >= ASKS_AT_ONCE_MAX)
+      throw new Error(`more than ${ASKS_AT_ONCE_MAX} timers and requests are under way`);
     const id = ++lastAsk;
     this.#unanswered.add(id);
-    this.#pipe.send({ kind: 'ask', id, ...question }, body);
+    this.#send({ kind: 'ask', id, ...question }, body);
     return id;
   }
 
@@ -263,7 +302,10 @@ export class Program {
   }
 
   #called(callee: QuickJSHandle, self: QuickJSHandle, values: QuickJSHandle[]): QuickJSHandle {
-    const outcome = this.#context.callFunction(callee, self, values);
+    return this.#unwrapped(this.#context.callFunction(callee, self, values));
+  }
+
+  #unwrapped(outcome: ReturnType<QuickJSContext['callFunction']>): QuickJSHandle {
     if (outcome.error !== undefined) throw new Failed(this.#failure(outcome.error));
     return outcome.value;
   }
