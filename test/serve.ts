@@ -88,6 +88,12 @@ const BADGES: Readonly<Record<string, Badge>> = {
   stranger: { tenant: 'other', permissions: ['admin'] },
 };
 
+const NO_DELEGATION: SamDeps['remoteAgents'] = {
+  enrol: async () => {},
+  forget: async () => {},
+  receive: async () => ({ acknowledged: true }),
+};
+
 const NO_LIMITS: RequestLimits = { charge: () => null, chargeAddress: () => null };
 
 /** A server listening on a port of its own. */
@@ -107,6 +113,7 @@ export async function serve(choice: ServeOptions = {}): Promise<Served> {
     store,
     blobs: await openFileBlobs(dir, systemRandom),
     guards,
+    remoteAgents: NO_DELEGATION,
     health: async () => ({ ...WELL, ...choice.health }),
     options: { serverId: 'house', version: '1.2.3', auditKey: Buffer.alloc(32) },
     ...choice.sam,

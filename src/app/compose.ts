@@ -3,7 +3,6 @@
 
 import { type AgentId, DEFAULT_TENANT } from '../domain/ids.ts';
 import { Engine } from '../engine/engine.ts';
-import type { Executor } from '../engine/ports/executor.ts';
 import { createGuards, type Guards } from '../guards/guards.ts';
 import { withHostBreakers } from '../guards/host-breakers.ts';
 import { createOutbound, parsePrivateTargets } from '../guards/outbound.ts';
@@ -20,6 +19,7 @@ import { type Credentials, ensureDataDir, loadCredentials, loadHouseKeys } from 
 import { createHealth } from './health.ts';
 import {
   createChannels,
+  createDelegation,
   createExecutors,
   createProtocols,
   createRenderer,
@@ -66,9 +66,12 @@ export async function startServer(config: Config): Promise<RunningServer> {
     const reached = { url: config.publicUrl ?? listening };
     const blobs = await openBlobs(config, random);
     const floor = { log, config, store, blobs, guards, auditKey: keys.auditKey, reached, undo };
-    const { engine, executors } = await startEngine(floor);
-    const server = await startHttp(floor, engine, executors);
+    const upstairs = await startEngine(floor);
+    const { engine, remoteAgents } = upstairs;
+    const server = await startHttp(floor, upstairs);
     if (config.publicUrl === null) reached.url = server.url();
+    await remoteAgents.start();
+    undo.push(() => remoteAgents.stop());
     undo.push(() => engine.drain(config.drainMs));
     log.info('serving', { url: server.url(), version: VERSION, data: config.dataDir });
     return {
@@ -98,6 +101,8 @@ interface Floor {
   readonly reached: { url: string };
   readonly undo: Undo[];
 }
+
+type Upstairs = Awaited<ReturnType<typeof startEngine>>;
 
 async function startEngine({ log, config, store, blobs, guards, reached, undo }: Floor) {
   const outbound = createOutbound({ clock, log, allowed: parsePrivateTargets(config.allowPrivateTargets) });
@@ -145,10 +150,21 @@ async function startEngine({ log, config, store, blobs, guards, reached, undo }:
   );
   await engine.start();
   undo.push(() => engine.stop());
-  return { engine, executors };
+  const remoteAgents = createDelegation(
+    { log, clock, random, engine, store, blobs, outbound, vault: guards.vault },
+    {
+      serverId: config.serverId,
+      version: VERSION,
+      get receiverUrl() {
+        return `${reached.url}/api/v2/webhooks/task-completed`;
+      },
+    },
+  );
+  return { engine, executors, remoteAgents };
 }
 
-async function startHttp(floor: Floor, engine: Engine, executors: readonly Executor[]): Promise<HttpServer> {
+async function startHttp(floor: Floor, upstairs: Upstairs): Promise<HttpServer> {
+  const { engine, executors, remoteAgents } = upstairs;
   const { log, config, store, blobs, guards, auditKey, undo } = floor;
   const { host, port, serverId, publicUrl } = config;
   const server = createServer({
@@ -159,6 +175,7 @@ async function startHttp(floor: Floor, engine: Engine, executors: readonly Execu
       store,
       blobs,
       guards,
+      remoteAgents,
       health: createHealth({ clock, config, engine, executors }),
       options: { serverId, version: VERSION, auditKey },
     }),

@@ -9,6 +9,7 @@ import type { Executor } from '../engine/ports/executor.ts';
 import type { Outbound } from '../engine/ports/outbound.ts';
 import { createCodeExecutor } from '../executors/code/executor.ts';
 import { createDataExecutor } from '../executors/data/executor.ts';
+import { createRemoteAgents } from '../executors/remote/index.ts';
 import type { Protocol } from '../protocols/protocol.ts';
 import { createSamProtocol, type SamDeps } from '../protocols/sam/index.ts';
 import { createSamRenderer } from '../protocols/sam/notification.ts';
@@ -16,7 +17,15 @@ import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
 import type { Random } from '../runtime/random.ts';
 import type { Blobs } from '../store/blobs.ts';
-import { openFileBlobs } from '../store/files/blobs.ts';
+import { blobPath, openFileBlobs } from '../store/files/blobs.ts';
+import {
+  blobsOfDatabase,
+  copyDatabase,
+  glanceAtDatabase,
+  judgeDatabase,
+  wakeDatabase,
+} from '../store/sqlite/copy.ts';
+import { lockFile } from '../store/sqlite/lock.ts';
 import { openSqlite } from '../store/sqlite/open.ts';
 import type { Store } from '../store/store.ts';
 import type { Config } from './config.ts';
@@ -31,14 +40,30 @@ export interface AdapterParts {
   readonly version: string;
 }
 
+const EMBEDDED_FILE = 'batuta.db';
+
 /** The store the configuration names. */
 export async function openStore(config: Config, auditKey: Uint8Array): Promise<Store> {
-  if (config.databaseUrl === null) return openSqlite({ path: join(config.dataDir, 'batuta.db'), auditKey });
+  if (config.databaseUrl === null) return openSqlite({ path: join(config.dataDir, EMBEDDED_FILE), auditKey });
   const [scheme] = config.databaseUrl.split(':');
   throw new DomainError('invalid_request', `there is no store for ${scheme}: databases`, {
     details: { setting: 'BATUTA_DATABASE_URL', hint: 'leave it out for the embedded SQLite store' },
   });
 }
+
+/** The embedded store as files in a data directory, for who must reach it without opening it: backup, restore, doctor. */
+export const embedded = {
+  file: EMBEDDED_FILE,
+  /** Keeps servers out of the data directory until the answer is called; throws `unavailable` while one is in it. */
+  lock: (dataDir: string) => lockFile(join(dataDir, `${EMBEDDED_FILE}.lock`)),
+  copy: copyDatabase,
+  glance: glanceAtDatabase,
+  blobs: blobsOfDatabase,
+  judge: judgeDatabase,
+  wake: wakeDatabase,
+  /** Where an artifact's bytes lie below the data directory. */
+  blobPath,
+} as const;
 
 /** Where artifacts lie. */
 export function openBlobs(config: Config, random: Random): Promise<Blobs> {
@@ -59,6 +84,9 @@ export function createExecutors({ log, clock, random, outbound, config }: Adapte
 export function workRootOf(dataDir: string): string {
   return join(dataDir, 'work');
 }
+
+/** The agents elsewhere that work for this server. */
+export const createDelegation = createRemoteAgents;
 
 /** The ways out. */
 export function createChannels({ clock, outbound, version }: AdapterParts): readonly Channel[] {

@@ -107,6 +107,8 @@ export class WorkExchange {
         }),
       ),
     );
+    // Slots fell free: another poll of the agent may now be given more.
+    if (request.results.length > 0) this.#dispatcher.wake();
   }
 
   /** A repeated result is confirmed, so that a worker whose answer was lost need not wonder (`SAM-133`). */

@@ -10,7 +10,7 @@ import type { HealthReport } from '../health.ts';
 import type { Protocol, Route } from '../protocol.ts';
 import { errorPages, errorSchema, renderError } from './errors.ts';
 import { PREFIX } from './route.ts';
-import { agentRoutes } from './routes/agents.ts';
+import { agentRoutes, type RemoteEnrolment } from './routes/agents.ts';
 import { apiKeyRoutes } from './routes/api-keys.ts';
 import { artifactRoutes } from './routes/artifacts.ts';
 import { auditRoutes } from './routes/audit.ts';
@@ -22,6 +22,7 @@ import { executeRoutes } from './routes/execute.ts';
 import { healthRoutes } from './routes/health.ts';
 import { jwtKeyRoutes } from './routes/jwt-keys.ts';
 import { observeRoutes } from './routes/observe.ts';
+import { type ReceivedDeps, receivedRoutes } from './routes/received.ts';
 import { secretRoutes } from './routes/secrets.ts';
 import { statusRoutes } from './routes/status.ts';
 import { tenantRoutes } from './routes/tenants.ts';
@@ -42,6 +43,8 @@ export interface SamDeps {
   > & {
     readonly secrets: Pick<Guards['secrets'], 'set' | 'names' | 'remove' | 'sealWebhookSecret'>;
   };
+  /** Whoever delegates to SAM agents and takes their webhooks. */
+  readonly remoteAgents: RemoteEnrolment & ReceivedDeps;
   health(): Promise<HealthReport>;
   readonly options: {
     /** The agent id shown while no agent is known: this server's own. */
@@ -89,7 +92,8 @@ function administrativeRoutes(deps: SamDeps): readonly Route[] {
   const { tenants, apiKeys, usage, jwtKeys, tokens, authenticator, secrets, audit } = guards;
   const { version, auditKey } = options;
   return [
-    ...agentRoutes({ engine }),
+    ...agentRoutes({ engine, remoteAgents: deps.remoteAgents }),
+    ...receivedRoutes(deps.remoteAgents),
     ...deliveryRoutes({ random, engine, store }),
     ...tenantRoutes({ tenants, apiKeys, audit }),
     ...apiKeyRoutes({ apiKeys, usage, audit }),

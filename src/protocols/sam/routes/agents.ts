@@ -1,7 +1,7 @@
 // Agents: who runs tasks, what they can do, and how they are (`SAM-135`, `SAM-136`).
 
 import Type, { type Static } from 'typebox';
-import type { AgentId } from '../../../domain/ids.ts';
+import type { AgentId, TenantId } from '../../../domain/ids.ts';
 import type { JsonObject } from '../../../domain/json.ts';
 import type { ResourceLimits } from '../../../domain/task.ts';
 import type { AgentRegistration, AgentView, EngineApi } from '../../../engine/api.ts';
@@ -16,7 +16,24 @@ import { anyObject, callerId, instant, paging } from '../vocabulary.ts';
 /** What the agents' routes need. */
 export interface AgentDeps {
   readonly engine: Pick<EngineApi, 'agents' | 'registerAgent' | 'drainAgent' | 'removeAgent'>;
+  readonly remoteAgents: RemoteEnrolment;
 }
+
+/** Whoever drives agents of kind `sam`: told of how to reach them, and when they are removed (`SAM-98`). */
+export interface RemoteEnrolment {
+  enrol(agent: {
+    readonly tenant: TenantId;
+    readonly agentId: AgentId;
+    readonly credential?: RemoteCredential;
+    readonly webhookSecret?: string;
+  }): Promise<void>;
+  forget(agent: { readonly tenant: TenantId; readonly agentId: AgentId }): Promise<void>;
+}
+
+/** What this server shows to an agent it delegates to. */
+export type RemoteCredential =
+  | { readonly kind: 'api_key'; readonly key: string; readonly secret: string }
+  | { readonly kind: 'bearer'; readonly token: string };
 
 const name = Type.String({ minLength: 1, maxLength: 200 });
 const params = Type.Object({ agent_id: callerId });
@@ -25,6 +42,14 @@ const capacity = Type.Object({
   slots: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000, description: '1 when absent.' })),
   ...resourceLimits.properties,
 });
+
+const credential = Type.Union(
+  [
+    Type.Object({ kind: Type.Literal('api_key'), key: name, secret: name }),
+    Type.Object({ kind: Type.Literal('bearer'), token: Type.String({ minLength: 1, maxLength: 8_192 }) }),
+  ],
+  { description: 'For kind sam: what is shown to the agent. Kept sealed and never returned.' },
+);
 
 const registration = Type.Object({
   agent_id: callerId,
@@ -35,6 +60,10 @@ const registration = Type.Object({
   region: Type.Optional(name),
   version: Type.Optional(name),
   url: Type.Optional(Type.String({ format: 'uri' })),
+  credential: Type.Optional(credential),
+  webhook_secret: Type.Optional(
+    Type.String({ minLength: 16, maxLength: 200, description: 'For kind sam; made where absent.' }),
+  ),
   schemas: Type.Optional(
     Type.Record(
       Type.String(),
@@ -61,7 +90,7 @@ const agentAnswer = Type.Object(
 const common = { tag: 'agents', rate: 'standard' } as const;
 
 /** The routes that register, show, drain and remove agents. */
-export function agentRoutes({ engine }: AgentDeps): readonly Route[] {
+export function agentRoutes({ engine, remoteAgents }: AgentDeps): readonly Route[] {
   return [
     route({
       ...common,
@@ -74,7 +103,9 @@ export function agentRoutes({ engine }: AgentDeps): readonly Route[] {
       async handle({ principal, body }) {
         requireAny(principal, ['agent:manage', 'task:write-result']);
         refuseForeignAgent(principal, body.agent_id);
-        return json(200, wireAgent(await engine.registerAgent(registrationOf(principal.tenant, body))));
+        const view = await engine.registerAgent(registrationOf(principal.tenant, body));
+        if (view.agent.kind === 'sam') await remoteAgents.enrol(enrolmentOf(principal.tenant, body));
+        return json(200, wireAgent(view));
       },
     }),
     route({
@@ -113,6 +144,7 @@ export function agentRoutes({ engine }: AgentDeps): readonly Route[] {
       answers: { 204: nothing },
       async handle({ principal, params: { agent_id: id } }) {
         await engine.removeAgent(principal.tenant, id as AgentId);
+        await remoteAgents.forget({ tenant: principal.tenant, agentId: id as AgentId });
         return { kind: 'empty', status: 204 };
       },
     }),
@@ -138,6 +170,18 @@ function registrationOf(
     ...(body.schemas === undefined
       ? {}
       : { schemas: body.schemas as NonNullable<AgentRegistration['schemas']> }),
+  };
+}
+
+function enrolmentOf(
+  tenant: TenantId,
+  body: Static<typeof registration>,
+): Parameters<RemoteEnrolment['enrol']>[0] {
+  return {
+    tenant,
+    agentId: body.agent_id as AgentId,
+    ...(body.credential === undefined ? {} : { credential: body.credential }),
+    ...(body.webhook_secret === undefined ? {} : { webhookSecret: body.webhook_secret }),
   };
 }
 
