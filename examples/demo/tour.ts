@@ -1,0 +1,311 @@
+// The tour itself, from beginning to end: what an orchestrator does on a good day, and the worst that can happen to it half-way.
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { BatutaClient, Orchestrator, RejectedError, type TaskOutput } from '../../src/sdk/index.ts';
+import { audit, type Findings } from './audit.ts';
+import { type Dataset, makeDataset } from './dataset.ts';
+import {
+  dataOrders,
+  MONTHLY,
+  type Order,
+  outlookOrders,
+  reportOrders,
+  seasonOrder,
+  summaryOrders,
+  trendOrder,
+} from './orders.ts';
+import { Processes, type Running, type RunningServer } from './processes.ts';
+import { openReceiver, type Receiver } from './receiver.ts';
+import type { Scene } from './scene.ts';
+
+/** How big the tour is. */
+export interface TourOptions {
+  readonly rows: number;
+  readonly seed: number;
+  /** 24 at most. */
+  readonly shops: number;
+}
+
+/** What came of it. */
+export interface TourResult {
+  readonly dataset: Dataset;
+  readonly findings: Findings;
+  /** Whether DuckDB's sums are those a plain loop over the rows gives. */
+  readonly dataAgrees: boolean;
+  /** The shop whose growth the analysis found to be the greatest. */
+  readonly fastest: string;
+  /** Why the Python analysis was left out; null where it ran. */
+  readonly pythonMissing: string | null;
+  readonly kill: KillFacts;
+  /** The report on the fastest shop. */
+  readonly report: string;
+}
+
+/** What the kill interrupted, and how long it took to be back. */
+export interface KillFacts {
+  readonly done: number;
+  readonly held: number;
+  /** Tasks ordered while there was no server. */
+  readonly orderedMeanwhile: number;
+  /** From the kill until a new server was ready. */
+  readonly downMs: number;
+}
+
+const [STEADY, DOOMED, SUBSTITUTE] = ['ada', 'grace', 'edith'] as const;
+const WAIT_MS_MAX = 90_000;
+
+/** Everything that was started; later things are put away first. */
+type Resources = AsyncDisposableStack;
+
+/** Plays the tour; what it starts is put away with the resources, however it ends. */
+export async function tour(scene: Scene, options: TourOptions, resources: Resources): Promise<TourResult> {
+  const dataset = makeDataset(options);
+  scene.tell(
+    `${dataset.rows} rows of sales made from seed ${options.seed}, ${dataset.spoilt} of them spoilt on purpose`,
+  );
+  const house = await open(scene, resources);
+  const [monthlyFileId] = await Promise.all([
+    aggregate(house, dataset),
+    ...[STEADY, DOOMED].map(name => house.hire(name)),
+  ]);
+  const dataAgrees = await agrees(house, dataset);
+  const pythonMissing = await analyse(house, dataset, monthlyFileId);
+  await half(house);
+  const kill = await killAndRestart(house, dataset);
+  scene.tell('waiting for every acknowledged task to end');
+  const outputs = await allEnds(house);
+  scene.tell('all ends are in; auditing them against the server’s own records');
+  const findings = await audit(house.client, [...house.acknowledged], house.receiver);
+  const { fastest } = resultOf(outputs.get('trend')) as { fastest: string };
+  const report = await reportOn(house, fastest);
+  await house.stop();
+  return { dataset, findings, dataAgrees, fastest, pythonMissing, kill, report };
+}
+
+/** The orchestrator's side of the demo. */
+interface House {
+  readonly scene: Scene;
+  readonly processes: Processes;
+  readonly client: BatutaClient;
+  readonly orchestrator: Orchestrator;
+  readonly receiver: Receiver;
+  /** Ids of tasks the server said it has. */
+  readonly acknowledged: Set<string>;
+  readonly workers: Map<string, Running>;
+  server: RunningServer;
+  hire(name: string): Promise<void>;
+  /** Lets go of the server’s event stream. */
+  stop(): Promise<void>;
+}
+
+async function open(scene: Scene, resources: Resources): Promise<House> {
+  const home = mkdtempSync(join(tmpdir(), 'batuta-demo-'));
+  resources.defer(() => rmSync(home, { recursive: true, force: true, maxRetries: 5 }));
+  const processes = new Processes(home);
+  resources.defer(() => processes.stopAll());
+  scene.process('server', 'starting');
+  const house = { server: await processes.server() };
+  const { url, pid, credentials, startMs } = house.server;
+  scene.process('server', 'up', pid);
+  scene.tell(`a server is ready on ${url} after ${seconds(startMs)}, with an empty database`);
+  const receiver = await openReceiver();
+  resources.defer(() => receiver.close());
+  scene.counts = receiver.counts;
+  await forge(receiver);
+  scene.tell('webhooks are received and verified; a forged one was refused');
+  // Patient enough to outlast a restart: every call repeats itself safely, under one idempotency key.
+  const retry = { attemptsMax: 60, firstDelayMs: 100, delayMaxMs: 1_000 };
+  const client = new BatutaClient({ url, credentials, retry });
+  const stopFollowing = await follow(scene, client);
+  resources.defer(stopFollowing);
+  const key = await client.apiKeys.create({
+    name: 'report workers',
+    permissions: ['task:read', 'task:write-result'],
+  });
+  const login = { apiKey: key.api_key, apiSecret: key.api_secret };
+  const workers = new Map<string, Running>();
+  return Object.assign(house, {
+    scene,
+    processes,
+    client,
+    orchestrator: new Orchestrator({ client, agentId: 'demo' }),
+    receiver,
+    acknowledged: new Set<string>(),
+    workers,
+    async hire(name: string) {
+      scene.process(name, 'starting');
+      const worker = await processes.worker(name, url, login);
+      workers.set(name, worker);
+      scene.process(name, 'up', worker.pid);
+    },
+    stop: stopFollowing,
+  });
+}
+
+/** Sends what the receiver must not believe: well-formed, but signed by nobody who knows the secret. */
+async function forge({ url }: Receiver): Promise<void> {
+  const headers = {
+    'webhook-id': 'forged',
+    'webhook-timestamp': String(Math.floor(Date.now() / 1_000)),
+    'webhook-signature': `v1,${Buffer.alloc(32).toString('base64')}`,
+  };
+  const body = JSON.stringify({ event_type: 'task_completed', task_id: MONTHLY, sequence: 1 });
+  const { status } = await fetch(url, { method: 'POST', headers, body });
+  if (status !== 401) throw new Error(`a forged webhook was answered ${status}`);
+}
+
+/** Feeds the board from the server's event stream, over restarts; resolves once nothing can be missed. */
+async function follow(scene: Scene, client: BatutaClient): Promise<() => Promise<void>> {
+  const stop = new AbortController();
+  const opened = Promise.withResolvers<void>();
+  const reading = (async () => {
+    const events = client.events(undefined, { signal: stop.signal, onOpen: opened.resolve });
+    for await (const event of events) scene.board.take(event);
+  })().catch(error => opened.reject(error));
+  await opened.promise;
+  return async () => {
+    stop.abort();
+    await reading;
+  };
+}
+
+async function order(house: House, one: Order): Promise<void> {
+  const { scene, orchestrator, receiver, acknowledged } = house;
+  scene.board.add(one);
+  const acceptance = await orchestrator.submit({
+    ...one,
+    webhook: {
+      url: receiver.url,
+      secret: receiver.secret,
+      events: ['task_started', 'task_progress', 'task_completed', 'task_failed', 'task_timeout'],
+    },
+  });
+  acknowledged.add(acceptance.task_id);
+}
+
+async function orderAll(house: House, orders: readonly Order[]): Promise<void> {
+  await Promise.all(orders.map(one => order(house, one)));
+}
+
+/** Stage one: the CSV goes up, DuckDB adds it up. Answers the id of the file that everything else reads. */
+async function aggregate(house: House, dataset: Dataset): Promise<string> {
+  const { client, orchestrator, scene } = house;
+  const regions = summaryOrders(dataset).length;
+  scene.board.plan(3 + 2 + 2 * regions + dataset.shops.length);
+  const sales = await client.artifacts.upload({
+    name: 'sales.csv',
+    type: 'data_file',
+    mediaType: 'text/csv',
+    source: dataset.csv,
+  });
+  scene.tell(`sales.csv is stored (${Math.round(sales.size_bytes / 1_024)} KiB); DuckDB is to add it up`);
+  await orderAll(house, dataOrders(sales.artifact_id));
+  const { artifacts } = await orchestrator.wait(MONTHLY);
+  const file = artifacts.find(({ name }) => name === 'monthly.json');
+  if (file === undefined) throw new Error('the aggregation left no monthly.json');
+  return file.artifact_id;
+}
+
+/** Whether DuckDB put aside as many rows as were spoilt, and its revenues add up to what the rows hold. */
+async function agrees({ orchestrator }: House, { spoilt, revenueCents }: Dataset): Promise<boolean> {
+  const { output } = await orchestrator.wait(MONTHLY);
+  const { rows, rows_rejected: rejected } = output as {
+    rows: readonly { revenue: number | string }[];
+    rows_rejected: number;
+  };
+  const cents = rows.reduce((sum, { revenue }) => sum + Math.round(100 * Number(revenue)), 0);
+  return rejected === spoilt && cents === revenueCents;
+}
+
+/** Stages two and three are ordered together, with who waits for whom. Answers why Python was left out, if it was. */
+async function analyse(house: House, dataset: Dataset, monthlyFileId: string): Promise<string | null> {
+  const { scene } = house;
+  await order(house, trendOrder(monthlyFileId));
+  const pythonMissing = await orderPython(house, monthlyFileId);
+  const analyses = pythonMissing === null ? ['trend', 'season'] : ['trend'];
+  const orders = [...outlookOrders(dataset, monthlyFileId), ...reportOrders(dataset, analyses)];
+  await orderAll(house, orders);
+  scene.tell(
+    `${orders.length + analyses.length} tasks of analysis and reports are ordered, waiting for one another`,
+  );
+  return pythonMissing;
+}
+
+async function orderPython(house: House, monthlyFileId: string): Promise<string | null> {
+  const { scene } = house;
+  const season = seasonOrder(monthlyFileId);
+  try {
+    await order(house, season);
+    return null;
+  } catch (error) {
+    if (!(error instanceof RejectedError)) throw error;
+    scene.board.remove(season.id);
+    scene.board.plan(scene.board.planned - 1);
+    scene.tell(`Python is left out, JavaScript goes on alone: ${error.message}`);
+    return error.message;
+  }
+}
+
+/** Resolves when half of all tasks are done and the doomed worker is in the middle of something. */
+async function half({ scene }: House): Promise<void> {
+  await scene.board.until(
+    board =>
+      board.done >= board.planned / 2 && board.running(DOOMED).some(({ percentage }) => percentage >= 40),
+  );
+}
+
+async function killAndRestart(house: House, dataset: Dataset): Promise<KillFacts> {
+  const { scene, processes, workers } = house;
+  const { board } = scene;
+  const facts = { done: board.done, held: board.running().length };
+  const summaries = summaryOrders(dataset);
+  // Some of these orders may reach the dying server, some its successor, some both: each is one task all the same.
+  const ordered = orderAll(house, summaries);
+  const killedAt = performance.now();
+  const restarted = (async () => {
+    await Promise.all([house.server.kill(), workers.get(DOOMED)?.kill()]);
+    for (const name of ['server', DOOMED]) scene.process(name, 'killed');
+    scene.tell(
+      `SIGKILL for the server and the worker ${DOOMED}: ${facts.done} of ${board.planned} tasks done, ${facts.held} under way`,
+      'bad',
+    );
+    house.server = await processes.server(Number(new URL(house.server.url).port));
+    const downMs = performance.now() - killedAt;
+    scene.process('server', 'up', house.server.pid);
+    scene.tell(`the server is back on the same data, ${seconds(downMs)} after the kill`, 'good');
+    await house.hire(SUBSTITUTE);
+    scene.tell(`worker ${SUBSTITUTE} takes the place of ${DOOMED}, whose leases are about to run out`);
+    return downMs;
+  })();
+  const [downMs] = await Promise.all([restarted, ordered]);
+  scene.tell(`${summaries.length} tasks that were ordered meanwhile are acknowledged`);
+  return { ...facts, orderedMeanwhile: summaries.length, downMs };
+}
+
+/** Waits for all ends; what does not end in time is left for the audit to find. */
+async function allEnds({ orchestrator, acknowledged }: House): Promise<ReadonlyMap<string, TaskOutput>> {
+  const waits = await Promise.allSettled(
+    [...acknowledged].map(id => orchestrator.wait(id, { timeoutMs: WAIT_MS_MAX })),
+  );
+  return new Map(
+    waits.flatMap(wait => (wait.status === 'fulfilled' ? [[wait.value.taskId, wait.value] as const] : [])),
+  );
+}
+
+function resultOf(output: TaskOutput | undefined): object {
+  const { result } = (output?.output ?? {}) as { result?: object };
+  return result ?? {};
+}
+
+async function reportOn({ client }: House, shop: string): Promise<string> {
+  const [file] = await client.artifacts.list(`report-${shop.toLowerCase()}`);
+  if (file === undefined) return '';
+  const download = await client.artifacts.download(file.artifact_id);
+  return new TextDecoder().decode(await download.bytes());
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1_000).toFixed(1)} s`;
+}
