@@ -1,7 +1,7 @@
 // The thread that applies schemas nobody vouches for. Started by schemas.ts, which kills it when it takes too long.
 
 import { parentPort } from 'node:worker_threads';
-import { Ajv, type ErrorObject, type Options } from 'ajv';
+import { Ajv, type ErrorObject, type Options, type ValidateFunction } from 'ajv';
 import type { Json, JsonObject } from '../domain/json.ts';
 
 /** A schema to compile, and data to check by it where there is some. */
@@ -47,9 +47,23 @@ function unescaped(part: string): string {
   return part.replaceAll('~1', '/').replaceAll('~0', '~');
 }
 
+/** A task brings its type's schema each time; compiling it takes far longer than applying it. */
+const COMPILED_MAX = 16;
+const compiled = new Map<string, ValidateFunction>();
+
+function validatorOf(schema: JsonObject): ValidateFunction {
+  const text = JSON.stringify(schema);
+  const validate = compiled.get(text) ?? new Ajv(SCHEMA_OPTIONS).compile(schema);
+  compiled.delete(text);
+  compiled.set(text, validate);
+  const [oldest] = compiled.keys();
+  if (compiled.size > COMPILED_MAX && oldest !== undefined) compiled.delete(oldest);
+  return validate;
+}
+
 function answer({ schema, data }: SchemaJob): SchemaAnswer {
   try {
-    const validate = new Ajv(SCHEMA_OPTIONS).compile(schema);
+    const validate = validatorOf(schema);
     if (data === undefined || validate(data) === true) return { faults: [] };
     return { faults: faultsOf(validate.errors ?? []) };
   } catch (error) {
@@ -57,5 +71,10 @@ function answer({ schema, data }: SchemaJob): SchemaAnswer {
   }
 }
 
-parentPort?.on('message', (job: SchemaJob) => parentPort?.postMessage(answer(job)));
-parentPort?.postMessage('ready');
+if (parentPort !== null) {
+  const parent = parentPort;
+  parent.on('message', (job: SchemaJob) => parent.postMessage(answer(job)));
+  // The first compilation readies the compiler itself, which must not count as the first job's time.
+  answer({ schema: { type: 'object' } });
+  parent.postMessage('ready');
+}

@@ -44,3 +44,12 @@ test('a schema cannot pull in another document', async () => {
     DomainError,
   );
 });
+
+test('however many schemas there are, each judges its own data', async () => {
+  const schemas = Array.from({ length: 40 }, (_, minimum) => ({ type: 'integer', minimum }));
+  for (const _ of ['compiled', 'remembered'])
+    for (const [minimum, schema] of schemas.entries()) {
+      await guard.check(schema, minimum, 'task_data');
+      await assert.rejects(guard.check(schema, minimum - 1, 'task_data'), DomainError);
+    }
+});
