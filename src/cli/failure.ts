@@ -103,7 +103,11 @@ function verdictOn(error: BatutaError): readonly [exitCode: number, hint?: strin
       'check --api-key and --api-secret, BATUTA_API_KEY and BATUTA_API_SECRET, or credentials.json',
     ];
   if (error instanceof ForbiddenError) return [EXIT.unauthorised, 'use a key that has the permission'];
-  if (error instanceof NotFoundError) return [EXIT.notFound, 'batuta tasks lists what there is'];
+  if (error instanceof NotFoundError)
+    return [
+      EXIT.notFound,
+      error.code === 'TASK_NOT_FOUND' ? 'batuta tasks lists the tasks there are' : undefined,
+    ];
   if (error instanceof InvalidStateError) return [EXIT.conflict, 'batuta status shows where the task stands'];
   if (error instanceof ConflictError)
     return [EXIT.conflict, 'another id, or the same request to the letter, would do'];

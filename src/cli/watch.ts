@@ -81,6 +81,7 @@ function detailText(event: StreamEvent['event'], data: JsonObject): string {
   const progress = objectOf(data.progress);
   const error = objectOf(data.error);
   const told = [
+    textOf(data.name) ?? '',
     numberOf(progress.percentage) === undefined ? '' : `${String(progress.percentage)} %`,
     textOf(progress.current_step) ?? '',
     textOf(error.code) ?? '',

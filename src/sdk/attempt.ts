@@ -50,11 +50,16 @@ export interface TaskContext {
 /** What an attempt can count; the rest is the server's to measure. */
 export type Counters = Pick<WorkMetrics, 'api_calls' | 'tokens_used' | 'bytes_sent' | 'bytes_received'>;
 
-/** Does the work of one type: what it answers is the task's output; what it throws is its error. */
-export type TaskHandler<Data extends JsonObject = JsonObject> = (
-  task: WorkTask<Data>,
-  context: TaskContext,
-) => Json | undefined | Promise<Json | undefined> | Promise<void>;
+/**
+ * Does the work of one type: what it answers is the task's output; what it throws is its error. Taken from a method, whose arguments
+ * compare both ways, so that a handler may say what its own data look like.
+ */
+export type TaskHandler<Data extends JsonObject = JsonObject> = {
+  handle(
+    task: WorkTask<Data>,
+    context: TaskContext,
+  ): Json | undefined | Promise<Json | undefined> | Promise<void>;
+}['handle'];
 
 /** Why a handler was told to stop; its result will not be asked for. */
 export class TaskAborted extends Error {
@@ -125,11 +130,11 @@ export class Attempt {
   }
 
   /** Runs the handler to its end and says what came of it; never throws. */
-  async run(handler: TaskHandler<never> | undefined): Promise<WorkResult> {
+  async run(handler: TaskHandler | undefined): Promise<WorkResult> {
     try {
       if (handler === undefined)
         throw new Error(`this worker has no handler for ${this.lease.task.task_type}`);
-      const output = await (handler as TaskHandler)(this.#task(), this.#context());
+      const output = await handler(this.#task(), this.#context());
       return await this.#completed(output ?? null);
     } catch (error) {
       return this.#why === 'shutdown' ? this.handedBack() : this.#failed(errorFrom(error));

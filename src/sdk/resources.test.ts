@@ -63,85 +63,95 @@ test('SAM-73 a download is checked against its digest, a range of it is taken as
   assert.equal(end.asked[0]?.path, '/api/v2/artifacts/a%2F1');
 });
 
-test('every call of the smaller collections goes where the contract says', async context => {
-  const { end, client } = await setup(context, () => ({
-    json: {
-      artifacts: [],
-      deliveries: [],
-      endpoints: [],
-      agents: [],
-      api_keys: [],
-      secrets: [],
-      tenants: [],
-    },
-  }));
-  await client.artifacts.list('t1');
-  await client.artifacts.remove('a1');
-  await client.deliveries.list({ task_id: 't1', status: 'failed' });
-  await client.deliveries.get('d1');
-  await client.deliveries.redeliver('d1');
-  await client.deliveries.endpoints();
-  await client.agents.list();
-  await client.agents.register({ agent_id: 'w', types: ['custom:x'] });
-  await client.agents.drain('w');
-  await client.agents.remove('w');
-  await client.apiKeys.list();
-  await client.apiKeys.create({ name: 'ci', permissions: ['task:execute'] });
-  await client.apiKeys.rotate('k1');
-  await client.apiKeys.usage('k1');
-  await client.apiKeys.revoke('k1');
-  await client.tenants.list();
-  await client.tenants.create('acme', 'Acme');
-  await client.tenants.update('acme', { weight: 2 });
-  await client.tenants.rotateWebhookSecret('acme');
-  await client.audit.list({ action: 'auth.refused' });
-  await client.audit.verify();
-  await client.secrets.list();
-  await client.secrets.set('token', 'v');
-  await client.secrets.remove('token');
-  await client.token({ apiKey: 'k', apiSecret: 's', scope: 'task:read' });
-  await client.refresh('r');
-  await client.revoke('t');
-  assert.deepEqual(
-    end.asked.map(
-      asked =>
-        `${asked.method} ${asked.path.replace('/api/v2/', '')}${asked.query.size > 0 ? `?${asked.query}` : ''}`,
-    ),
-    [
-      'GET artifacts?task_id=t1',
-      'DELETE artifacts/a1',
-      'GET deliveries?task_id=t1&status=failed',
-      'GET deliveries/d1',
-      'POST deliveries/d1/redeliver',
-      'GET deliveries/endpoints',
-      'GET agents',
-      'POST agents',
-      'POST agents/w/drain',
-      'DELETE agents/w',
-      'GET api-keys',
-      'POST api-keys',
-      'POST api-keys/k1/rotate',
-      'GET api-keys/k1/usage',
-      'DELETE api-keys/k1',
-      'GET tenants',
-      'POST tenants',
-      'PATCH tenants/acme',
-      'POST tenants/acme/webhook-secret/rotate',
-      'GET audit?action=auth.refused',
-      'GET audit/verify',
-      'GET secrets',
-      'PUT secrets/token',
-      'DELETE secrets/token',
-      'POST auth/token',
-      'POST auth/refresh',
-      'POST auth/revoke',
-    ],
-  );
+async function asked(
+  context: TestContext,
+  calls: (client: BatutaClient) => Promise<void>,
+): Promise<{ readonly routes: readonly string[]; readonly keyless: readonly string[] }> {
+  const lists = {
+    artifacts: [],
+    deliveries: [],
+    endpoints: [],
+    agents: [],
+    api_keys: [],
+    secrets: [],
+    tenants: [],
+  };
+  const { end, client } = await setup(context, () => ({ json: lists }));
+  await calls(client);
+  const route = ({ method, path, query }: Asked): string =>
+    `${method} ${path.replace('/api/v2/', '')}${query.size > 0 ? `?${query}` : ''}`;
   const keyless = end.asked.filter(
-    asked => asked.method === 'POST' && asked.headers['idempotency-key'] === undefined,
+    ({ method, headers }) => method !== 'GET' && headers['idempotency-key'] === undefined,
   );
-  assert.deepEqual(
-    keyless.map(asked => asked.path),
-    ['/api/v2/auth/refresh'],
-  );
+  return { routes: end.asked.map(route), keyless: keyless.map(route) };
+}
+
+test('artifacts, deliveries and agents are asked for where the contract says', async context => {
+  const { routes, keyless } = await asked(context, async client => {
+    await client.artifacts.list('t1');
+    await client.artifacts.remove('a1');
+    await client.deliveries.list({ task_id: 't1', status: 'failed' });
+    await client.deliveries.get('d1');
+    await client.deliveries.redeliver('d1');
+    await client.deliveries.endpoints();
+    await client.agents.list();
+    await client.agents.register({ agent_id: 'w', types: ['custom:x'] });
+    await client.agents.drain('w');
+    await client.agents.remove('w');
+  });
+  assert.deepEqual(routes, [
+    'GET artifacts?task_id=t1',
+    'DELETE artifacts/a1',
+    'GET deliveries?task_id=t1&status=failed',
+    'GET deliveries/d1',
+    'POST deliveries/d1/redeliver',
+    'GET deliveries/endpoints',
+    'GET agents',
+    'POST agents',
+    'POST agents/w/drain',
+    'DELETE agents/w',
+  ]);
+  assert.deepEqual(keyless, []);
+});
+
+test('keys, tenants, secrets, tokens and the audit are asked for where the contract says', async context => {
+  const { routes, keyless } = await asked(context, async client => {
+    await client.apiKeys.list();
+    await client.apiKeys.create({ name: 'ci', permissions: ['task:execute'] });
+    await client.apiKeys.rotate('k1');
+    await client.apiKeys.usage('k1');
+    await client.apiKeys.revoke('k1');
+    await client.tenants.list();
+    await client.tenants.create('acme', 'Acme');
+    await client.tenants.update('acme', { weight: 2 });
+    await client.tenants.rotateWebhookSecret('acme');
+    await client.audit.list({ action: 'auth.refused' });
+    await client.audit.verify();
+    await client.secrets.list();
+    await client.secrets.set('token', 'v');
+    await client.secrets.remove('token');
+    await client.token({ apiKey: 'k', apiSecret: 's', scope: 'task:read' });
+    await client.refresh('r');
+    await client.revoke('t');
+  });
+  assert.deepEqual(routes, [
+    'GET api-keys',
+    'POST api-keys',
+    'POST api-keys/k1/rotate',
+    'GET api-keys/k1/usage',
+    'DELETE api-keys/k1',
+    'GET tenants',
+    'POST tenants',
+    'PATCH tenants/acme',
+    'POST tenants/acme/webhook-secret/rotate',
+    'GET audit?action=auth.refused',
+    'GET audit/verify',
+    'GET secrets',
+    'PUT secrets/token',
+    'DELETE secrets/token',
+    'POST auth/token',
+    'POST auth/refresh',
+    'POST auth/revoke',
+  ]);
+  assert.deepEqual(keyless, ['POST auth/refresh'], 'a spent refresh token must not be sent again');
 });

@@ -44,7 +44,7 @@ export interface Call {
   /** Sent as it is, under the given media type. */
   readonly body?: { readonly source: Sendable; readonly mediaType: string };
   readonly headers?: Readonly<Record<string, string>>;
-  /** A POST carries one by default, which is what makes it repeatable; false sends none, and never repeats. */
+  /** Whatever changes something carries one by default, which is what makes it repeatable; false sends none, and never repeats. */
   readonly idempotencyKey?: string | false | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly timeoutMs?: number;
@@ -121,7 +121,7 @@ export class Transport {
   }
 
   async #persist<Answer>(call: Call, read: (response: Response) => Promise<Answer>): Promise<Answer> {
-    const idempotencyKey = call.idempotencyKey ?? (call.method === 'POST' ? crypto.randomUUID() : undefined);
+    const idempotencyKey = call.idempotencyKey ?? (call.method === 'GET' ? undefined : crypto.randomUUID());
     const rereadable = !(call.body?.source instanceof ReadableStream);
     let renewed = false;
     for (let failures = 1; ; failures += 1) {

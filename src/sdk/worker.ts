@@ -16,7 +16,7 @@ export interface WorkerOptions {
   /** The worker's own name, unique in the tenant: two that share it are taken for one. */
   readonly agentId: string;
   /** By task type, or by a custom type's name. */
-  readonly handlers: Readonly<Record<string, TaskHandler<never>>>;
+  readonly handlers: Readonly<Record<string, TaskHandler>>;
   /** Tasks run at once (10); the server grants an agent 100 at most unless told otherwise. */
   readonly slots?: number;
   /** Tasks asked for in one exchange at most (50): fewer than `slots`, so that one exchange can be under way while another's tasks run. */
@@ -212,7 +212,7 @@ export class Worker {
     });
   }
 
-  #handlerOf({ task }: WorkLease): TaskHandler<never> | undefined {
+  #handlerOf({ task }: WorkLease): TaskHandler | undefined {
     const name = task.task_type === 'custom' ? String(task.task_data.type_name) : task.task_type;
     return Object.hasOwn(this.#options.handlers, name) ? this.#options.handlers[name] : undefined;
   }

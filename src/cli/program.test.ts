@@ -1,0 +1,188 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { wireError } from '../sdk/far-end.test.ts';
+import type { CommandSpec } from './command.ts';
+import type { AppActions } from './host.ts';
+import { commandsOf } from './program.ts';
+import { call, shell } from './shell.test.ts';
+
+const app: AppActions = {
+  version: '1.2.3',
+  serve: async () => ({ url: 'http://here', dataDir: '.batuta', ended: Promise.resolve(0) }),
+  demo: async () => 0,
+  backup: async () => ({ files: 3 }),
+  verifyBackup: async () => ({ intact: true }),
+  restore: async () => ({ tasks: 7 }),
+  examine: async () => [],
+};
+
+function runnables(
+  commands: readonly CommandSpec[],
+  path: readonly string[] = [],
+): readonly (readonly [string[], CommandSpec])[] {
+  return commands.flatMap(spec => {
+    const own = [...path, spec.name];
+    return spec.subcommands === undefined ? [[own, spec] as const] : runnables(spec.subcommands, own);
+  });
+}
+
+test('every command the contract names is there', () => {
+  const names = commandsOf({ app }).map(({ name }) => name);
+  const wanted =
+    'serve demo submit status watch logs cancel pause resume retry tasks agents deliveries keys token backup restore doctor completion';
+  assert.deepEqual(names.toSorted(), wanted.split(' ').toSorted());
+});
+
+test('every command has help with an example that begins with its own name, and says --json', async () => {
+  for (const [path, spec] of runnables(commandsOf({ app }))) {
+    const { exitCode, out, err } = await call([...path, '--help'], { app });
+    assert.deepEqual([exitCode, err], [0, ''], path.join(' '));
+    assert.match(out, /--json/, path.join(' '));
+    assert.ok(spec.examples.length > 0);
+    for (const example of spec.examples)
+      assert.ok(out.includes(`$ ${example}`), `${path.join(' ')}: ${example}`);
+    assert.ok(
+      spec.examples.every(example => example.includes(`batuta ${path[0]}`)),
+      path.join(' '),
+    );
+  }
+});
+
+test('an action the program lacks is not offered', async () => {
+  const { exitCode, err } = await call('backup --to x');
+  assert.equal(exitCode, 2);
+  assert.match(err, /unknown command 'backup'/);
+});
+
+test('a misspelt command, subcommand or option is told with the one that was meant', async () => {
+  for (const [words, message, hint] of [
+    ['stauts x', "unknown command 'stauts'", 'did you mean status?'],
+    ['agents darin w', 'agents has no command "darin"', 'did you mean drain?'],
+    ['tasks --limti 3', "unknown option '--limti'", 'did you mean --limit?'],
+    ['tasks --status runing', "option '-s, --status <state>' argument 'runing' is invalid", undefined],
+    ['status', "missing required argument 'id'", undefined],
+    ['watch a b', "too many arguments for 'watch'", undefined],
+    ['tasks --limit many', '--limit must be a whole number from 1 to 1000, not "many"', undefined],
+    ['tasks --limit 0', '--limit must be a whole number from 1 to 1000, not "0"', undefined],
+    ['completion powershell', 'there is no completion for "powershell"', 'one of bash, zsh, fish'],
+  ] as const) {
+    const { exitCode, out, err } = await call(words);
+    assert.deepEqual([exitCode, out], [2, ''], words);
+    assert.ok(err.startsWith(`error: ${message}`), `${words}: ${err}`);
+    if (hint !== undefined) assert.ok(err.includes(`hint: ${hint}`), `${words}: ${err}`);
+  }
+});
+
+test('with --json a failure is one JSON document on standard output, and nothing else anywhere', async () => {
+  const { exitCode, json, err } = await call('stauts --json');
+  assert.equal(err, '');
+  assert.equal(exitCode, 2);
+  assert.deepEqual(json, {
+    error: { code: 'USAGE', message: "unknown command 'stauts'", hint: 'did you mean status?', exit_code: 2 },
+  });
+});
+
+test('no words at all print help to standard error and count as a mistake', async () => {
+  const { exitCode, out, err } = await call([]);
+  assert.deepEqual([exitCode, out], [2, '']);
+  assert.match(err, /Usage: batuta/);
+});
+
+test('each kind of refusal ends with its own exit code, a hint, and the request to look up', async context => {
+  let refusal = wireError(401, 'UNAUTHORIZED');
+  const { run } = await shell(context, () => refusal);
+  for (const [status, code, exitCode] of [
+    [401, 'UNAUTHORIZED', 4],
+    [403, 'FORBIDDEN', 4],
+    [404, 'TASK_NOT_FOUND', 5],
+    [409, 'CONFLICT', 6],
+    [409, 'INVALID_STATE', 6],
+    [400, 'INVALID_REQUEST', 7],
+    [422, 'POLICY_VIOLATION', 7],
+    [429, 'RATE_LIMITED', 8],
+    [503, 'SERVICE_UNAVAILABLE', 8],
+    [500, 'INTERNAL_ERROR', 1],
+  ] as const) {
+    refusal = wireError(status, code);
+    const printed = await run('status t1');
+    assert.equal(printed.exitCode, exitCode, code);
+    assert.match(printed.err, new RegExp(`^error: refused: ${code}`));
+    assert.match(printed.err, /request req-1/);
+  }
+});
+
+test('every fault of a refused request is listed', async context => {
+  const errors = [
+    { field: 'timeout', message: 'must be at most 604800' },
+    { field: 'task_id', message: 'has a blank' },
+  ];
+  const { run } = await shell(context, () => wireError(400, 'INVALID_REQUEST', { details: { errors } }));
+  const { err } = await run('status t1');
+  assert.match(err, / {2}- timeout must be at most 604800\n {2}- task_id has a blank\n/);
+});
+
+test('a server that cannot be reached is said to be so, with what to do', async () => {
+  const { exitCode, err } = await call('tasks --url http://127.0.0.1:1');
+  assert.equal(exitCode, 3);
+  assert.match(err, /^error: no answer from http:\/\/127\.0\.0\.1:1: /);
+  assert.match(err, /hint: .*batuta serve/);
+});
+
+test('Ctrl-C ends a call with 130 and no complaint', async context => {
+  const interrupt = new AbortController();
+  const { run } = await shell(context, () => {
+    interrupt.abort(new Error('interrupted'));
+    return new Promise(() => undefined);
+  });
+  assert.deepEqual(pick(await run('status t1', { signal: interrupt.signal })), [130, '', '']);
+});
+
+test('serve says where it serves and ends as its server does', async () => {
+  const flags: unknown[] = [];
+  const ended = Promise.resolve(0);
+  const serve: AppActions['serve'] = async given => {
+    flags.push(given);
+    return { url: 'http://127.0.0.1:9', dataDir: '/d', ended };
+  };
+  const words = 'serve --port 9 --host 127.0.0.1 --data /d --database-url postgres://x --config c.json';
+  const { exitCode, out, err } = await call(words, { app: { serve } });
+  assert.deepEqual([exitCode, out], [0, 'Batuta serves on http://127.0.0.1:9\n']);
+  assert.match(err, /\/d\/credentials\.json/);
+  assert.deepEqual(flags, [
+    { port: '9', host: '127.0.0.1', dataDir: '/d', databaseUrl: 'postgres://x', configFile: 'c.json' },
+  ]);
+  assert.deepEqual((await call('serve --json', { app: { serve } })).lines, [
+    { url: 'http://127.0.0.1:9', data_dir: '/d' },
+  ]);
+});
+
+test('backup, verify, restore and demo reach what does them', async () => {
+  const asked: unknown[] = [];
+  const noting =
+    <Answer>(answer: Answer) =>
+    async (options: unknown): Promise<Answer> => {
+      asked.push(options);
+      return answer;
+    };
+  const actions: Partial<AppActions> = {
+    backup: noting({ path: '/b/1', files: 3 }),
+    verifyBackup: noting({ intact: true }),
+    restore: noting({ tasks: 7 }),
+    demo: noting(0),
+  };
+  const backup = await call('backup --to /b --data /d', { app: actions });
+  assert.match(backup.out, /backed up\n.*path .*\/b\/1/);
+  assert.deepEqual((await call('backup verify /b/1 --json', { app: actions })).json, { intact: true });
+  assert.deepEqual((await call('restore /b/1 --force --json', { app: actions })).json, { tasks: 7 });
+  assert.equal((await call('demo --json', { app: actions })).exitCode, 0);
+  assert.deepEqual(asked, [
+    { to: '/b', dataDir: '/d' },
+    '/b/1',
+    { from: '/b/1', force: true },
+    { json: true },
+  ]);
+});
+
+function pick({ exitCode, out, err }: { exitCode: number; out: string; err: string }) {
+  return [exitCode, out, err];
+}
