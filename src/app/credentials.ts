@@ -22,8 +22,10 @@ export interface HouseKeys {
   readonly auditKey: Uint8Array;
 }
 
-const CREDENTIALS_FILE = 'credentials.json';
-const KEYS_FILE = 'house-keys.json';
+/** What a client needs to be let in, unless all of it is configured. */
+export const CREDENTIALS_FILE = 'credentials.json';
+/** The house's own keys. */
+export const KEYS_FILE = 'house-keys.json';
 const KEY_BYTES = 32;
 
 /** The credentials in force: configured ones, else those kept, else new ones; written with mode 0600 unless all are configured. */

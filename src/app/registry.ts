@@ -21,8 +21,9 @@ import { blobPath, openFileBlobs } from '../store/files/blobs.ts';
 import {
   blobsOfDatabase,
   copyDatabase,
+  countInDatabase,
+  faultsInDatabase,
   glanceAtDatabase,
-  judgeDatabase,
   wakeDatabase,
 } from '../store/sqlite/copy.ts';
 import { lockFile } from '../store/sqlite/lock.ts';
@@ -59,7 +60,8 @@ export const embedded = {
   copy: copyDatabase,
   glance: glanceAtDatabase,
   blobs: blobsOfDatabase,
-  judge: judgeDatabase,
+  count: countInDatabase,
+  faults: faultsInDatabase,
   wake: wakeDatabase,
   /** Where an artifact's bytes lie below the data directory. */
   blobPath,

@@ -21,10 +21,7 @@ export async function openFileBlobs(directory: string, random: Random): Promise<
     await mkdir(incoming, { recursive: true, mode: 0o700 });
     for (const name of await readdir(incoming)) await rm(join(incoming, name), { force: true });
   });
-  const pathOf = (sha256: string): string => {
-    if (!DIGEST.test(sha256)) throw notFound(sha256);
-    return join(root, sha256.slice(0, 2), sha256.slice(2));
-  };
+  const pathOf = (sha256: string): string => join(directory, blobPath(sha256));
   return {
     async write(source, bytesMax) {
       const partial = join(incoming, random.uuid());
@@ -55,6 +52,12 @@ export async function openFileBlobs(directory: string, random: Random): Promise<
       return bavail * bsize;
     },
   };
+}
+
+/** Where the bytes of this digest lie, below the directory the blobs were opened in; throws `not_found` for what is no digest. */
+export function blobPath(sha256: string): string {
+  if (!DIGEST.test(sha256)) throw notFound(sha256);
+  return join('blobs', sha256.slice(0, 2), sha256.slice(2));
 }
 
 interface Written {

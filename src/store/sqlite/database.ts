@@ -21,7 +21,7 @@ export interface OpenDatabase {
 }
 
 /** Marks a file as Batuta's ('Batu'). */
-const APPLICATION_ID = 0x42617475;
+export const APPLICATION_ID = 0x42617475;
 
 const SETTINGS = `
   PRAGMA journal_mode = WAL;
@@ -120,7 +120,8 @@ function refuseOrphanedLog(path: string): void {
   );
 }
 
-async function writeCopy(database: DatabaseSync, path: string): Promise<void> {
+/** Writes a consistent copy of what is committed, whole or not at all; rejects with `conflict` where there is a file already. */
+export async function writeCopy(database: DatabaseSync, path: string): Promise<void> {
   const partial = `${path}.partial`;
   if (existsSync(path)) throw new DomainError('conflict', `there is already a file at ${path}`);
   try {
