@@ -344,4 +344,21 @@ suite('shutting down', () => {
     assert.match(await text, /retry: \d+\n\n$/);
     assert.equal((await poll).status, 200);
   });
+
+  test('SAM-226 a connection whose last request ends while the server stops does not hold it up', async () => {
+    const served = await serve();
+    const { port } = new URL(served.url);
+    const socket = connect(Number(port), '127.0.0.1');
+    const head = 'POST /api/v2/artifacts?name=slow HTTP/1.1\r\nhost: here\r\nauthorization: Bearer admin\r\n';
+    socket.write(`${head}content-type: text/plain\r\ncontent-length: 8\r\n\r\nhalf`);
+    await served.ask('GET', '/api/v2/health/live');
+    const began = performance.now();
+    const stopped = served.stop();
+    socket.write('half');
+    let text = '';
+    for await (const chunk of socket) text += String(chunk);
+    assert.match(text, /^HTTP\/1\.1 201 /);
+    await stopped;
+    assert.ok(performance.now() - began < 5_000);
+  });
 });

@@ -57,6 +57,7 @@ const HEADERS_MS = 20_000;
 const REQUEST_MS = 900_000;
 const KEEP_ALIVE_MS = 65_000;
 const SOCKET_IDLE_MS = 120_000;
+const SWEEP_MS = 50;
 
 /** Builds the server; nothing listens before `start`. */
 export function createServer(deps: ServerDeps): HttpServer {
@@ -76,10 +77,22 @@ export function createServer(deps: ServerDeps): HttpServer {
     async stop() {
       for (const open of openSignals) open.abort(new DomainError('unavailable', 'the server is stopping'));
       const cancel = clock.after(options.stopMsMax ?? 10_000, () => app.server.closeAllConnections());
+      const endSweep = sweep(app.server, clock);
       await app.close();
+      endSweep();
       cancel();
     },
   };
+}
+
+/** Closing ends idle connections once; those whose last answer is written later would idle on until their keep-alive ends. */
+function sweep(server: Server, clock: Clock): () => void {
+  let cancel = clock.after(SWEEP_MS, again);
+  function again(): void {
+    server.closeIdleConnections();
+    cancel = clock.after(SWEEP_MS, again);
+  }
+  return () => cancel();
 }
 
 function buildApp(deps: ServerDeps, setting: ExchangeSetting): FastifyInstance {
