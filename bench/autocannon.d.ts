@@ -3,9 +3,11 @@
 declare module 'autocannon' {
   interface Options {
     readonly url: string;
-    readonly method: 'GET' | 'POST';
-    readonly headers: Readonly<Record<string, string>>;
-    readonly body: string;
+    readonly method?: 'GET' | 'POST';
+    readonly headers?: Readonly<Record<string, string>>;
+    readonly body?: string;
+    /** Puts a fresh id wherever a body says `[<id>]`. */
+    readonly idReplacement?: boolean;
     readonly connections: number;
     readonly pipelining: number;
     /** Seconds. */

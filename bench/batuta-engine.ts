@@ -1,0 +1,58 @@
+// Batuta's engine as a peer among peers: the real engine over the real store (a thread of its own, synchronous=FULL), submitting
+// and running no-op tasks in this process.
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { VERSION } from '../src/app/version.ts';
+import { openSqlite } from '../src/store/sqlite/open.ts';
+import { openHouse, orderOf } from '../test/harness.ts';
+import type { Peer } from './peers/peer.ts';
+
+/** Starts an engine on a store of its own. */
+export async function startPeer(): Promise<Peer> {
+  const dir = mkdtempSync(join(tmpdir(), 'batuta-bench-'));
+  const store = await openSqlite({ path: join(dir, 'batuta.db'), auditKey: Buffer.alloc(32) });
+  let working = false;
+  let onDone = (): void => {};
+  const held: (() => void)[] = [];
+  const house = await openHouse({
+    store,
+    dir,
+    options: { slotsPerType: 100, archiveDelayMs: 60_000 },
+    async run() {
+      // While nobody works, tasks wait, as they do with a queue that has no worker yet.
+      if (!working) await new Promise<void>(resolve => held.push(resolve));
+      onDone();
+      return { status: 'completed', output: null };
+    },
+  });
+  let submitted = 0;
+  return {
+    name: 'batuta engine',
+    version: VERSION,
+    server: 'SQLite in a thread of its own, synchronous=FULL',
+    trials: [{ slots: 100 }],
+    async submit(payload) {
+      const [admission] = await house.engine.submit([
+        orderOf(`task-${submitted++}`, { payload: payload as never }),
+      ]);
+      if (admission?.kind !== 'admitted')
+        throw new Error(`the task was not admitted: ${JSON.stringify(admission)}`);
+    },
+    async work(_settings, done) {
+      working = true;
+      onDone = done;
+      for (const release of held.splice(0)) release();
+      return async () => {
+        working = false;
+      };
+    },
+    async stop() {
+      for (const release of held.splice(0)) release();
+      working = true;
+      await house.stop();
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
