@@ -161,6 +161,26 @@ test('SAM-34 a leased task brings the secrets it names and no others, and its lo
   await house.stop();
 });
 
+test('SAM-133 what is said beside a result in the same exchange is kept', async () => {
+  const { house, worker } = await setup();
+  await house.engine.submit([orderOf('last-words', custom)]);
+  const [lease] = (await worker.ask(1)).leases;
+  const ref = { taskId: 'last-words' as TaskId, token: lease?.token as FencingToken };
+  const answer = await worker.exchange({
+    logs: [{ ...ref, at: 1, level: 'INFO', message: 'almost there' }],
+    progress: [{ ...ref, report: { percentage: 99 } }],
+    heartbeats: [ref],
+    results: [{ ...ref, status: 'completed', output: 'there' }],
+  });
+  assert.deepEqual([answer.rejected, answer.cancellations], [[], []]);
+  await house.engine.flushJournal();
+  const task = await taskOf(house, 'last-words');
+  assert.equal(task.outcome, 'completed');
+  const [line] = await house.store.logs({ key: task.key, limit: 10 });
+  assert.equal(line?.message, 'almost there');
+  await house.stop();
+});
+
 test('SAM-45 an unknown secret rejects the task and leaves a rejected outcome', async () => {
   const { house } = await setup();
   const [admission] = await house.engine.submit([orderOf('u', { ...custom, secretNames: ['nope'] })]);

@@ -85,10 +85,11 @@ export class WorkExchange {
       ...(request.version === undefined ? {} : { version: request.version }),
     });
     const rejected: Rejection[] = [];
+    // Results come last: whatever else is said of an attempt is said while it still leads its task.
     await this.#takeProgress(request, rejected);
-    await this.#takeResults(request, rejected);
     await this.#takeLogs(request, rejected);
     const { extensions, lost } = await this.#renew(request, rejected);
+    await this.#takeResults(request, rejected);
     const attempts = await this.#wait(request, rejected.length > 0 || lost.length > 0);
     const leases = await Promise.all(attempts.map(attempt => this.#leaseOf(attempt)));
     const orders = this.#ordersFor(tenant, agentId);
@@ -165,7 +166,10 @@ export class WorkExchange {
     rejected: Rejection[],
   ): Promise<{ extensions: WorkAnswer['extensions']; lost: readonly Cancellation[] }> {
     const told: readonly WorkRef[] = [...request.heartbeats, ...request.progress];
-    const refs = [...new Map(told.map(ref => [ref.token, ref])).values()];
+    const over = new Set(request.results.map(({ token }) => token));
+    const refs = [...new Map(told.map(ref => [ref.token, ref])).values()].filter(
+      ({ token }) => !over.has(token),
+    );
     const renewals: Renewal[] = [];
     const held: RunningAttempt[] = [];
     for (const ref of refs) {
