@@ -10,7 +10,7 @@ import { pipeline } from 'node:stream/promises';
 import Type, { type Static } from 'typebox';
 import { Value } from 'typebox/value';
 import { DomainError } from '../domain/errors.ts';
-import type { Clock } from '../runtime/clock.ts';
+import { type Clock, systemClock } from '../runtime/clock.ts';
 import type { Config } from './config.ts';
 import { CREDENTIALS_FILE, KEYS_FILE } from './credentials.ts';
 import { embedded } from './registry.ts';
@@ -67,9 +67,9 @@ export interface BackupReport extends Omit<Manifest, 'files' | 'format' | 'missi
 
 /** Copies everything into a new directory below `to` (`SAM-219`); throws `not_found` where there is nothing to copy. */
 export async function takeBackup(
-  clock: Clock,
   config: Config,
   options: { readonly to: string; readonly settingsFile?: string | undefined },
+  clock: Clock = systemClock,
 ): Promise<BackupReport> {
   refuseSharedStore(config, 'pg_dump copies a PostgreSQL database');
   const source = resolve(config.dataDir);

@@ -53,6 +53,7 @@ export interface AppActions {
 export interface BackupOptions {
   readonly dataDir?: string;
   readonly databaseUrl?: string;
+  readonly configFile?: string;
 }
 
 /** Everything a command may touch. */

@@ -19,6 +19,22 @@ const app: AppActions = {
     const server = await startServer(config);
     return { url: server.url, dataDir: config.dataDir, ended: untilSignal(server) };
   },
+  async backup({ to, ...flags }) {
+    const { takeBackup } = await import('../app/backup.ts');
+    return takeBackup(configOf(flags), { to, settingsFile: flags.configFile });
+  },
+  async verifyBackup(from) {
+    const { verifyBackup } = await import('../app/backup.ts');
+    return verifyBackup(from);
+  },
+  async restore({ from, force, ...flags }) {
+    const { restoreBackup } = await import('../app/restore.ts');
+    return restoreBackup(configOf(flags), { from, force });
+  },
+  async examine(flags) {
+    const { examineHost } = await import('../app/examine.ts');
+    return examineHost({ environment, flags });
+  },
 };
 
 function configOf({ configFile, ...flags }: ServeFlags) {

@@ -1,0 +1,328 @@
+// What `batuta doctor` learns of this machine: whether a server with these settings would start here, and what it could run. Looks
+// and tries, changes nothing; what works is found out by doing it, not concluded from names and versions.
+
+import { constants, existsSync, readFileSync, statSync } from 'node:fs';
+import { access, mkdtemp, rm, statfs } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { DomainError } from '../domain/errors.ts';
+import type { JsonObject } from '../domain/json.ts';
+import type { ExecutorStatus } from '../engine/ports/executor.ts';
+import { createOutbound, parsePrivateTargets } from '../guards/outbound.ts';
+import { type Clock, systemClock } from '../runtime/clock.ts';
+import { silentLog } from '../runtime/log.ts';
+import { systemRandom } from '../runtime/random.ts';
+import { type Config, type ConfigSources, loadConfig } from './config.ts';
+import { CREDENTIALS_FILE, KEYS_FILE } from './credentials.ts';
+import { createExecutors, embedded } from './registry.ts';
+import { VERSION } from './version.ts';
+
+/** One thing that was looked at; `hint` says what to do about it. */
+export interface Finding {
+  readonly name: string;
+  readonly state: 'ok' | 'warning' | 'failed';
+  readonly detail: string;
+  readonly hint?: string;
+}
+
+/** Where settings come from, in the words of the command line. */
+export interface ExamineSources {
+  readonly environment: ConfigSources['environment'];
+  readonly flags: ConfigSources['flags'] & { readonly configFile?: string };
+}
+
+const NODE_MAJOR = 26;
+const MB = 1_048_576;
+const FREE_MB = { failed: 100, warning: 1_024 };
+const ANSWER_MS = 2_000;
+/** No server of this program ever ran before. */
+const CLOCK_LEAST = Date.UTC(2026, 0, 1);
+const CLOCK_BEHIND_MS = 60_000;
+
+/** Looks at everything a server of these settings needs; never throws for what it finds. */
+export async function examineHost(
+  sources: ExamineSources,
+  clock: Clock = systemClock,
+): Promise<readonly Finding[]> {
+  const { config, findings } = settings(sources);
+  return [
+    node(),
+    ...findings,
+    ...(await dataDirectory(config.dataDir)),
+    ...keys(config.dataDir),
+    ...database(config, clock.now()),
+    await port(config, clock),
+    ...(await taskTypes(config, clock)),
+  ];
+}
+
+/** What stands in the way of a sandbox on this machine. */
+export interface SandboxFacts {
+  readonly missing: string;
+  readonly isContainer: boolean;
+  /** Settings of the kernel by path below /proc/sys; absent where it has none. */
+  readonly kernel: Readonly<Record<string, string | undefined>>;
+}
+
+const KERNEL_SETTINGS = [
+  'kernel/apparmor_restrict_unprivileged_userns',
+  'kernel/unprivileged_userns_clone',
+  'user/max_user_namespaces',
+] as const;
+
+/** What an operator can do to get a sandbox, most likely cause first. */
+export function sandboxHint({ missing, isContainer, kernel }: SandboxFacts): string {
+  if (/not installed/.test(missing)) return 'install the packages bubblewrap and util-linux';
+  if (isContainer)
+    return 'a container withholds user namespaces by default: Docker gives them with --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined';
+  if (kernel['kernel/apparmor_restrict_unprivileged_userns'] === '1')
+    return 'AppArmor (Ubuntu 24.04 and later) restricts user namespaces: give bwrap a profile that allows userns, or set sysctl kernel.apparmor_restrict_unprivileged_userns=0';
+  if (kernel['kernel/unprivileged_userns_clone'] === '0')
+    return 'user namespaces are off: set sysctl kernel.unprivileged_userns_clone=1';
+  if (kernel['user/max_user_namespaces'] === '0')
+    return 'user namespaces are off: set sysctl user.max_user_namespaces above 0';
+  return 'until then Python, shell and native programs are refused; JavaScript runs in WebAssembly';
+}
+
+function node(): Finding {
+  const version = process.versions.node;
+  const isOld = Number(version.split('.')[0]) < NODE_MAJOR;
+  return {
+    name: 'node',
+    state: isOld ? 'failed' : 'ok',
+    detail: `Node ${version}, Batuta ${VERSION}`,
+    ...(isOld ? { hint: `Node ${NODE_MAJOR} or later is needed; npm ci brings one on Linux` } : {}),
+  };
+}
+
+/** Tries every setting by itself, so that all wrong ones are told; answers the configuration of the right ones. */
+function settings({ environment, flags: { configFile, ...flags } }: ExamineSources) {
+  const named = Object.entries(environment).filter(([name]) => name.startsWith('BATUTA_'));
+  const wrong = new Map(
+    named.flatMap(([name, value]) => {
+      const fault = faultOf(() => check({ environment: { [name]: value } }));
+      return fault === null ? [] : [[name, fault] as const];
+    }),
+  );
+  const right = Object.fromEntries(named.filter(([name]) => !wrong.has(name)));
+  const file = configFile === undefined ? {} : { file: configFile };
+  const attempts: readonly ConfigSources[] = [
+    { environment: right, flags, ...file },
+    { environment: right, flags },
+    { environment: right },
+  ];
+  const faults = [...wrong.values()];
+  for (const sources of attempts) {
+    const fault = faultOf(() => check(sources));
+    if (fault !== null) faults.push(fault);
+    else
+      return { config: loadConfig(sources), findings: faults.length > 0 ? faults : [allRight(named.length)] };
+  }
+  return { config: loadConfig({ environment: {} }), findings: faults };
+}
+
+function check(sources: ConfigSources): void {
+  parsePrivateTargets(loadConfig(sources).allowPrivateTargets);
+}
+
+function allRight(count: number): Finding {
+  return { name: 'settings', state: 'ok', detail: `${count} from the environment, all valid` };
+}
+
+function faultOf(load: () => void): Finding | null {
+  try {
+    load();
+    return null;
+  } catch (error) {
+    const suggestion = error instanceof DomainError ? error.details.suggestion : undefined;
+    const hint = typeof suggestion === 'string' ? `rename it to ${suggestion}` : 'mend it, or leave it out';
+    return { name: 'settings', state: 'failed', detail: wordsOf(error), hint };
+  }
+}
+
+async function dataDirectory(dataDir: string): Promise<readonly Finding[]> {
+  const name = 'data directory';
+  let existing = dataDir;
+  while (!existsSync(existing) && dirname(existing) !== existing) existing = dirname(existing);
+  const elsewhere = 'choose another with --data or BATUTA_DATA, or give this user the right to write it';
+  if (!statSync(existing).isDirectory())
+    return [{ name, state: 'failed', detail: `${existing} is not a directory`, hint: elsewhere }];
+  const isWritable = await access(existing, constants.W_OK | constants.X_OK).then(
+    () => true,
+    () => false,
+  );
+  if (!isWritable)
+    return [{ name, state: 'failed', detail: `${existing} cannot be written`, hint: elsewhere }];
+  const isThere = existing === dataDir;
+  const isOpen = isThere && (statSync(dataDir).mode & 0o066) !== 0;
+  const detail = isThere ? `${dataDir} is writable` : `${dataDir} will be made at the first start`;
+  const found: Finding = isOpen
+    ? { name, state: 'warning', detail: `${dataDir} is open to other users`, hint: `chmod go-rw ${dataDir}` }
+    : { name, state: 'ok', detail };
+  const { bavail, bsize } = await statfs(existing);
+  return [found, room(Math.floor((bavail * bsize) / MB))];
+}
+
+function room(freeMb: number): Finding {
+  const state = freeMb < FREE_MB.failed ? 'failed' : freeMb < FREE_MB.warning ? 'warning' : 'ok';
+  const hint = 'free some space, or move the data directory to a larger disk';
+  return { name: 'disk', state, detail: `${freeMb} MB free`, ...(state === 'ok' ? {} : { hint }) };
+}
+
+function keys(dataDir: string): readonly Finding[] {
+  return [KEYS_FILE, CREDENTIALS_FILE].flatMap((file): Finding[] => {
+    const path = join(dataDir, file);
+    const stat = statSync(path, { throwIfNoEntry: false });
+    if (stat !== undefined) {
+      const mode = (stat.mode & 0o777).toString(8).padStart(4, '0');
+      if ((stat.mode & 0o077) === 0) return [{ name: file, state: 'ok', detail: `mode ${mode}` }];
+      const detail = `mode ${mode}: other users can read it`;
+      return [{ name: file, state: 'failed', detail, hint: `chmod 600 ${path}` }];
+    }
+    if (file !== KEYS_FILE || !existsSync(join(dataDir, embedded.file))) return [];
+    const hint = 'put it back from a backup before the next start, which would make new keys';
+    const detail = 'missing: stored secrets cannot be opened and the audit cannot be checked';
+    return [{ name: file, state: 'failed', detail, hint }];
+  });
+}
+
+function database({ dataDir, databaseUrl }: Config, now: number): readonly Finding[] {
+  const name = 'database';
+  const path = join(dataDir, embedded.file);
+  if (databaseUrl !== null || !existsSync(path)) {
+    const detail = databaseUrl === null ? 'none yet: the first start makes it' : 'not the embedded one';
+    return [{ name, state: 'ok', detail }, time(now, null)];
+  }
+  try {
+    const { schemaVersion, schemaKnown, lastEventAt } = embedded.glance(path);
+    const isOlder = schemaVersion < schemaKnown;
+    const detail = `schema ${schemaVersion}${isOlder ? `, the next start brings it to ${schemaKnown}` : ''}`;
+    return [{ name, state: 'ok', detail }, time(now, lastEventAt)];
+  } catch (error) {
+    const hint = 'restore a backup, or use the program that wrote it';
+    return [{ name, state: 'failed', detail: wordsOf(error), hint }, time(now, null)];
+  }
+}
+
+function time(now: number, lastEventAt: number | null): Finding {
+  const name = 'clock';
+  const hint = 'set the clock and keep it by NTP: leases, timers and signatures depend on it';
+  const detail = new Date(now).toISOString();
+  if (now < CLOCK_LEAST) return { name, state: 'failed', detail: `${detail} cannot be`, hint };
+  const behindMs = (lastEventAt ?? 0) - now;
+  if (behindMs <= CLOCK_BEHIND_MS) return { name, state: 'ok', detail };
+  const behind = `${detail} is ${Math.round(behindMs / 1_000)} s behind the last event in the database`;
+  return { name, state: 'failed', detail: behind, hint };
+}
+
+async function port({ host, port: number }: Config, clock: Clock): Promise<Finding> {
+  const name = 'port';
+  const refusal = await whyNotListen(host, number);
+  if (refusal === null) {
+    return { name, state: 'ok', detail: number === 0 ? 'any free one' : `${number} is free on ${host}` };
+  }
+  if (refusal !== 'EADDRINUSE') {
+    const hint = 'choose another with --host and --port; ports below 1024 are for privileged users';
+    return { name, state: 'failed', detail: `${host}:${number} cannot be listened on (${refusal})`, hint };
+  }
+  const version = await versionAt(host, number, clock);
+  if (version !== null) return { name, state: 'ok', detail: `Batuta ${version} serves on ${host}:${number}` };
+  const hint = 'stop that program, or choose another port with --port or BATUTA_PORT';
+  return { name, state: 'failed', detail: `another program listens on ${host}:${number}`, hint };
+}
+
+/** The code of the error that listening ends with, or null where it can be done. */
+function whyNotListen(host: string, number: number): Promise<string | null> {
+  return new Promise(resolve => {
+    const probe = createServer();
+    probe.once('error', error => resolve('code' in error ? String(error.code) : error.message));
+    probe.listen({ host, port: number, exclusive: true }, () => probe.close(() => resolve(null)));
+  });
+}
+
+/** The version of the Batuta that answers there, or null for anything else. */
+async function versionAt(host: string, number: number, clock: Clock): Promise<string | null> {
+  const anyAddress: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
+  const address = anyAddress[host] ?? host;
+  const authority = `${address.includes(':') ? `[${address}]` : address}:${number}`;
+  const patience = new AbortController();
+  const cancel = clock.after(ANSWER_MS, () => patience.abort());
+  try {
+    const answer = await fetch(`http://${authority}/api/v2/health`, { signal: patience.signal });
+    const { version, dependencies } = (await answer.json()) as {
+      readonly version?: unknown;
+      readonly dependencies?: { readonly file_system?: unknown };
+    };
+    return typeof version === 'string' && typeof dependencies?.file_system === 'string' ? version : null;
+  } catch {
+    return null;
+  } finally {
+    cancel();
+  }
+}
+
+/** Starts the executors as a server would, in a directory of their own: a running server's workspaces are not touched. */
+async function taskTypes(config: Config, clock: Clock): Promise<readonly Finding[]> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'batuta-doctor-'));
+  const log = silentLog;
+  const outbound = createOutbound({ clock, log, allowed: parsePrivateTargets('') });
+  const adapters = { log, clock, random: systemRandom, outbound, version: VERSION };
+  const executors = createExecutors({ ...adapters, config: { ...config, dataDir, slots: 1 } });
+  try {
+    await Promise.all(executors.map(executor => executor.start()));
+    const statuses = new Map<string, ExecutorStatus>(
+      executors.map(executor => [executor.type, executor.status()]),
+    );
+    const [code, rows] = [statuses.get('code_execution'), statuses.get('data_processing')];
+    return [
+      ...(code === undefined ? [] : [quickjs(code), sandbox(code)]),
+      ...(rows === undefined ? [] : [duckdb(rows)]),
+    ];
+  } catch (error) {
+    return [{ name: 'task types', state: 'failed', detail: wordsOf(error), hint: 'reinstall with npm ci' }];
+  } finally {
+    await Promise.allSettled(executors.map(executor => executor.stop()));
+    await outbound.stop();
+    await rm(dataDir, { recursive: true, force: true });
+  }
+}
+
+function quickjs({ isolation, missing = 'it did not start' }: ExecutorStatus): Finding {
+  const name = 'quickjs';
+  if (isolation.includes('wasm')) return { name, state: 'ok', detail: 'JavaScript runs in WebAssembly' };
+  return { name, state: 'failed', detail: missing, hint: 'reinstall with npm ci' };
+}
+
+function sandbox({ detail }: ExecutorStatus): Finding {
+  const name = 'sandbox';
+  const { missing, mode, cgroup } = detail.bubblewrap as JsonObject;
+  if (typeof missing !== 'string')
+    return { name, state: 'ok', detail: `bubblewrap works (${mode}; cgroup ${cgroup})` };
+  const kernel = Object.fromEntries(KERNEL_SETTINGS.map(path => [path, kernelSetting(path)]));
+  const isContainer = existsSync('/.dockerenv') || existsSync('/run/.containerenv');
+  return { name, state: 'warning', detail: missing, hint: sandboxHint({ missing, isContainer, kernel }) };
+}
+
+function duckdb({ available, missing = 'it did not start', detail }: ExecutorStatus): Finding {
+  const name = 'duckdb';
+  if (available) return { name, state: 'ok', detail: `DuckDB ${detail.version} loads` };
+  return {
+    name,
+    state: 'warning',
+    detail: missing,
+    hint: 'data_processing tasks are refused until it loads',
+  };
+}
+
+function kernelSetting(path: string): string | undefined {
+  try {
+    return readFileSync(join('/proc/sys', path), 'utf8').trim();
+  } catch {
+    return undefined;
+  }
+}
+
+function wordsOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
