@@ -17,9 +17,9 @@ const sh = (code: string): { language: string; code: string } => ({
 });
 const RESOURCES = { memoryMb: 64, cpuCores: 1, diskMb: 16 };
 
-async function exhausted(payload: JsonObject, resource: string): Promise<void> {
+async function exhausted(payload: JsonObject, resource: string, resources = RESOURCES): Promise<void> {
   const startedAt = performance.now();
-  const options = { spec: { resources: RESOURCES } };
+  const options = { spec: { resources } };
   const { end, output } = await run(executor(), { ...payload, args: [marker] }, options);
   const error = errorOf(end);
   assert.deepEqual(
@@ -72,7 +72,7 @@ suite('SAM-141 bombs end within a moment of their limit, and the server lives', 
       ),
       'disk',
     );
-    await exhausted(py('for i in range(1000000): open(f"n{i}", "w")'), 'disk');
+    await exhausted(py('for i in range(1000000): open(f"n{i}", "w")'), 'disk', { ...RESOURCES, diskMb: 4 });
     await exhausted(sh('head -c 100M /dev/zero > /tmp/big'), 'disk');
   });
 

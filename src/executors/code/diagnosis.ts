@@ -20,8 +20,7 @@ const SIGXCPU = 24;
 const SIGXFSZ = 25;
 const LAST_LINES = 20;
 
-const OUT_OF_MEMORY =
-  /\bMemoryError\b|std::bad_alloc|Cannot allocate memory|memory exhausted|out of memory|ENOMEM/i;
+const OUT_OF_MEMORY = /\bMemoryError\b|std::bad_alloc|cannot allocate|memory exhausted|out of memory|ENOMEM/i;
 const OUT_OF_DISK = /No space left on device|File too large|File size limit exceeded|ENOSPC|EFBIG/;
 
 /** The error of a program that ended, or null for exit code 0. */

@@ -276,7 +276,7 @@ suite('what a program may reach', () => {
 });
 
 suite('what a program that misbehaves comes to', () => {
-  const limited = { attemptTimeoutMs: 400 };
+  const limited = { attemptTimeoutMs: 200 };
 
   test('SAM-141 endless loops of every kind end at their time, with the server unharmed', async () => {
     const loops = [
@@ -289,14 +289,11 @@ suite('what a program that misbehaves comes to', () => {
       'await new Promise(done => setTimeout(done, 1e9))',
     ];
     for (const code of loops) {
-      const startedAt = performance.now();
       const { end, warnings } = await run(executor(), js(code), { spec: limited });
       assert.equal(errorOf(end).code, 'task_timeout', code);
-      assert.ok(
-        performance.now() - startedAt < 400 + 1_000,
-        `${code} took ${performance.now() - startedAt} ms`,
-      );
-      assert.deepEqual(warnings, [{ resource: 'time', value: 0.3, limit: 0.4 }]);
+      const seconds = end.metrics?.executionSeconds ?? Number.POSITIVE_INFINITY;
+      assert.ok(seconds < 0.2 + LOADED_SECONDS, `${code} took ${seconds} s`);
+      assert.deepEqual(warnings, [{ resource: 'time', value: 0.16, limit: 0.2 }]);
     }
   });
 

@@ -122,5 +122,5 @@ export class Meter {
 }
 
 function rounded(value: number): number {
-  return Math.round(value * 10) / 10;
+  return Math.round(value * 100) / 100;
 }

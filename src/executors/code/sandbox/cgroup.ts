@@ -53,7 +53,11 @@ export class Group {
 
   /** Throws where the group or its limits cannot be made. */
   make(limits: GroupLimits): void {
-    mkdirSync(this.#path, { recursive: true });
+    try {
+      mkdirSync(this.#path);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    }
     this.#write('memory.max', String(limits.memoryMb * 2 ** 20));
     this.#write('pids.max', String(limits.processes));
     try {

@@ -84,9 +84,10 @@ export class WasmPool {
       return warm;
     }
     this.#misses++;
-    if (this.#all.size >= this.#sizeMax) await this.#evict();
-    if (this.#all.size < this.#sizeMax) return await this.#make(wanted.memoryMb);
-    return await this.#wait(wanted, signal);
+    if (this.#all.size >= this.#sizeMax) this.#evict();
+    // Nothing is awaited before the queue is joined: a process given back meanwhile would be missed.
+    if (this.#all.size >= this.#sizeMax) return await this.#wait(wanted, signal);
+    return await this.#make(wanted.memoryMb);
   }
 
   /** Takes a process back; one that may not be used again is replaced. */
@@ -107,12 +108,15 @@ export class WasmPool {
   }
 
   /** Ends the idle process unused for longest, of a size nobody asks for now. */
-  async #evict(): Promise<void> {
+  #evict(): void {
     const oldest = this.#idle[0]?.child;
-    if (oldest === undefined) return;
-    this.#unpark(oldest);
-    this.#all.delete(oldest);
-    await oldest.kill();
+    if (oldest !== undefined) this.#end(oldest);
+  }
+
+  #end(child: WasmChild): void {
+    this.#unpark(child);
+    this.#all.delete(child);
+    void child.kill();
   }
 
   #wait(wanted: ChildWanted, signal: AbortSignal): Promise<WasmChild> {
@@ -136,8 +140,7 @@ export class WasmPool {
 
   /** Ends a process and fills its place: for whoever waits longest, else to stay warm. */
   #replace(child: WasmChild): void {
-    void child.kill();
-    this.#all.delete(child);
+    this.#end(child);
     const next = this.#waiting.shift();
     if (next !== undefined) this.#make(next.wanted.memoryMb).then(next.resolve, next.reject);
     else if (this.#isOpen && (child.memoryMb === this.#memoryMb || this.#idle.length === 0)) {
@@ -161,13 +164,13 @@ export class WasmPool {
 
   #park(child: WasmChild): void {
     if (!this.#isOpen) {
-      void child.kill();
+      this.#end(child);
       return;
     }
     const cancel = this.#clock.after(IDLE_MS_MAX, () => {
       this.#unpark(child);
-      if (this.#all.size <= 1) this.#park(child);
-      else void child.kill();
+      if (this.#all.size > 1) this.#end(child);
+      else this.#park(child);
     });
     this.#idle.push({ child, cancel });
   }
