@@ -88,7 +88,8 @@ function escaped(text: string): string {
 }
 
 /** The schema of a JSON answer, `null` where the answer has no JSON body; a status nobody promised is an error's. */
-function schemaOf({ spec }: Operation, status: number): Schema | null {
+function schemaOf({ method, spec }: Operation, status: number): Schema | null {
+  if (method === 'HEAD') return null;
   const response = spec.responses[status] ?? spec.responses.default;
   const content = response.content ?? {};
   if (content['application/json'] === undefined) return null;

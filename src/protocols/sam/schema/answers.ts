@@ -4,6 +4,7 @@
 import Type from 'typebox';
 import { TASK_STATES } from '../../../domain/transitions.ts';
 import { LOG_LEVELS } from '../../../store/rows.ts';
+import { errorSchema } from '../errors.ts';
 import { anyObject, instantSchema, SAM_STATES } from '../vocabulary.ts';
 
 const text = Type.String();
@@ -34,19 +35,20 @@ export const admitted = Type.Object(
   { description: 'The task is stored and will run.' },
 );
 
-/** The answer to a task that can never run (`SAM-45`). */
-export const rejected = Type.Object(
-  {
-    status: Type.Enum(['rejected']),
-    task_id: text,
-    execution_id: text,
-    error: anyObject,
-    request_id: text,
-    timestamp: instantSchema,
-    trace_id: text,
-  },
-  { description: 'The task can never run here, and was recorded as rejected.' },
-);
+const rejection = Type.Object({
+  status: Type.Enum(['rejected']),
+  task_id: text,
+  execution_id: text,
+  error: anyObject,
+  request_id: text,
+  timestamp: instantSchema,
+  trace_id: text,
+});
+
+/** The answer to a task that can never run (`SAM-45`), or to one that names tasks nobody knows, which leaves no trace. */
+export const rejected = Type.Union([rejection, errorSchema], {
+  description: 'The task can never run here, and was recorded as rejected; without a status it was not.',
+});
 
 /** The answer to many tasks (`SAM-39`). */
 export const batchAnswer = Type.Object(

@@ -1,0 +1,159 @@
+import assert from 'node:assert/strict';
+import { after, suite, test } from 'node:test';
+import { exportJWK, generateKeyPair } from 'jose';
+import type { Loose } from '../serve.ts';
+import { hire, submit, taskOf } from './crew.ts';
+import { openMailbox } from './mailbox.ts';
+import { running } from './running.ts';
+import { bearer, keyHeaders } from './wire.ts';
+
+const house = await running();
+const mailbox = await openMailbox();
+const { admin } = house;
+after(async () => {
+  mailbox.close();
+  await house.stop();
+});
+
+/** Routes whose callers are no clients of ours: other servers, proving themselves by a secret they share with an agent. */
+const SIGNED_BY_AGENTS = new Set(['/api/v2/webhooks/task-completed']);
+
+async function askAboutTasks(): Promise<void> {
+  const worker = await hire(admin, 'tour');
+  const plan = { notification_config: { webhook_url: mailbox.url }, context: { shared_state: {} } };
+  await submit(admin, taskOf('tour-1', 'tour', plan));
+  const lease = await worker.lease();
+  await worker.exchange({ heartbeats: [{ task_id: 'tour-1', fencing_token: lease.fencing_token }] });
+  await worker.report(lease, { percentage: 30, intermediate_result: 'so far', checkpoint: {} });
+  await worker.exchange({ results: [{ task_id: 'tour-1', fencing_token: 0, status: 'completed' }] });
+  await submit(admin, taskOf('tour-0', 'tour', { priority: 'critical' }));
+  await worker.complete(await worker.lease(), { all: 'well' });
+  assert.deepEqual((await admin.get('/api/v2/task-output/tour-0')).body, { all: 'well' });
+  await admin.post('/api/v2/tasks/tour-1/pause');
+  await admin.post('/api/v2/tasks/tour-1/resume');
+  await worker.fail(await worker.lease());
+  await admin.post('/api/v2/tasks/tour-1/retry', { new_task_id: 'tour-2' });
+  await admin.post('/api/v2/tasks/tour-2/cancel');
+  await submit(admin, taskOf('tour-3', 'nobody'), { expect: 422 });
+  await submit(admin, taskOf('tour-4', 'tour', { execution_config: { depends_on: ['no-such'] } }), {
+    expect: 422,
+  });
+  await admin.post('/api/v2/execute-task/batch', { tasks: [taskOf('tour-5', 'tour'), {}] });
+  for (const query of ['', '?include_logs=true&include_context=true&include_metrics=false'])
+    await admin.get(`/api/v2/task-status/tour-1${query}`);
+  for (const path of ['task-status', 'task-logs/tour-1', 'task-metrics/tour-1', 'task-events/tour-1'])
+    await admin.get(`/api/v2/${path}`);
+  await openTenantStream();
+}
+
+/** A stream without end cannot be asked for like the others. */
+async function openTenantStream(): Promise<void> {
+  const abort = new AbortController();
+  const response = await fetch(`${admin.url}/api/v2/task-events`, {
+    headers: { ...admin.credentials },
+    signal: abort.signal,
+  });
+  const operation = admin.contract.find('GET', '/api/v2/task-events');
+  assert.ok(operation);
+  admin.contract.hold(operation, { status: response.status, headers: response.headers, body: '' });
+  abort.abort();
+}
+
+async function askAboutThings(): Promise<void> {
+  const headers = { 'content-type': 'text/plain' };
+  const { body: file } = await admin.ask('POST', '/api/v2/artifacts?name=tour', { raw: 'tour', headers });
+  const path = `/api/v2/artifacts/${file.artifact_id}`;
+  await admin.get('/api/v2/artifacts');
+  await admin.get(path);
+  await admin.get(path, { headers: { range: 'bytes=9-' }, expect: 416 });
+  await admin.ask('HEAD', path);
+  await admin.ask('DELETE', path);
+  const agent = {
+    agent_id: 'tourist',
+    types: ['custom:see'],
+    capacity: { slots: 2 },
+    url: 'https://tour.example',
+  };
+  await admin.post('/api/v2/agents', agent);
+  await admin.get('/api/v2/agents');
+  await admin.post('/api/v2/agents/tourist/drain');
+  await admin.ask('DELETE', '/api/v2/agents/tourist');
+  await mailbox.find(({ body }) => body.event_type === 'task_failed');
+  const { body: list } = await admin.get('/api/v2/deliveries');
+  const { delivery_id: id } = list.deliveries[0];
+  await admin.get('/api/v2/deliveries/endpoints');
+  await admin.get(`/api/v2/deliveries/${id}`);
+  await admin.post(`/api/v2/deliveries/${id}/redeliver`);
+}
+
+async function askAboutAccess(): Promise<void> {
+  await admin.post('/api/v2/tenants', { tenant_id: 'tour', name: 'Tour', weight: 2 });
+  for (const path of ['tenants', 'tenants/tour']) await admin.get(`/api/v2/${path}`);
+  await admin.ask('PATCH', '/api/v2/tenants/tour', { body: { options: { require_jti: true } } });
+  await admin.post('/api/v2/tenants/tour/webhook-secret/rotate');
+  const { body: key } = await admin.post('/api/v2/api-keys', { name: 'tour', permissions: ['admin'] });
+  const path = `/api/v2/api-keys/${key.api_key}`;
+  for (const one of ['/api/v2/api-keys', path, `${path}/usage`]) await admin.get(one);
+  const trade = { grant_type: 'client_credentials' };
+  const { body: pair } = await admin.as(keyHeaders(key)).post('/api/v2/auth/token', trade);
+  const { refresh_token } = pair;
+  const { body: next } = await admin.as({}).post('/api/v2/auth/refresh', { refresh_token });
+  await admin.as(bearer(next.access_token)).post('/api/v2/auth/revoke', { token: next.access_token });
+  await admin.post(`${path}/rotate`);
+  await admin.ask('DELETE', path);
+  const { publicKey } = await generateKeyPair('EdDSA', { crv: 'Ed25519' });
+  await admin.post('/api/v2/jwt-keys', { kid: 'tour', algorithm: 'EdDSA', key: await exportJWK(publicKey) });
+  await admin.get('/api/v2/jwt-keys');
+  await admin.ask('DELETE', '/api/v2/jwt-keys/tour');
+  await admin.post('/api/v2/secrets', { name: 'tour', value: 'v' });
+  await admin.ask('PUT', '/api/v2/secrets/tour', { body: { value: 'w' } });
+  await admin.get('/api/v2/secrets');
+  await admin.ask('DELETE', '/api/v2/secrets/tour');
+  for (const one of ['audit', 'audit/verify', 'health', 'health/live', 'health/ready', 'openapi.json'])
+    await admin.get(`/api/v2/${one}`);
+  await admin.get('/docs/errors/CONFLICT');
+}
+
+suite('the OpenAPI document', () => {
+  test('SAM-4 every route of the running server answers as the document promises, and none is left out', async () => {
+    await askAboutTasks();
+    await askAboutThings();
+    await askAboutAccess();
+    const { operations, seen } = admin.contract;
+    const good = (statuses: ReadonlySet<number> = new Set()): boolean => [...statuses].some(one => one < 300);
+    const unseen = operations.filter(one => !good(seen.get(one.id)) && !SIGNED_BY_AGENTS.has(one.path));
+    assert.deepEqual(
+      unseen.map(one => `${one.method} ${one.path}`),
+      [],
+    );
+  });
+
+  test('SAM-4 SAM-6 each route says which credentials and which permission it needs, and holds to it', async () => {
+    const nobody = admin.as({});
+    const { body: key } = await admin.post('/api/v2/api-keys', { name: 'none', permissions: [] });
+    const powerless = admin.as(keyHeaders(key));
+    for (const { method, path, spec } of admin.contract.operations) {
+      if (spec.security.length === 0) continue;
+      const filled = path.replace(/\{\w+\}/g, '00000000-0000-7000-8000-000000000000');
+      const { body } = await nobody.ask(method, filled, { expect: 401 });
+      if (method !== 'HEAD') assert.equal(body.error.code, 'UNAUTHORIZED');
+      if (!('x-permission' in spec)) continue;
+      const refused: Loose = await powerless.ask(method, filled, { expect: 403 });
+      if (method !== 'HEAD') assert.equal(refused.body.error.details.required, spec['x-permission']);
+    }
+  });
+
+  test('SAM-4 names every parameter with its schema, and no field without a type', async () => {
+    for (const { id, path, spec } of admin.contract.operations) {
+      const named = spec.parameters.filter((one: Loose) => one.in === 'path').map((one: Loose) => one.name);
+      assert.deepEqual(
+        named,
+        [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name),
+        id,
+      );
+      for (const { name, schema } of spec.parameters)
+        assert.ok(Object.keys(schema).length > 0, `${id} ${name}`);
+      assert.ok(spec.summary.length > 3 && 'default' in spec.responses, id);
+    }
+  });
+});
