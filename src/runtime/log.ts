@@ -18,7 +18,16 @@ export interface Log {
 /** A log that writes JSON lines to standard error, leaving standard output to commands. */
 export function createLog(verbosity: Verbosity): Log {
   return wrap(
-    pino({ level: verbosity, base: null, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination(2)),
+    pino(
+      {
+        level: verbosity,
+        base: null,
+        timestamp: pino.stdTimeFunctions.isoTime,
+        // An Error's own properties are not enumerable: without this it would be logged as {}.
+        serializers: { error: pino.stdSerializers.errWithCause },
+      },
+      pino.destination(2),
+    ),
   );
 }
 
