@@ -42,6 +42,10 @@ const MEDIA_TYPES: Readonly<Record<DataFormat, string>> = {
 /** DuckDB wants about this much for each thread. */
 const THREAD_MB = 128;
 const MIB = 1_048_576;
+/** What DuckDB's code and the child's heap come to take in any job at all; it is not held against this one. */
+const WARM_UP_BYTES = 32 * MIB;
+/** Few turns of the event loop for a large file. */
+const READ_BYTES = 262_144;
 
 /** Runs the attempt to its end; rejects with the abort's reason, within a second of it. */
 export async function runAttempt(
@@ -200,7 +204,7 @@ class Attempt {
       if (message.kind !== 'usage') return;
       this.#progress.within(message.fraction);
       try {
-        this.#watch.child(message, child.residentBytes);
+        this.#watch.child(message, child.residentBytes + WARM_UP_BYTES);
       } catch (error) {
         reject(error);
         void child.kill();
@@ -216,7 +220,7 @@ class Attempt {
       name,
       type: 'data_file',
       mediaType: MEDIA_TYPES[format],
-      source: createReadStream(path, { signal }),
+      source: createReadStream(path, { signal, highWaterMark: READ_BYTES }),
     });
     return {
       name,

@@ -165,7 +165,7 @@ test('SAM-151 a source larger than the memory given is sorted by spilling to the
       sql: 'SELECT * FROM large ORDER BY hash',
       outputs: [{ name: 'sorted.parquet', format: 'parquet' }],
     },
-    { artifacts: { large: path }, resources: { memoryMb: 64, cpuCores: 1 } },
+    { artifacts: { large: path }, resources: { memoryMb: 80, cpuCores: 1 } },
   );
   assert.equal(result.status, 'completed', JSON.stringify(result));
   const { rows_out: rowsOut, rows } = result.output as JsonObject;

@@ -67,28 +67,22 @@ async function store(
   path: string,
   { context, written, progress }: Fetching,
 ): Promise<void> {
-  let read = 0;
-  const followed = async function* (chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-    for await (const chunk of chunks) {
-      read += chunk.length;
-      if (total > 0) progress(Math.min(1, read / total));
-      yield chunk;
-    }
-  };
-  let size = 0;
-  const metered = async function* (chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-    for await (const chunk of chunks) {
-      size += chunk.length;
-      written(size);
-      yield chunk;
-    }
+  const read = (bytes: number): void => {
+    if (total > 0) progress(Math.min(1, bytes / total));
   };
   const unpack = unpacker(source);
   const file = createWriteStream(path, { mode: 0o600 });
   const { signal } = context;
   try {
-    if (unpack === null) await pipeline(stream, followed, metered, file, { signal });
-    else await pipeline(stream, followed, unpack, metered, file, { signal });
+    if (unpack !== null) await pipeline(stream, counted(read), unpack, counted(written), file, { signal });
+    else {
+      // One count for both: each is a turn of the event loop for every chunk.
+      const both = counted(bytes => {
+        read(bytes);
+        written(bytes);
+      });
+      await pipeline(stream, both, file, { signal });
+    }
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : '';
     if (unpack === null || !/^(Z_|ZSTD_|ERR_ZSTD)/.test(code)) throw error;
@@ -99,6 +93,18 @@ async function store(
       error,
     );
   }
+}
+
+/** Passes chunks on, telling the bytes that went through so far. */
+function counted(tell: (bytes: number) => void) {
+  return async function* (chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    let bytes = 0;
+    for await (const chunk of chunks) {
+      bytes += chunk.length;
+      tell(bytes);
+      yield chunk;
+    }
+  };
 }
 
 function unpacker({ options }: Source): Transform | null {
