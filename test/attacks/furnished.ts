@@ -1,0 +1,136 @@
+// A server with two tenants that know nothing of each other: one has one of everything there is, the other wants it.
+
+import assert from 'node:assert/strict';
+import type { Operation } from '../e2e/contract.ts';
+import { hire, submit, taskOf, type Worker } from '../e2e/crew.ts';
+import { type Mailbox, openMailbox } from '../e2e/mailbox.ts';
+import { type Running, running } from '../e2e/running.ts';
+import { type Asking, keyHeaders, type Wire } from '../e2e/wire.ts';
+import type { Loose } from '../serve.ts';
+
+/** Ids of the owner's things by the name of the path parameter that takes them. */
+export type Ids = Readonly<Record<string, string>>;
+
+/** Two tenants on one server. */
+export interface Furnished {
+  readonly house: Running;
+  /** The administrator of the default tenant, to whom everything in `ids` belongs. */
+  readonly owner: Wire;
+  /** The administrator of another tenant. */
+  readonly rival: Wire;
+  readonly ids: Ids;
+  readonly worker: Worker;
+  /** The lease of the owner's running task. */
+  readonly lease: Loose;
+  readonly mailbox: Mailbox;
+  stop(): Promise<void>;
+}
+
+/** Names that only the owner's things bear, so that a leak shows as text. */
+export const OWNED = {
+  task: 'owned-task',
+  ended: 'owned-ended',
+  agent: 'owned-agent',
+  secret: 'owned-secret',
+  artifact: 'owned-artifact',
+  kid: 'owned-kid',
+  kind: 'owned-kind',
+  session: 'owned-session',
+} as const;
+
+/** Builds both tenants. */
+export async function furnished(settings: Readonly<Record<string, string>> = {}): Promise<Furnished> {
+  const house = await running(settings);
+  const owner = house.admin;
+  const mailbox = await openMailbox();
+  const { body: made } = await owner.post('/api/v2/tenants', { tenant_id: 'rival', name: 'Rival' });
+  await owner.post('/api/v2/tenants', { tenant_id: 'owned-tenant', name: 'Third' });
+  const worker = await hire(owner, OWNED.kind, OWNED.agent);
+  const plan = { notification_config: { webhook_url: mailbox.url, notification_events: ['task_completed'] } };
+  await submit(owner, taskOf(OWNED.ended, OWNED.kind, plan));
+  await worker.complete(await worker.lease(), { private: 'owned-output' });
+  await mailbox.find(() => true);
+  const task = taskOf(OWNED.task, OWNED.kind, {
+    orchestrator_info: {
+      agent_id: 'owned-boss',
+      timestamp: '2026-01-01T00:00:00Z',
+      session_id: OWNED.session,
+      user_id: 'owned-user',
+      correlation_id: 'owned-correlation',
+    },
+  });
+  await submit(owner, task);
+  const lease = await worker.lease();
+  return {
+    house,
+    owner,
+    rival: owner.as(keyHeaders(made)),
+    ids: {
+      ...(await thingsOf(owner)),
+      task_id: OWNED.task,
+      agent_id: OWNED.agent,
+      tenant_id: 'owned-tenant',
+    },
+    worker,
+    lease,
+    mailbox,
+    async stop() {
+      mailbox.close();
+      await house.stop();
+    },
+  };
+}
+
+async function thingsOf(owner: Wire): Promise<Ids> {
+  await owner.ask('PUT', `/api/v2/secrets/${OWNED.secret}`, { body: { value: 'owned-value' } });
+  const jwtKey = { kid: OWNED.kid, algorithm: 'HS256', key: 'an owned key of more than 32 bytes' };
+  await owner.post('/api/v2/jwt-keys', jwtKey);
+  const upload: Asking = { raw: 'owned-bytes', headers: { 'content-type': 'text/plain' } };
+  const { body: artifact } = await owner.ask('POST', `/api/v2/artifacts?name=${OWNED.artifact}`, upload);
+  const { body: key } = await owner.post('/api/v2/api-keys', {
+    name: 'owned-key',
+    permissions: ['task:read'],
+  });
+  const { body: list } = await owner.get('/api/v2/deliveries');
+  return {
+    name: OWNED.secret,
+    kid: OWNED.kid,
+    artifact_id: artifact.artifact_id,
+    key_id: key.api_key,
+    delivery_id: list.deliveries[0].delivery_id,
+  };
+}
+
+/** Ids of the same form that never were. */
+export const MISSING: Ids = {
+  task_id: 'no-such-task',
+  agent_id: 'no-such-agent',
+  tenant_id: 'no-such-tenant',
+  name: 'no-such-secret',
+  kid: 'no-such-kid',
+  artifact_id: '00000000-0000-7000-8000-000000000000',
+  key_id: 'bk_000000000000000000000000',
+  delivery_id: '00000000-0000-7000-8000-000000000000',
+  code: 'NO_SUCH_CODE',
+};
+
+/** The operation's path with the ids in it. */
+export function filled({ path }: Pick<Operation, 'path'>, ids: Ids): string {
+  return path.replace(/\{(\w+)\}/g, (_, name: string) => {
+    const id = ids[name];
+    assert.ok(id !== undefined, `nobody knows an id for ${name} of ${path}`);
+    return encodeURIComponent(id);
+  });
+}
+
+/** Bodies that routes would act on, by operation; others take an empty object. */
+export const BODIES: Readonly<Record<string, object>> = {
+  'PATCH /api/v2/tenants/{tenant_id}': { name: 'taken over' },
+  'PUT /api/v2/secrets/{name}': { value: 'overwritten' },
+};
+
+/** How to ask an operation with a body that passes its schema. */
+export function asking({ method, path, spec }: Operation): Asking {
+  const body = BODIES[`${method} ${path}`] ?? {};
+  return { expect: null, ...(spec.requestBody === undefined && method !== 'POST' ? {} : { body }) };
+}

@@ -1,0 +1,222 @@
+import assert from 'node:assert/strict';
+import { after, suite, test } from 'node:test';
+import type { Operation } from '../e2e/contract.ts';
+import { hire, statusOf, submit, taskOf } from '../e2e/crew.ts';
+import { eventsOf } from '../e2e/stream.ts';
+import { type Answer, bearer, keyHeaders } from '../e2e/wire.ts';
+import type { Loose } from '../serve.ts';
+import { asking, filled, furnished, type Ids, MISSING, OWNED } from './furnished.ts';
+
+const scene = await furnished();
+after(() => scene.stop());
+const { owner, rival, ids, lease } = scene;
+const { operations } = owner.contract;
+const protectedOnes = operations.filter(one => one.spec.security.length > 0);
+const byId = protectedOnes.filter(one => one.path.includes('{'));
+/** Routes that write under a name the caller chooses: another tenant's thing of that name is not in the way. */
+const CREATING = new Set(['PUT /api/v2/secrets/{name}']);
+const nameOf = ({ method, path }: Operation): string => `${method} ${path}`;
+
+/** An answer without what differs between any two requests, and with the ids it was asked for put out of sight. */
+function faceOf({ status, body }: Answer, asked: Ids): unknown {
+  if (typeof body !== 'object') return { status, body };
+  const { request_id: _r, timestamp: _t, trace_id: _i, ...rest } = body;
+  let text = JSON.stringify(rest);
+  for (const id of Object.values(asked)) text = text.replaceAll(id, '<id>');
+  return { status, body: JSON.parse(text) };
+}
+
+/** What changes by itself as time goes by. */
+const FLEETING = /^(?:days|last_used_at|seen_at|estimated_.*|percentage|execution_time|remaining.*)$/;
+
+/** Everything the owner can see of its things. */
+async function inventory(): Promise<unknown> {
+  const seen: Record<string, unknown> = {};
+  for (const operation of byId) {
+    if (operation.method !== 'GET' || /events/.test(operation.path)) continue;
+    const { status, body } = await owner.get(filled(operation, ids), { expect: null });
+    seen[operation.path] = [status, status === 200 ? body : body.error.code];
+  }
+  for (const path of ['agents', 'secrets', 'jwt-keys', 'tenants', 'api-keys', 'artifacts'])
+    seen[path] = idsIn((await owner.get(`/api/v2/${path}`)).body);
+  return JSON.parse(JSON.stringify(seen, (name, value) => (FLEETING.test(name) ? undefined : value)));
+}
+
+function idsIn(body: Loose): unknown {
+  const things = Object.values(body).find(Array.isArray) ?? [];
+  return things.map((one: Loose) => [one.agent_id ?? one.name ?? one.kid ?? one.tenant_id, one.health]);
+}
+
+suite('lists and filters', () => {
+  const lists = protectedOnes.filter(
+    one => one.method === 'GET' && !one.path.includes('{') && !/task-events/.test(one.path),
+  );
+
+  test('SAM-5 show nothing of the owner’s on any route', async () => {
+    assert.ok(lists.length >= 10);
+    for (const { path } of lists) {
+      const { body } = await rival.get(path);
+      assert.doesNotMatch(JSON.stringify(body), /owned-/, path);
+      for (const id of Object.values(ids))
+        assert.ok(!JSON.stringify(body).includes(`"${id}"`), `${path} ${id}`);
+    }
+  });
+
+  test('SAM-5 filtered by the owner’s ids, answer as for ids that never were', async () => {
+    const values: Record<string, string> = {
+      task_ids: OWNED.task,
+      task_id: OWNED.task,
+      agent_id: 'owned-boss',
+      session_id: OWNED.session,
+      user_id: 'owned-user',
+      correlation_id: 'owned-correlation',
+      name: OWNED.artifact,
+      endpoint: scene.mailbox.url,
+      principal: `key:${scene.house.server.credentials.api_key}`,
+      object: OWNED.secret,
+    };
+    const asked: string[] = [];
+    for (const { path, spec } of lists)
+      for (const { name, in: where } of spec.parameters) {
+        const value = values[name];
+        if (where !== 'query' || value === undefined) continue;
+        asked.push(name);
+        const [theirs, never] = await Promise.all(
+          [value, 'never-was'].map(one =>
+            rival.get(`${path}?${name}=${encodeURIComponent(one)}`, { expect: null }),
+          ),
+        );
+        assert.ok(theirs !== undefined && never !== undefined);
+        assert.deepEqual(faceOf(theirs, { value }), faceOf(never, { value: 'never-was' }), `${path} ${name}`);
+      }
+    assert.deepEqual([...new Set(asked)].sort(), Object.keys(values).sort());
+  });
+
+  test('SAM-5 SAM-65 the rival’s event stream tells of the rival’s tasks alone', async () => {
+    const worker = await hire(rival, 'rival-kind');
+    const seen: Loose[] = [];
+    const reading = (async () => {
+      for await (const { event, data } of eventsOf(rival, '/api/v2/task-events?from=start')) {
+        seen.push(data);
+        if (event === 'task_completed') return;
+      }
+    })();
+    await submit(owner, taskOf('owned-noise', OWNED.kind));
+    await submit(rival, taskOf('rival-task', 'rival-kind'));
+    await worker.complete(await worker.lease(), null);
+    await reading;
+    assert.deepEqual([...new Set(seen.map(one => one.task_id))], ['rival-task']);
+    await owner.post('/api/v2/tasks/owned-noise/cancel');
+  });
+});
+
+suite('another tenant’s ids', () => {
+  test('SAM-5 answer on every route exactly like ids that never were, and nothing of the owner’s changes', async () => {
+    assert.ok(byId.length > 20);
+    const before = await inventory();
+    for (const operation of byId) {
+      if (CREATING.has(nameOf(operation))) continue;
+      const [theirs, never] = [filled(operation, ids), filled(operation, MISSING)];
+      const real = await rival.ask(operation.method, theirs, asking(operation));
+      const none = await rival.ask(operation.method, never, asking(operation));
+      assert.equal(real.status, 404, `${nameOf(operation)}: ${JSON.stringify(real.body)}`);
+      assert.deepEqual(faceOf(real, ids), faceOf(none, MISSING), nameOf(operation));
+      const headersOf = ({ headers }: Answer): string[] => [...headers.keys()].sort();
+      assert.deepEqual(headersOf(real), headersOf(none), nameOf(operation));
+    }
+    assert.deepEqual(await inventory(), before);
+  });
+
+  test('SAM-5 written over under the same name, the owner’s secret keeps its value', async () => {
+    await rival.ask('PUT', `/api/v2/secrets/${OWNED.secret}`, { body: { value: 'of the rival' } });
+    const config = { execution_config: { environment: { secrets: [OWNED.secret] } } };
+    await submit(owner, taskOf('reads-secret', OWNED.kind, config));
+    const mine = await scene.worker.lease();
+    assert.deepEqual(mine.secrets, { [OWNED.secret]: 'owned-value' });
+    await scene.worker.complete(mine, null);
+    await rival.ask('DELETE', `/api/v2/secrets/${OWNED.secret}`);
+    assert.equal((await owner.get('/api/v2/secrets')).body.total, 1);
+  });
+});
+
+suite('another tenant’s ids in bodies', () => {
+  test('SAM-5 SAM-35 SAM-34 tasks, secrets and workers of the owner are unknown to the rival’s tasks', async () => {
+    await hire(rival, 'rival-kind');
+    for (const [theirs, never] of [
+      [{ depends_on: [OWNED.ended] }, { depends_on: ['never-was'] }],
+      [{ environment: { secrets: [OWNED.secret] } }, { environment: { secrets: ['never-was'] } }],
+    ]) {
+      const [real, none] = await Promise.all(
+        [theirs, never].map((execution_config, n) =>
+          submit(rival, taskOf(`rival-uses-${n}`, 'rival-kind', { execution_config }), { expect: 422 }),
+        ),
+      );
+      assert.ok(real !== undefined && none !== undefined);
+      assert.equal(real.body.error.code, none.body.error.code);
+      const worded = ({ body }: Answer): string => body.error.message.replace(/owned-\w+|never-was/, '<id>');
+      assert.equal(worded(real), worded(none));
+    }
+    await submit(rival, taskOf('rival-borrows', OWNED.kind), { expect: 422 });
+  });
+
+  test('SAM-38 previous tasks of another tenant give nothing away', async () => {
+    const worker = await hire(rival, 'rival-reads');
+    const context = { previous_tasks: [OWNED.ended] };
+    await submit(rival, taskOf('rival-reads', 'rival-reads', { context }));
+    const mine = await worker.lease();
+    assert.doesNotMatch(JSON.stringify(mine), /owned-output/);
+    await worker.complete(mine, null);
+  });
+
+  test('SAM-5 SAM-133 a stolen fencing token is of no use in another tenant', async () => {
+    const { task_id, fencing_token } = lease;
+    const ref = { task_id, fencing_token };
+    const said = {
+      agent_id: OWNED.agent,
+      types: [`custom:${OWNED.kind}`],
+      slots: 10,
+      results: [{ ...ref, status: 'completed', output: 'stolen' }],
+      progress: [{ ...ref, percentage: 90 }],
+      logs: [{ ...ref, message: 'stolen' }],
+      heartbeats: [ref],
+    };
+    const { body } = await rival.post('/api/v2/work', said);
+    assert.deepEqual([body.leases, body.extensions], [[], []]);
+    assert.ok(body.rejected.length >= 3);
+    const upload = `/api/v2/artifacts?name=x&task_id=${task_id}&fencing_token=${fencing_token}`;
+    await rival.ask('POST', upload, { raw: 'x', headers: { 'content-type': 'text/plain' }, expect: 404 });
+    const { current_status: now } = await statusOf(owner, OWNED.task);
+    assert.deepEqual([now.state, now.progress.estimated], ['running', true]);
+    const { body: agents } = await owner.get('/api/v2/agents');
+    assert.ok(agents.agents.some((one: Loose) => one.agent_id === OWNED.agent));
+  });
+
+  test('SAM-5 SAM-17 the rival revokes none of the owner’s tokens, by token or by jti', async () => {
+    const { body: key } = await owner.post('/api/v2/api-keys', { name: 'k', permissions: ['task:read'] });
+    const trade = { grant_type: 'client_credentials' };
+    const { body: pair } = await owner.as(keyHeaders(key)).post('/api/v2/auth/token', trade);
+    const [, payload = ''] = pair.access_token.split('.');
+    const { jti } = JSON.parse(Buffer.from(payload, 'base64url').toString());
+    for (const body of [{ token: pair.access_token }, { token: pair.refresh_token }, { jti }])
+      await rival.post('/api/v2/auth/revoke', body);
+    await owner.as(bearer(pair.access_token)).get('/api/v2/agents');
+    await owner.as({}).post('/api/v2/auth/refresh', { refresh_token: pair.refresh_token });
+  });
+
+  test('SAM-5 ids are each tenant’s own: the rival may use the owner’s without either noticing', async () => {
+    const worker = await hire(rival, 'same', OWNED.agent);
+    await submit(rival, taskOf(OWNED.task, 'same'));
+    const mine = await worker.lease();
+    await worker.complete(mine, 'the rival’s');
+    assert.equal((await statusOf(rival, OWNED.task)).execution_details.output, 'the rival’s');
+    assert.equal((await statusOf(owner, OWNED.task)).current_status.state, 'running');
+    const { body } = await owner.get('/api/v2/artifacts');
+    await rival.ask('POST', `/api/v2/artifacts?name=${OWNED.artifact}`, {
+      raw: 'owned-bytes',
+      headers: { 'content-type': 'text/plain' },
+    });
+    await rival.ask('DELETE', `/api/v2/artifacts/${OWNED.artifact}`);
+    const { body: kept } = await owner.get(`/api/v2/artifacts/${OWNED.artifact}`);
+    assert.deepEqual([kept, body.total], ['owned-bytes', (await owner.get('/api/v2/artifacts')).body.total]);
+  });
+});
