@@ -9,6 +9,8 @@ import type { Peer } from './peer.ts';
 const SECONDS_MAX = 120;
 
 const PEERS: Readonly<Record<string, () => Promise<{ startPeer(): Promise<Peer> }>>> = {
+  'batuta-engine': () => import('../batuta-engine.ts'),
+  'batuta-http': () => import('../batuta-http.ts'),
   bullmq: () => import('./bullmq.ts'),
   graphile: () => import('./graphile.ts'),
   pgboss: () => import('./pgboss.ts'),

@@ -1,0 +1,107 @@
+// `npm run bench`: everything that is promised of speed, beside its peers, in one run on one machine, as one table.
+// `-- --seconds N` sets the length of each measurement, `-- --only a,b` picks some; the peers are installed when first wanted.
+
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { availableParallelism, cpus, totalmem } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+
+type Figures = ReturnType<typeof JSON.parse>;
+
+interface Row {
+  readonly what: string;
+  readonly measured: number | null;
+  readonly unit: string;
+  readonly target: string;
+  readonly reached: boolean | null;
+}
+
+const { values } = parseArgs({
+  options: { seconds: { type: 'string', default: '6' }, only: { type: 'string' }, json: { type: 'boolean' } },
+});
+const { seconds } = values;
+const only = values.only?.split(',');
+const here = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
+
+const wants = (name: string): boolean => only === undefined || only.includes(name);
+const run = (name: string, file: string, ...args: string[]): Figures | null => {
+  if (!wants(name)) return null;
+  process.stderr.write(`measuring ${name} …\n`);
+  const { stdout, status } = spawnSync(process.execPath, [here(file), ...args], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    encoding: 'utf8',
+  });
+  if (status !== 0) throw new Error(`${file} ended with ${status}`);
+  return JSON.parse(stdout.trim().split('\n').at(-1) ?? 'null');
+};
+
+if (wants('bullmq') && !existsSync(here('peers/node_modules'))) {
+  process.stderr.write('installing the peers …\n');
+  execFileSync('npm', ['install', '--prefix', here('peers'), '--no-audit', '--no-fund'], {
+    stdio: 'inherit',
+  });
+}
+const empty = run('empty', 'empty-route.ts', '--seconds', seconds);
+const http = run('http', 'http.ts', seconds);
+const engine = run('engine', 'peers/run.ts', 'batuta-engine', '--seconds', seconds);
+const workers = run('workers', 'peers/run.ts', 'batuta-http', '--seconds', seconds);
+const bullmq = run('bullmq', 'peers/run.ts', 'bullmq', '--seconds', seconds);
+const graphile = run('graphile', 'peers/run.ts', 'graphile', '--seconds', seconds);
+const pgboss = run('pgboss', 'peers/run.ts', 'pgboss', '--seconds', seconds);
+const claims = run('claims', 'claims.ts');
+const start = run('start', 'start.ts');
+const webhooks = run('webhooks', 'webhooks.ts');
+
+const over = (a: number | undefined, b: number | undefined): number | null =>
+  a === undefined || b === undefined ? null : Math.round((a / b) * 100) / 100;
+const atLeast = (what: string, measured: number | null | undefined, target: number, unit: string): Row => ({
+  what,
+  measured: measured ?? null,
+  unit,
+  target: `≥ ${target}`,
+  reached: measured == null ? null : measured >= target,
+});
+const atMost = (what: string, measured: number | null | undefined, target: number, unit: string): Row => ({
+  what,
+  measured: measured ?? null,
+  unit,
+  target: `≤ ${target}`,
+  reached: measured == null ? null : measured <= target,
+});
+
+const rows: readonly Row[] = [
+  atLeast(
+    'HTTP submit / empty route',
+    over(http?.submit.requestsPerSecond, empty?.requestsPerSecond),
+    0.45,
+    '×',
+  ),
+  atLeast(
+    'task-status / empty route',
+    over(http?.status.requestsPerSecond, empty?.requestsPerSecond),
+    0.6,
+    '×',
+  ),
+  atLeast('engine lifecycle / BullMQ', over(engine?.lifecyclePerSecond, bullmq?.lifecyclePerSecond), 4, '×'),
+  atLeast(
+    'HTTP worker lifecycle / BullMQ',
+    over(workers?.lifecyclePerSecond, bullmq?.lifecyclePerSecond),
+    1,
+    '×',
+  ),
+  atMost('claim p99, 1,000,000 queued / 1,000', claims?.p99Ratio, 1.5, '×'),
+  atMost('idle submit → worker over HTTP, p50', workers?.idleP50Ms, 3, 'ms'),
+  atMost('resident memory, 1,000,000 queued', claims?.residentMb, 250, 'MB'),
+  atMost('start to ready', start?.medianMs, 1_000, 'ms'),
+  atLeast('webhooks delivered', webhooks?.perSecond, 1_000, '/s'),
+];
+const raw = { empty, http, engine, workers, bullmq, graphile, pgboss, claims, start, webhooks };
+const machine = `${cpus()[0]?.model ?? 'unknown'}, ${availableParallelism()} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.version}`;
+if (values.json === true) console.log(JSON.stringify({ machine, rows, raw }));
+else {
+  console.log(machine);
+  console.table(rows.filter(({ measured }) => measured !== null));
+  for (const [name, figures] of Object.entries(raw))
+    if (figures !== null) console.log(name, JSON.stringify(figures));
+}
