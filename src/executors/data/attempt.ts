@@ -26,7 +26,7 @@ export interface AttemptParts {
   readonly outbound: Outbound;
   readonly limits: Required<Pick<ResourceLimits, 'memoryMb' | 'cpuCores' | 'diskMb'>>;
   /** A child of this attempt's own, which kills it. */
-  readonly takeChild: () => Promise<DataChild>;
+  readonly takeChild: (signal: AbortSignal) => Promise<DataChild>;
 }
 
 /** Sources, what is written of the result, and what does not fit into memory. */
@@ -53,14 +53,14 @@ export async function runAttempt(
   payload: DataPayload,
   parts: AttemptParts,
 ): Promise<AttemptResult> {
-  const attempt = new Attempt(context, payload, parts);
   const { signal } = context;
   signal.throwIfAborted();
-  await attempt.prepare();
+  const attempt = new Attempt(context, payload, parts);
   const { promise: aborted, reject } = Promise.withResolvers<never>();
   const onAbort = (): void => reject(signal.reason);
   signal.addEventListener('abort', onAbort, { once: true });
   try {
+    await attempt.prepare();
     return await Promise.race([attempt.run(), aborted]);
   } finally {
     signal.removeEventListener('abort', onAbort);
@@ -120,20 +120,26 @@ class Attempt {
     const { files, bytes } = await this.#fetchAll();
     const order = this.#order(files, bytes);
     const result = await this.#runJob(order);
+    const { rowsIn, rowsOut, rowsRejected } = result;
+    this.#context.log('INFO', 'the result is here', {
+      rows_in: rowsIn,
+      rows_out: rowsOut,
+      rows_rejected: rowsRejected,
+    });
     const outputs: JsonObject[] = [];
     for (const output of order.outputs) {
       this.#progress.next(`Saving ${output.name}`);
       outputs.push(await this.#save(output.name, output.format, output.path));
     }
     const rejects =
-      result.rowsRejected === 0 ? null : await this.#save('rejects.ndjson', 'ndjson', order.rejectsPath);
+      rowsRejected === 0 ? null : await this.#save('rejects.ndjson', 'ndjson', order.rejectsPath);
     return {
-      rows_in: result.rowsIn,
-      rows_out: result.rowsOut,
-      rows_rejected: result.rowsRejected,
+      rows_in: rowsIn,
+      rows_out: rowsOut,
+      rows_rejected: rowsRejected,
       schema: result.schema.map(({ name, type }) => ({ name, type })),
       rows: result.rows,
-      rows_truncated: result.rows.length < result.rowsOut,
+      rows_truncated: result.rows.length < rowsOut,
       outputs,
       ...(rejects === null ? {} : { rejects }),
     };
@@ -146,7 +152,9 @@ class Attempt {
       this.#progress.next(`Fetching ${name}`);
       const path = join(this.#context.workspace, 'src', String(index));
       await this.#fetch(name, source, path, bytes);
-      bytes += (await stat(path)).size;
+      const { size } = await stat(path);
+      this.#context.log('INFO', `source ${name} is here`, { source: name, bytes: size });
+      bytes += size;
       files.push({ name, format: source.format ?? 'json', path, options: source.options ?? {} });
     }
     return { files, bytes };
@@ -195,7 +203,7 @@ class Attempt {
 
   async #runJob(order: JobOrder): Promise<JobResult> {
     this.#context.signal.throwIfAborted();
-    this.#child = this.#parts.takeChild();
+    this.#child = this.#parts.takeChild(this.#context.signal);
     const child = await this.#child;
     this.#context.signal.throwIfAborted();
     const { promise: exceeded, reject } = Promise.withResolvers<never>();

@@ -28,9 +28,13 @@ export interface DataChild {
 
 /**
  * Starts a child with none of this process's environment; throws `unavailable` where DuckDB cannot be loaded. A directory given for
- * compiled code, which must be this server's own, halves the time that takes.
+ * compiled code, which must be this server's own, halves the time that takes; an abort ends it at once.
  */
-export async function startChild(clock: Clock, compileCache?: string): Promise<DataChild> {
+export async function startChild(
+  clock: Clock,
+  compileCache?: string,
+  signal?: AbortSignal,
+): Promise<DataChild> {
   // The script has the extension of this file: .ts in the source tree, .js once built.
   const script = new URL(
     `./child${import.meta.url.slice(import.meta.url.lastIndexOf('.'))}`,
@@ -50,7 +54,7 @@ export async function startChild(clock: Clock, compileCache?: string): Promise<D
     child.kill('SIGKILL');
     await exited;
   };
-  const ready = await firstMessage(clock, child, exited);
+  const ready = await firstMessage(clock, child, exited, signal);
   if (ready.kind !== 'ready') {
     await kill();
     const reason = ready.kind === 'missing' ? ready.message : `unexpected ${ready.kind}`;
@@ -70,9 +74,15 @@ export async function startChild(clock: Clock, compileCache?: string): Promise<D
   };
 }
 
-function firstMessage(clock: Clock, child: ChildProcess, exited: Promise<string>): Promise<ChildMessage> {
+function firstMessage(
+  clock: Clock,
+  child: ChildProcess,
+  exited: Promise<string>,
+  signal: AbortSignal | undefined,
+): Promise<ChildMessage> {
   return new Promise(resolve => {
     const missing = (message: string): void => resolve({ kind: 'missing', message });
+    signal?.addEventListener('abort', () => missing('it was stopped'), { once: true });
     const cancel = clock.after(START_MS_MAX, () => missing(`no answer within ${START_MS_MAX} ms`));
     child.once('message', message => {
       cancel();

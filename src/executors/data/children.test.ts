@@ -15,13 +15,14 @@ const ENDLESS: JsonObject = {
   sql: 'SELECT sum(x.n * y.n) FROM range(1000000) x(n), range(1000000) y(n)',
 };
 
-async function watched(t: TestContext) {
+async function watched(t: TestContext, onStart: () => void = () => {}) {
   const children: DataChild[] = [];
   const attempt = await setup(t, {
     options: {
       keepSpare: false,
-      startChild: async clock => {
-        const child = await startChild(clock, COMPILE_CACHE);
+      startChild: async (clock, signal) => {
+        onStart();
+        const child = await startChild(clock, COMPILE_CACHE, signal);
         children.push(child);
         return child;
       },
@@ -84,6 +85,26 @@ test('SAM-67 a cancel while an artifact is saved settles within a second, leavin
       return new Promise(() => {});
     },
   }));
+});
+
+test('SAM-67 a cancel while its process starts settles within a second, leaving no process and no file', async t => {
+  const controller = new AbortController();
+  let starts = 0;
+  let abortedAt = 0;
+  const { attempt, children } = await watched(t, () => {
+    // The first start is the probe's.
+    if (++starts === 2) {
+      setImmediate(() => {
+        abortedAt = performance.now();
+        controller.abort(new AttemptAbort('timeout'));
+      });
+    }
+  });
+  await assert.rejects(attempt.run(ENDLESS, { signal: controller.signal }), AttemptAbort);
+  assert.ok(performance.now() - abortedAt < 1_000);
+  assert.equal(starts, 2);
+  assert.equal(children.length, 1);
+  assert.deepEqual(await attempt.left(), []);
 });
 
 test('an attempt aborted before it began starts nothing', async t => {

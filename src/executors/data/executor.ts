@@ -20,7 +20,7 @@ export interface DataExecutorOptions {
   /** A directory of this server's own where children keep compiled code, to start twice as fast. */
   readonly compileCache?: string;
   /** Starts a child in place of the real one. */
-  readonly startChild?: (clock: Clock) => Promise<DataChild>;
+  readonly startChild?: (clock: Clock, signal?: AbortSignal) => Promise<DataChild>;
 }
 
 /** The executor of `data_processing` (`SAM-149` to `SAM-152`); without DuckDB for this platform it says so in its status. */
@@ -44,7 +44,7 @@ class DataExecutor implements Executor {
   readonly #clock: Clock;
   readonly #outbound: Outbound;
   readonly #keepSpare: boolean;
-  readonly #start: (clock: Clock) => Promise<DataChild>;
+  readonly #start: (clock: Clock, signal?: AbortSignal) => Promise<DataChild>;
   #spare: Promise<DataChild | null> | null = null;
   #status: ExecutorStatus = unavailable('the executor was not started');
   #open = false;
@@ -54,7 +54,7 @@ class DataExecutor implements Executor {
     this.#clock = clock;
     this.#outbound = outbound;
     this.#keepSpare = options.keepSpare ?? true;
-    this.#start = options.startChild ?? (at => startChild(at, options.compileCache));
+    this.#start = options.startChild ?? ((at, signal) => startChild(at, options.compileCache, signal));
   }
 
   async start(): Promise<void> {
@@ -100,18 +100,28 @@ class DataExecutor implements Executor {
         clock: this.#clock,
         outbound: this.#outbound,
         limits: { ...this.defaults.resources, ...spec.resources },
-        takeChild: () => this.#takeChild(),
+        takeChild: signal => this.#takeChild(signal),
       });
     } finally {
       this.#replenish();
     }
   }
 
-  async #takeChild(): Promise<DataChild> {
+  async #takeChild(signal: AbortSignal): Promise<DataChild> {
     const waiting = this.#spare;
     this.#spare = null;
-    const spare = await waiting;
-    return spare?.isAlive === true ? spare : await this.#start(this.#clock);
+    if (waiting !== null) {
+      const { promise: aborted, resolve } = Promise.withResolvers<'aborted'>();
+      signal.addEventListener('abort', () => resolve('aborted'), { once: true });
+      const spare = await Promise.race([waiting, aborted]);
+      if (spare === 'aborted') {
+        // It may be on its way still, and is nobody's now.
+        void waiting.then(child => child?.kill());
+        throw signal.reason;
+      }
+      if (spare?.isAlive === true) return spare;
+    }
+    return await this.#start(this.#clock, signal);
   }
 
   /** After a job and not when it begins: the job should not share the cores with it. */

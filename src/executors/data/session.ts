@@ -59,7 +59,7 @@ export class Session {
   static async lock(connection: DuckDBConnection, limits: SessionLimits): Promise<Session> {
     const { memoryMb, threads, spillMb, directories, spillDirectory } = limits;
     await connection.run(`
-      SET memory_limit = '${Math.floor(memoryMb * ACCOUNTED_SHARE)}MiB';
+      SET memory_limit = '${Math.ceil(memoryMb * ACCOUNTED_SHARE)}MiB';
       SET threads = ${threads};
       SET temp_directory = ${literal(spillDirectory)};
       SET max_temp_directory_size = '${spillMb}MiB';

@@ -82,6 +82,8 @@ test('options say how a csv file is written', async t => {
       { id: null, amount: null, day: null },
     ],
   });
+  const unquoted = await read('csv', 'a,b\n"1,2\n', { quote: '' });
+  assert.deepEqual(unquoted.rows, [{ a: '"1', b: 2 }]);
   const bare = await read('csv', '1,2\n3,4\n', { header: false });
   assert.deepEqual([bare.count, bare.types], [2, ['column0 BIGINT', 'column1 BIGINT']]);
   const typed = await read('ndjson', '{"a":"1","b":"x"}\n', { columns: { a: 'INTEGER' } });
