@@ -1,27 +1,16 @@
 // Guarded changes: who may still change a task, and what one change writes.
 
-import type { AgentId, FencingToken, TenantId } from '../../domain/ids.ts';
+import type { TenantId } from '../../domain/ids.ts';
 import type { TaskSpec } from '../../domain/task.ts';
 import type { CommitOutcome } from '../rows.ts';
 import type { Connection, Prepared } from './connection.ts';
 import type { Deliveries } from './deliveries.ts';
 import type { Edges } from './edges.ts';
 import type { Events } from './events.ts';
+import type { Lease, Leases } from './leases.ts';
 import type { Queues } from './queues.ts';
-import { type ChangeRecord, type NeedColumns, needColumns } from './records.ts';
+import { type ChangeRecord, needColumns } from './records.ts';
 import type { Timers } from './timers.ts';
-
-interface LeasedRow extends NeedColumns {
-  readonly token: FencingToken;
-  readonly agent: AgentId;
-  readonly queue: number;
-  readonly rank: number;
-  readonly claimed_at: number;
-  readonly version: number;
-  readonly attempt: number;
-  readonly progress: string | null;
-  readonly checkpoint: string | null;
-}
 
 interface RestingRow {
   readonly tenant: TenantId;
@@ -41,12 +30,10 @@ export class Changes {
   readonly #timers: Timers;
   readonly #edges: Edges;
   readonly #deliveries: Deliveries;
-  readonly #leased: Prepared<LeasedRow>;
+  readonly #leases: Leases;
   readonly #resting: Prepared<RestingRow>;
   readonly #spec: Prepared<{ spec: string }>;
-  readonly #moveLease: Prepared<object>;
   readonly #saveResult: Prepared<object>;
-  readonly #endLease: Prepared<object>;
   readonly #rest: Prepared<object>;
   readonly #moveResting: Prepared<object>;
 
@@ -58,6 +45,7 @@ export class Changes {
       readonly timers: Timers;
       readonly edges: Edges;
       readonly deliveries: Deliveries;
+      readonly leases: Leases;
     },
   ) {
     this.#connection = connection;
@@ -66,20 +54,12 @@ export class Changes {
     this.#timers = rooms.timers;
     this.#edges = rooms.edges;
     this.#deliveries = rooms.deliveries;
-    this.#leased = connection.prepare(
-      `SELECT token, agent, queue, rank, claimed_at, version, attempt, progress, checkpoint, memory_mb, cpu_cores,
-         disk_mb, network_mbps FROM lease WHERE task = ?`,
-    );
+    this.#leases = rooms.leases;
     this.#resting = connection.prepare(
       'SELECT tenant, version, outcome, queue, rank FROM task WHERE key = ?',
     );
     this.#spec = connection.prepare('SELECT spec FROM task WHERE key = ?');
-    this.#moveLease = connection.prepare(
-      `UPDATE lease SET version = ?, updated_at = ?, progress = coalesce(?, progress),
-         checkpoint = coalesce(?, checkpoint) WHERE task = ?`,
-    );
     this.#saveResult = connection.prepare('UPDATE task SET result = ? WHERE key = ?');
-    this.#endLease = connection.prepare('DELETE FROM lease WHERE task = ?');
     this.#rest = connection.prepare(
       `UPDATE task SET state = ?, outcome = ?, version = ?, attempt = ?, started_at = coalesce(started_at, ?),
          ended_at = ?, updated_at = ?, ran_ms = ran_ms + ?, agent = ?, last_token = ?, progress = ?, result = coalesce(?, result),
@@ -98,7 +78,10 @@ export class Changes {
     if (change.placement !== null && change.state === null) {
       throw new Error('a change that places a task must name its state');
     }
-    const lease = this.#leased.get(change.key);
+    if (change.placement === 'ready' && change.outcome !== null) {
+      throw new Error('a task that ends has no place in its queue');
+    }
+    const lease = this.#leases.of(change.key);
     if (lease === undefined) return this.#changeResting(change);
     const { guard } = change;
     const holds = guard.by === 'lease' ? guard.token === lease.token : guard.version === lease.version;
@@ -106,21 +89,19 @@ export class Changes {
     return change.placement === null ? this.#changeLeased(change, lease) : this.#release(change, lease);
   }
 
-  #changeLeased(change: ChangeRecord, lease: LeasedRow): CommitOutcome {
+  #changeLeased(change: ChangeRecord, lease: Lease): CommitOutcome {
     if (change.outcome !== null) throw new Error('a leased task ends only by leaving its lease');
     const { tenant } = this.#queues.nameOf(lease.queue);
-    const version = lease.version + change.eventCount;
-    const { now } = this.#connection;
-    this.#moveLease.run(version, now, change.progress, change.checkpoint, change.key);
+    this.#leases.move(lease, lease.version + change.eventCount, change);
     if (change.result !== null) this.#saveResult.run(change.result, change.key);
     return this.#record(change, tenant, lease.version);
   }
 
-  #release(change: ChangeRecord, lease: LeasedRow): CommitOutcome {
+  #release(change: ChangeRecord, lease: Lease): CommitOutcome {
     const { now } = this.#connection;
     const { key, outcome } = change;
     const { tenant } = this.#queues.nameOf(lease.queue);
-    this.#endLease.run(key);
+    const report = this.#leases.end(lease);
     this.#rest.run(
       change.state,
       outcome,
@@ -132,9 +113,9 @@ export class Changes {
       now - lease.claimed_at,
       lease.agent,
       lease.token,
-      change.progress ?? lease.progress,
+      change.progress ?? report.progress,
       change.result,
-      change.checkpoint ?? lease.checkpoint,
+      change.checkpoint ?? report.checkpoint,
       key,
     );
     if (outcome === null) this.#queues.countWaiting(tenant, 1);
@@ -166,7 +147,7 @@ export class Changes {
 
   #place(change: ChangeRecord, place: { readonly queue: number; readonly rank: number }): void {
     if (change.outcome !== null || change.placement === 'nowhere') this.#queues.leave(place, change.key);
-    if (change.outcome !== null || change.placement !== 'ready') return;
+    if (change.placement !== 'ready') return;
     const row = this.#spec.get(change.key);
     const spec = JSON.parse(row?.spec ?? '{}') as Partial<TaskSpec>;
     this.#queues.enter(place, change.key, needColumns(spec.resources ?? {}));

@@ -17,6 +17,7 @@ import { Documents } from './documents.ts';
 import { Edges } from './edges.ts';
 import { type EventRow, Events } from './events.ts';
 import { Intake } from './intake.ts';
+import { Leases } from './leases.ts';
 import { Logs } from './logs.ts';
 import { Purge } from './purge.ts';
 import { Queues } from './queues.ts';
@@ -110,7 +111,7 @@ export class SqliteCore {
     this.#opened = openDatabase(options.path);
     try {
       this.#connection = new Connection(this.#opened.database, options.clock, options.faults);
-      this.#verbs = verbsOf(this.#connection, this.#opened, options);
+      this.#verbs = verbsOf(roomsOf(this.#connection, options), this.#connection, this.#opened);
     } catch (error) {
       this.#opened.close();
       throw error;
@@ -157,28 +158,42 @@ export class SqliteCore {
   }
 }
 
-function verbsOf(connection: Connection, opened: OpenDatabase, options: CoreOptions): Verbs {
-  const tasks = new Tasks(connection);
+type Rooms = ReturnType<typeof roomsOf>;
+
+function roomsOf(connection: Connection, { random, auditKey }: CoreOptions) {
   const events = new Events(connection);
   const queues = new Queues(connection);
   const timers = new Timers(connection);
+  const tasks = new Tasks(connection);
   const edges = new Edges(connection, timers);
   const deliveries = new Deliveries(connection);
-  const intake = new Intake(connection, { tasks, events, queues, timers, edges });
-  const claims = new Claims(connection, { random: options.random, queues, events, deliveries });
-  const changes = new Changes(connection, { events, queues, timers, edges, deliveries });
-  const logs = new Logs(connection);
+  const leases = new Leases(connection, queues);
   const artifacts = new Artifacts(connection);
   const documents = new Documents(connection);
-  const audit = new Audit(connection, options.auditKey);
-  const purge = new Purge(connection, { events, deliveries, edges, artifacts, documents });
+  const moving = { events, queues, timers, edges, deliveries, leases };
+  return {
+    ...moving,
+    tasks,
+    artifacts,
+    documents,
+    intake: new Intake(connection, { ...moving, tasks }),
+    claims: new Claims(connection, { ...moving, random }),
+    changes: new Changes(connection, moving),
+    logs: new Logs(connection),
+    audit: new Audit(connection, auditKey),
+    purge: new Purge(connection, { ...moving, artifacts, documents }),
+  };
+}
 
+function verbsOf(rooms: Rooms, connection: Connection, opened: OpenDatabase): Verbs {
+  const { tasks, events, queues, timers, edges, deliveries, leases, artifacts, documents } = rooms;
+  const { intake, claims, changes, logs, audit, purge } = rooms;
   return {
     submit: (newTasks, atomic) => intake.submit(newTasks, atomic),
     claim: picks => claims.claim(picks),
     commit: list => list.map(change => changes.apply(change)),
-    renew: renewals => claims.renew(renewals),
-    leases: query => claims.held(query),
+    renew: renewals => leases.renew(renewals),
+    leases: query => leases.list(query),
     dueTimers: limit => timers.due(limit, tasks),
     read: ids => ids.map(({ tenant, id }) => tasks.read(tenant, id)),
     list: query => tasks.list(query),
@@ -208,7 +223,7 @@ function verbsOf(connection: Connection, opened: OpenDatabase, options: CoreOpti
     purge: (terms, limit) => purge.run(terms, limit),
     measure: () => ({
       ready: queues.ready,
-      leased: claims.count,
+      leased: leases.count,
       timers: timers.count,
       deliveriesPending: deliveries.open,
       bytes: opened.bytes(),
