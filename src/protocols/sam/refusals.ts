@@ -32,6 +32,14 @@ export function refuseForeignAgent(principal: Principal, agentId: string): void 
   });
 }
 
+/** Throws `forbidden` where the credential is narrowed to an agent or to task types: the keys it made would be free of that. */
+export function refuseNarrowed({ agentId, taskTypes }: Principal): void {
+  if (agentId === undefined && taskTypes === undefined) return;
+  throw new DomainError('forbidden', 'a credential bound to an agent or to task types makes no credentials', {
+    details: { rule: 'narrowed_credential' },
+  });
+}
+
 /** Throws `forbidden` unless the principal holds one of the permissions. */
 export function requireAny(principal: Principal, permissions: readonly Permission[]): void {
   if (permissions.some(one => allows(principal, one))) return;

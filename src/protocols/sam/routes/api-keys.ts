@@ -10,6 +10,7 @@ import { SIGNING_SCHEMES } from '../../../guards/hmac.ts';
 import type { Route } from '../../protocol.ts';
 import { instantOf } from '../../validation.ts';
 import { recordAction } from '../audited.ts';
+import { refuseNarrowed } from '../refusals.ts';
 import { json, PREFIX, route } from '../route.ts';
 import { pageOf } from '../schema/answers.ts';
 import { anyObject, instant, paging } from '../vocabulary.ts';
@@ -118,6 +119,7 @@ function changingRoutes({ apiKeys, audit }: ApiKeyDeps): readonly Route[] {
       body: newKey,
       answers: { 201: issuedAnswer },
       async handle(call) {
+        refuseNarrowed(call.principal);
         const issued = await apiKeys.create(call.principal.tenant, settingsOf(call.body), call.principal);
         recordAction(audit, call, 'api_key.created', issued.key.id, { new: wireKey(issued.key) });
         return json(201, wireIssued(issued));
@@ -131,6 +133,7 @@ function changingRoutes({ apiKeys, audit }: ApiKeyDeps): readonly Route[] {
       params,
       answers: { 200: issuedAnswer },
       async handle(call) {
+        refuseNarrowed(call.principal);
         const issued = await apiKeys.rotate(call.principal.tenant, call.params.key_id);
         recordAction(audit, call, 'api_key.rotated', issued.key.id);
         return json(200, wireIssued(issued));

@@ -11,6 +11,7 @@ import {
 } from '../../../guards/jwt-material.ts';
 import type { Route } from '../../protocol.ts';
 import { recordAction } from '../audited.ts';
+import { refuseNarrowed } from '../refusals.ts';
 import { json, PREFIX, route } from '../route.ts';
 import { pageOf } from '../schema/answers.ts';
 import { instant, paging } from '../vocabulary.ts';
@@ -51,6 +52,7 @@ export function jwtKeyRoutes({ jwtKeys, audit }: JwtKeyDeps): readonly Route[] {
       body: newKey,
       answers: { 201: keyAnswer },
       async handle(call) {
+        refuseNarrowed(call.principal);
         const { key: material, ...rest } = call.body;
         const view = await jwtKeys.add(call.principal.tenant, { ...rest, material });
         recordAction(audit, call, 'jwt_key.added', view.kid, { new: wireKey(view) });
