@@ -18,6 +18,8 @@ import type {
   Executor,
   ProgressReport,
 } from '../src/engine/ports/executor.ts';
+import { type Quotas, UNLIMITED } from '../src/engine/ports/quotas.ts';
+import { createSealer } from '../src/guards/sealer.ts';
 import type { Clock } from '../src/runtime/clock.ts';
 import { systemClock } from '../src/runtime/clock.ts';
 import { silentLog } from '../src/runtime/log.ts';
@@ -40,6 +42,7 @@ export interface HouseOptions {
   readonly secrets?: Readonly<Record<string, string>>;
   readonly options?: Partial<EngineOptions>;
   readonly weights?: Readonly<Record<string, number>>;
+  readonly quotas?: Quotas;
 }
 
 /** An engine, its store, and what its channel sent. */
@@ -73,6 +76,8 @@ export async function openHouse(choice: HouseOptions = {}): Promise<House> {
         mask: (text, values) => values.reduce((masked, value) => masked.replaceAll(value, '***'), text),
       },
       weights: { weight: tenant => choice.weights?.[tenant] ?? 1 },
+      quotas: choice.quotas ?? UNLIMITED,
+      sealer: createSealer(),
       outbound: { send: unreachable, check: async () => {}, stop: async () => {} },
       schemas: { check: async () => {}, admit: async () => {} },
       renderer: { render: due => ({ event_type: due.delivery.event, sequence: due.delivery.sequence }) },

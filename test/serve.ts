@@ -17,6 +17,7 @@ import { systemClock } from '../src/runtime/clock.ts';
 import { type Log, silentLog } from '../src/runtime/log.ts';
 import { systemRandom } from '../src/runtime/random.ts';
 import { openFileBlobs } from '../src/store/files/blobs.ts';
+import { openSqliteInProcess } from '../src/store/sqlite/open.ts';
 import { type House, type HouseOptions, openHouse } from './harness.ts';
 
 /** What a bearer of a word may do, and for whom. */
@@ -99,12 +100,15 @@ const NO_LIMITS: RequestLimits = { charge: () => null, chargeAddress: () => null
 /** A server listening on a port of its own. */
 export async function serve(choice: ServeOptions = {}): Promise<Served> {
   const dir = choice.dir ?? mkdtempSync(join(tmpdir(), 'batuta-serve-'));
-  const house = await openHouse({ ...choice, dir });
-  const { engine, store } = house;
   const clock = choice.clock ?? systemClock;
+  const random = choice.random ?? systemRandom;
+  const auditKey = Buffer.alloc(32);
+  const store = choice.store ?? openSqliteInProcess({ path: ':memory:', clock, random, auditKey });
   const masterKey = Buffer.alloc(32, 7);
   const guards = createGuards(silentLog, clock, systemRandom, store, { masterKey, rates: 'off' });
   await guards.start();
+  const house = await openHouse({ quotas: guards.quotas, ...choice, dir, store });
+  const { engine } = house;
   const badges = { ...BADGES, ...choice.badges };
   const sam = createSamProtocol({
     clock,

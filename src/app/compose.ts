@@ -129,6 +129,8 @@ async function startEngine({ log, config, store, blobs, guards, reached, undo }:
       blobs,
       secrets: guards.secrets,
       weights: guards.tenants,
+      quotas: guards.quotas,
+      sealer: guards.sealer,
       outbound,
       schemas,
       renderer,
@@ -151,7 +153,7 @@ async function startEngine({ log, config, store, blobs, guards, reached, undo }:
   await engine.start();
   undo.push(() => engine.stop());
   const remoteAgents = createDelegation(
-    { log, clock, random, engine, store, blobs, outbound, vault: guards.vault },
+    { log, clock, random, engine, store, blobs, outbound, vault: guards.vault, sealer: guards.sealer },
     {
       serverId: config.serverId,
       version: VERSION,

@@ -86,6 +86,8 @@ export interface TaskSpec {
   readonly traceId: string;
   readonly traceparent?: string;
   readonly retryOf?: TaskId;
+  /** The credential it came in with, for quotas (`SAM-119`). */
+  readonly submittedBy?: string;
   /** How many tasks made one another to get here; at most 8. */
   readonly depth: number;
   /** Fields of the request that no one here knows, kept unchanged (`SAM-3`). */
@@ -99,6 +101,8 @@ export interface TaskMetrics {
   readonly cpuMeanPercent?: number;
   readonly apiCalls?: number;
   readonly tokensUsed?: number;
+  /** What it cost in the tenant's currency, as far as whoever ran it counts that. */
+  readonly cost?: number;
   readonly bytesSent?: number;
   readonly bytesReceived?: number;
 }

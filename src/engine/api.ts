@@ -62,6 +62,8 @@ export type WaitingReason =
       readonly workType: WorkType;
       readonly capabilities: readonly string[];
     }
+  /** `spent` is `{quota, limit, used, resets_at}` (`SAM-119`). */
+  | { readonly because: 'quota'; readonly position: number; readonly spent: JsonObject }
   | {
       readonly because: 'no_free_slot';
       readonly position: number;

@@ -5,12 +5,13 @@
 import { newStrides, nextKey, type StrideState, serve } from '../domain/fairness.ts';
 import type { AgentId, TenantId } from '../domain/ids.ts';
 import { type QueueName, queueOf } from '../domain/queue.ts';
-import type { Task, WorkType } from '../domain/task.ts';
+import type { ResourceLimits, Task, WorkType } from '../domain/task.ts';
 import type { Cancel, Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
 import type { Claimed, ClaimPick, QueueView } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import type { Attempts, RunningAttempt } from './attempts.ts';
+import type { QuotaRoom, Quotas } from './ports/quotas.ts';
 import type { TenantWeights } from './ports/secrets.ts';
 import type { Roster } from './roster.ts';
 
@@ -45,6 +46,7 @@ export class Dispatcher {
   readonly #roster: Roster;
   readonly #attempts: Attempts;
   readonly #weights: TenantWeights;
+  readonly #quotas: Quotas;
   readonly #leaseMs: number;
   readonly #asks = new Set<Ask>();
   /** By the types a pool of workers serves. */
@@ -66,7 +68,7 @@ export class Dispatcher {
     store: Pick<Store, 'queues' | 'claim'>,
     roster: Roster,
     attempts: Attempts,
-    weights: TenantWeights,
+    guards: { readonly weights: TenantWeights; readonly quotas: Quotas },
     options: { readonly leaseMs: number },
   ) {
     this.#log = log;
@@ -74,7 +76,8 @@ export class Dispatcher {
     this.#store = store;
     this.#roster = roster;
     this.#attempts = attempts;
-    this.#weights = weights;
+    this.#weights = guards.weights;
+    this.#quotas = guards.quotas;
     this.#leaseMs = options.leaseMs;
   }
 
@@ -134,6 +137,7 @@ export class Dispatcher {
 
   /** Whether an ask is open that this task's queue would satisfy, so that it starts at once. */
   couldStartNow(tenant: TenantId, task: Pick<Task, 'spec'>): boolean {
+    if (this.#quotas.room(tenant)?.tasks === 0) return false;
     const name = queueOf(tenant, task.spec);
     for (const ask of this.#asks) if (serves(ask, name) && this.#room(ask) > 0) return true;
     return false;
@@ -197,8 +201,9 @@ export class Dispatcher {
     const picks: ClaimPick[] = [];
     const owners: Ask[] = [];
     const planned = new Map<KnownQueue, number>();
+    const rationed = new Set<TenantId>();
     for (const ask of this.#byLoad()) {
-      for (const pick of this.#plan(ask, planned)) {
+      for (const pick of this.#plan(ask, planned, rationed)) {
         picks.push(pick);
         owners.push(ask);
       }
@@ -237,7 +242,7 @@ export class Dispatcher {
   }
 
   /** What one ask should try to claim: tenants in stride order, a slot at a time, then one pick per tenant. */
-  #plan(ask: Ask, planned: Map<KnownQueue, number>): readonly ClaimPick[] {
+  #plan(ask: Ask, planned: Map<KnownQueue, number>, rationed: Set<TenantId>): readonly ClaimPick[] {
     const slots = Math.min(CLAIM_MAX, this.#room(ask));
     if (slots <= 0) return [];
     const byTenant = new Map<TenantId, KnownQueue[]>();
@@ -246,34 +251,50 @@ export class Dispatcher {
       const { tenant } = queue.view.name;
       byTenant.set(tenant, [...(byTenant.get(tenant) ?? []), queue]);
     }
-    const limits = this.#share(this.#stridesOf(ask), byTenant, slots, planned);
+    const rooms = this.#ration(byTenant, rationed);
+    const limits = this.#share(this.#stridesOf(ask), byTenant, { slots, rooms }, planned);
     const free = this.#roster.free(ask.agentTenant, ask.agentId);
     return [...limits].map(([tenant, limit]) => {
       const queues = byTenant.get(tenant) ?? [];
       const requesters = new Set(queues.map(queue => queue.view.name.requester));
+      const room = rooms.get(tenant);
+      if (room !== undefined) rationed.add(tenant);
       return {
         agentId: ask.agentId,
         queues: queues.map(queue => queue.view.id),
         limit,
         leaseMs: this.#leaseMs,
-        free,
+        free: room === undefined ? free : within(free, room),
         ...(requesters.size > 1 ? { held: this.#heldIn(tenant) } : {}),
       };
     });
   }
 
+  /** What quotas leave each tenant, dropping who has nothing left. Such a tenant gets one pick a round: the next must know of it. */
+  #ration(
+    byTenant: Map<TenantId, readonly KnownQueue[]>,
+    rationed: ReadonlySet<TenantId>,
+  ): ReadonlyMap<TenantId, QuotaRoom> {
+    const rooms = new Map<TenantId, QuotaRoom>();
+    for (const tenant of byTenant.keys()) {
+      const room = this.#quotas.room(tenant);
+      if (room === null) continue;
+      if (room.tasks > 0 && !rationed.has(tenant)) rooms.set(tenant, room);
+      else byTenant.delete(tenant);
+    }
+    return rooms;
+  }
+
   #share(
     strides: StrideState<TenantId>,
     byTenant: ReadonlyMap<TenantId, readonly KnownQueue[]>,
-    slots: number,
+    { slots, rooms }: { readonly slots: number; readonly rooms: ReadonlyMap<TenantId, QuotaRoom> },
     planned: Map<KnownQueue, number>,
   ): ReadonlyMap<TenantId, number> {
     const left = new Map<TenantId, number>();
     for (const [tenant, queues] of byTenant) {
-      left.set(
-        tenant,
-        queues.reduce((sum, queue) => sum + queue.depth - (planned.get(queue) ?? 0), 0),
-      );
+      const waiting = queues.reduce((sum, queue) => sum + queue.depth - (planned.get(queue) ?? 0), 0);
+      left.set(tenant, Math.min(waiting, rooms.get(tenant)?.tasks ?? waiting));
     }
     const limits = new Map<TenantId, number>();
     for (let slot = 0; slot < slots && left.size > 0; ) {
@@ -339,6 +360,11 @@ function serves(ask: Ask, name: QueueName): boolean {
   if (!ask.types.has(name.workType)) return false;
   if (name.region !== null && name.region !== ask.region) return false;
   return name.capabilities.every(capability => ask.capabilities.has(capability));
+}
+
+function within(free: ResourceLimits, { memoryMb }: QuotaRoom): ResourceLimits {
+  if (memoryMb === undefined) return free;
+  return { ...free, memoryMb: Math.min(memoryMb, free.memoryMb ?? memoryMb) };
 }
 
 function markPlanned(queues: readonly KnownQueue[], limit: number, planned: Map<KnownQueue, number>): void {

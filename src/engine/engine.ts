@@ -124,7 +124,7 @@ export class Engine implements EngineApi, Service {
       );
     }
     const id = call.newId ?? (await this.#nextRetryId(task));
-    const spec: TaskSpec = { ...task.spec, retryOf: task.id, dependsOn: [] };
+    const spec: TaskSpec = { ...task.spec, retryOf: task.id, submittedBy: call.actor, dependsOn: [] };
     const order = {
       tenant: task.tenant,
       id,

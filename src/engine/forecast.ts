@@ -10,6 +10,7 @@ import type { Admission, TaskForecast, TaskOrder, WaitingReason } from './api.ts
 import type { Attempts } from './attempts.ts';
 import type { Dispatcher } from './dispatch.ts';
 import type { Executor } from './ports/executor.ts';
+import type { Quotas } from './ports/quotas.ts';
 import type { Roster } from './roster.ts';
 import type { RunStatistics } from './statistics.ts';
 
@@ -27,6 +28,7 @@ export class Forecaster {
   readonly #attempts: Attempts;
   readonly #statistics: RunStatistics;
   readonly #executors: ReadonlyMap<TaskType, Executor>;
+  readonly #quotas: Quotas;
   readonly #serverId: AgentId;
 
   constructor(
@@ -38,6 +40,7 @@ export class Forecaster {
       readonly attempts: Attempts;
       readonly statistics: RunStatistics;
       readonly executors: ReadonlyMap<TaskType, Executor>;
+      readonly quotas: Quotas;
     },
     options: { readonly serverId: AgentId },
   ) {
@@ -48,6 +51,7 @@ export class Forecaster {
     this.#attempts = parts.attempts;
     this.#statistics = parts.statistics;
     this.#executors = parts.executors;
+    this.#quotas = parts.quotas;
     this.#serverId = options.serverId;
   }
 
@@ -175,6 +179,8 @@ export class Forecaster {
         waitingFor: dependencies.filter(one => one.outcome === null).map(one => one.id),
       };
     }
+    const spent = this.#quotas.room(tenant)?.spent;
+    if (spent !== undefined) return { because: 'quota', position, spent };
     const capable = this.#roster.capable(tenant, spec);
     const online = capable.filter(({ health }) => health === 'healthy' || health === 'degraded');
     if (online.length === 0) {

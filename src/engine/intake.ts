@@ -18,9 +18,12 @@ import type { Forecaster } from './forecast.ts';
 import type { Wakers } from './lifecycle.ts';
 import type { Executor } from './ports/executor.ts';
 import type { Outbound } from './ports/outbound.ts';
+import type { Quotas } from './ports/quotas.ts';
 import type { PayloadCheck } from './ports/schemas.ts';
+import type { Sealer } from './ports/sealer.ts';
 import type { SecretKeeper } from './ports/secrets.ts';
 import { canRun, type Roster } from './roster.ts';
+import { sealingKeyOf } from './sealing.ts';
 
 const DEPTH_MAX = 8;
 
@@ -32,6 +35,8 @@ export interface IntakeParts {
   readonly outbound: Outbound;
   readonly schemas: PayloadCheck;
   readonly forecaster: Forecaster;
+  readonly quotas: Quotas;
+  readonly sealer: Sealer;
   readonly wakers: Wakers;
 }
 
@@ -39,7 +44,7 @@ export interface IntakeParts {
 export class Intake {
   readonly #clock: Clock;
   readonly #random: Random;
-  readonly #store: Pick<Store, 'submit'>;
+  readonly #store: Pick<Store, 'submit' | 'read'>;
   readonly #parts: IntakeParts;
   readonly #waitingMax: number;
   readonly #batcher: Batcher<NewTask, SubmitOutcome>;
@@ -47,7 +52,7 @@ export class Intake {
   constructor(
     clock: Clock,
     random: Random,
-    store: Pick<Store, 'submit'>,
+    store: Pick<Store, 'submit' | 'read'>,
     parts: IntakeParts,
     options: { readonly waitingMax: number },
   ) {
@@ -65,12 +70,16 @@ export class Intake {
       orders.length > 1 ? findCycle(orders.map(({ id, spec }) => ({ id, dependsOn: spec.dependsOn }))) : null;
     const judged = await Promise.all(orders.map(order => this.#judge(order, cyclic)));
     const wrong = judged.some(one => one.verdict !== 'fine');
-    if (atomic && wrong) return judged.map(one => withheld(one));
+    if (atomic && wrong) {
+      for (const one of judged) one.withdraw?.();
+      return judged.map(one => withheld(one));
+    }
     const tasks = judged.map(one => (one.verdict === 'refused' ? null : this.#taskOf(one)));
     const stored = tasks.filter(task => task !== null);
-    const outcomes = atomic
-      ? await this.#store.submit(stored, { atomic })
-      : await Promise.all(stored.map(task => this.#batcher.add(task)));
+    const outcomes = await this.#save(stored, atomic).catch(error => {
+      for (const one of judged) one.withdraw?.();
+      throw error;
+    });
     let next = 0;
     return Promise.all(
       judged.map(async (one, index) => {
@@ -83,6 +92,11 @@ export class Intake {
     );
   }
 
+  #save(tasks: readonly NewTask[], atomic: boolean): Promise<readonly SubmitOutcome[]> {
+    if (atomic) return this.#store.submit(tasks, { atomic });
+    return Promise.all(tasks.map(task => this.#batcher.add(task)));
+  }
+
   async #judge(order: TaskOrder, cyclic: readonly string[] | null): Promise<Judged> {
     try {
       if (cyclic?.includes(order.id) === true || order.spec.dependsOn.includes(order.id)) {
@@ -92,10 +106,21 @@ export class Intake {
         });
       }
       await this.#check(order);
-      return { order, verdict: 'fine' };
+      return { order, verdict: 'fine', withdraw: await this.#count(order) };
     } catch (error) {
       if (!(error instanceof DomainError)) throw error;
       return { order, verdict: REJECTS.has(error.code) ? 'rejected' : 'refused', error };
+    }
+  }
+
+  /** Counts the order against its quotas; a repeat of one that was let in spends nothing, and the store will recognise it. */
+  async #count(order: TaskOrder): Promise<() => void> {
+    try {
+      return this.#parts.quotas.admit(order);
+    } catch (error) {
+      const [known] = await this.#store.read([order]);
+      if (known === null || known === undefined || known.state === 'rejected') throw error;
+      return () => {};
     }
   }
 
@@ -117,6 +142,9 @@ export class Intake {
       }
     }
     if (spec.notification !== undefined) await this.#parts.outbound.check(spec.notification.url);
+    const sealingKey = sealingKeyOf(spec);
+    if (sealingKey !== undefined)
+      await this.#parts.sealer.check(sealingKey, 'notification_config.encrypt_to');
   }
 
   async #checkCustom(tenant: TaskOrder['tenant'], spec: TaskSpec): Promise<void> {
@@ -193,6 +221,7 @@ export class Intake {
 
   async #answer(judged: Judged, task: NewTask, outcome: SubmitOutcome): Promise<Admission> {
     const { order, error } = judged;
+    if (outcome.status !== 'created') judged.withdraw?.();
     switch (outcome.status) {
       case 'created': {
         if (error !== undefined)
@@ -233,6 +262,8 @@ interface Judged {
   readonly order: TaskOrder;
   readonly verdict: 'fine' | 'rejected' | 'refused';
   readonly error?: DomainError;
+  /** Takes back what was counted of it. */
+  readonly withdraw?: () => void;
 }
 
 /** Codes that mean "valid, but can never run here": the task is stored as rejected (`SAM-45`). */

@@ -8,6 +8,8 @@ import type { Random } from '../runtime/random.ts';
 import type { CommitOutcome, Guard, TaskChange } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import type { ChangeTools, Draft } from './changes.ts';
+import type { Sealer } from './ports/sealer.ts';
+import { sealDraft, sealingKeyOf } from './sealing.ts';
 import type { Signals } from './signals.ts';
 
 /** Who must hear of what a change did. */
@@ -18,6 +20,8 @@ export interface Wakers {
   timer(dueInMs: number): void;
   /** A delivery was queued. */
   delivery(): void;
+  /** A task left its lease, or ended. */
+  left(task: Task, draft: Draft): void;
 }
 
 /** Applies drafts to tasks under a guard, gathering concurrent ones into one commit. */
@@ -25,20 +29,23 @@ export class Lifecycle {
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #signals: Signals;
+  readonly #sealer: Sealer;
   readonly #archiveDelayMs: number;
   readonly #batcher: Batcher<TaskChange, CommitOutcome>;
-  #wakers: Wakers = { ready: () => {}, timer: () => {}, delivery: () => {} };
+  #wakers: Wakers = { ready: () => {}, timer: () => {}, delivery: () => {}, left: () => {} };
 
   constructor(
     clock: Clock,
     random: Random,
     store: Pick<Store, 'commit'>,
     signals: Signals,
+    sealer: Sealer,
     options: { readonly archiveDelayMs: number },
   ) {
     this.#clock = clock;
     this.#random = random;
     this.#signals = signals;
+    this.#sealer = sealer;
     this.#archiveDelayMs = options.archiveDelayMs;
     this.#batcher = new Batcher(changes => store.commit(changes));
   }
@@ -74,10 +81,12 @@ export class Lifecycle {
     guard: Guard = guardOf(task),
     fired?: number,
   ): Promise<CommitOutcome> {
+    const sealingKey = sealingKeyOf(task.spec);
+    const kept = sealingKey === undefined ? draft : await sealDraft(draft, sealingKey, this.#sealer);
     const outcome = await this.#batcher.add({
       key: task.key,
       guard,
-      ...draft,
+      ...kept,
       ...(fired === undefined ? {} : { fired }),
     });
     if (outcome.status === 'done') this.#tell(task, draft, outcome.dependentsWoken);
@@ -86,6 +95,7 @@ export class Lifecycle {
 
   #tell(task: Task, draft: Draft, dependentsWoken: number): void {
     if (draft.events.length > 0) this.#signals.publish(task.tenant, task.key);
+    if (draft.placement !== undefined || draft.outcome !== undefined) this.#wakers.left(task, draft);
     if (draft.placement === 'ready') this.#wakers.ready(task);
     for (const timer of draft.timers ?? []) this.#wakers.timer(timer.dueInMs);
     if (dependentsWoken > 0) this.#wakers.timer(0);

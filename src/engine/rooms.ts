@@ -20,7 +20,9 @@ import { checkOutput } from './output.ts';
 import type { Channel, NotificationRenderer } from './ports/channel.ts';
 import type { Executor } from './ports/executor.ts';
 import type { Outbound } from './ports/outbound.ts';
+import type { Quotas } from './ports/quotas.ts';
 import type { PayloadCheck } from './ports/schemas.ts';
+import type { Sealer } from './ports/sealer.ts';
 import type { SecretKeeper, TenantWeights } from './ports/secrets.ts';
 import { Roster } from './roster.ts';
 import { Settlement } from './settlement.ts';
@@ -39,6 +41,8 @@ export interface EngineParts {
   readonly blobs: Blobs;
   readonly secrets: SecretKeeper;
   readonly weights: TenantWeights;
+  readonly quotas: Quotas;
+  readonly sealer: Sealer;
   readonly outbound: Outbound;
   readonly schemas: PayloadCheck;
   readonly renderer: NotificationRenderer;
@@ -68,7 +72,7 @@ export type Rooms = ReturnType<typeof furnish>;
 
 /** Makes all rooms, joined but at rest; `onAcknowledged` hears what receivers of notifications ask for. */
 export function furnish(parts: EngineParts, options: EngineOptions, onAcknowledged: OnAcknowledged) {
-  const { log, clock, random, store, blobs, secrets } = parts;
+  const { log, clock, random, store, blobs, secrets, quotas, sealer } = parts;
   const yard = groundFloor(parts, options);
   const { attempts, lifecycle, settlement, dispatcher } = yard;
   const sweeper = new Sweeper(log, clock, store, lifecycle, attempts, settlement);
@@ -79,15 +83,18 @@ export function furnish(parts: EngineParts, options: EngineOptions, onAcknowledg
     ready: task => dispatcher.ready(task),
     timer: dueInMs => sweeper.wake(dueInMs),
     delivery: () => outbox.wake(),
+    left: (task, draft) => quotas.left(task, draft),
   };
   lifecycle.wakers = wakers;
   dispatcher.onClaimed = task => {
+    quotas.began(task);
     yard.signals.publish(task.tenant, task.key);
     if (task.spec.notification !== undefined) outbox.wake();
   };
   const { outbound, schemas } = parts;
-  const intake = new Intake(clock, random, store, { ...yard, secrets, outbound, schemas, wakers }, options);
-  const workbench = new Workbench(log, clock, random, store, { ...yard, blobs, secrets }, options);
+  const guards = { secrets, outbound, schemas, quotas, sealer };
+  const intake = new Intake(clock, random, store, { ...yard, ...guards, wakers }, options);
+  const workbench = new Workbench(log, clock, random, store, { ...yard, blobs, secrets, sealer }, options);
   const work = new WorkExchange(clock, store, { ...yard, secrets }, options);
   const control = new Control(store, lifecycle, attempts, {
     stop: (task, _cause, reason) => work.stop(task, reason),
@@ -97,7 +104,7 @@ export function furnish(parts: EngineParts, options: EngineOptions, onAcknowledg
 
 /** What the other rooms stand on: who there is, what runs, and how a change is made. */
 function groundFloor(parts: EngineParts, options: EngineOptions) {
-  const { log, clock, random, store, schemas, weights } = parts;
+  const { log, clock, random, store, schemas, weights, quotas, sealer } = parts;
   const executors: ReadonlyMap<TaskType, Executor> = new Map(
     parts.executors.map(executor => [executor.type, executor]),
   );
@@ -105,13 +112,13 @@ function groundFloor(parts: EngineParts, options: EngineOptions) {
   const roster = new Roster(clock, store);
   const attempts = new Attempts(store, roster);
   const statistics = new RunStatistics(store);
-  const lifecycle = new Lifecycle(clock, random, store, signals, options);
+  const lifecycle = new Lifecycle(clock, random, store, signals, sealer, options);
   const journal = new Journal(log, clock, store);
   const endpoints = new Endpoints(clock, { perHour: options.webhooksPerHour });
-  const dispatcher = new Dispatcher(log, clock, store, roster, attempts, weights, options);
+  const dispatcher = new Dispatcher(log, clock, store, roster, attempts, { weights, quotas }, options);
   const outputs = checkOutput(roster, schemas);
   const settlement = new Settlement(clock, random, lifecycle, attempts, statistics, outputs);
-  const lookout = { dispatcher, roster, attempts, statistics, executors };
+  const lookout = { dispatcher, roster, attempts, statistics, executors, quotas };
   const forecaster = new Forecaster(clock, store, lookout, options);
   return {
     executors,

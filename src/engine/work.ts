@@ -15,6 +15,7 @@ import { taskErrorOf } from './local.ts';
 import type { SecretKeeper } from './ports/secrets.ts';
 import type { Roster } from './roster.ts';
 import { AGENT_SLOTS_MAX } from './roster.ts';
+import { sealingKeyOf } from './sealing.ts';
 import type { Settlement } from './settlement.ts';
 
 type Cancellation = WorkAnswer['cancellations'][number];
@@ -144,6 +145,7 @@ export class WorkExchange {
     for (const line of request.logs) {
       await this.#each(line, 'log', rejected, async () => {
         const { task, agentId } = await this.#attempts.find(request.tenant, line.taskId, line.token);
+        if (sealingKeyOf(task.spec) !== undefined) return;
         const secrets = await this.#secrets.values(task.tenant, task.spec.secretNames);
         this.#journal.line({
           tenant: task.tenant,

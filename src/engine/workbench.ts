@@ -15,7 +15,9 @@ import type { Store } from '../store/store.ts';
 import type { RunningAttempt } from './attempts.ts';
 import type { Journal } from './journal.ts';
 import type { AttemptContext, NewArtifact } from './ports/executor.ts';
+import type { Sealer } from './ports/sealer.ts';
 import type { SecretKeeper } from './ports/secrets.ts';
+import { SEALED_MEDIA_TYPE, sealFile, sealingKeyOf } from './sealing.ts';
 import type { Settlement } from './settlement.ts';
 
 /** An artifact is at most this large (`canonical.md`, limits). */
@@ -40,6 +42,7 @@ export class Workbench {
   readonly #store: Pick<Store, 'artifacts' | 'putArtifacts' | 'read'>;
   readonly #blobs: Blobs;
   readonly #secrets: SecretKeeper;
+  readonly #sealer: Sealer;
   readonly #journal: Journal;
   readonly #settlement: Settlement;
   readonly #workRoot: string;
@@ -52,6 +55,7 @@ export class Workbench {
     parts: {
       readonly blobs: Blobs;
       readonly secrets: SecretKeeper;
+      readonly sealer: Sealer;
       readonly journal: Journal;
       readonly settlement: Settlement;
     },
@@ -63,6 +67,7 @@ export class Workbench {
     this.#store = store;
     this.#blobs = parts.blobs;
     this.#secrets = parts.secrets;
+    this.#sealer = parts.sealer;
     this.#journal = parts.journal;
     this.#settlement = parts.settlement;
     this.#workRoot = options.workRoot;
@@ -100,7 +105,9 @@ export class Workbench {
         return workspace;
       },
       report: progress => report(this.#settlement.report(attempt, masked(progress, values, this.#secrets))),
-      log: (level, message, metadata) =>
+      log: (level, message, metadata) => {
+        // What an attempt prints is half its output.
+        if (sealingKeyOf(spec) !== undefined) return;
         this.#journal.line({
           ...this.#origin(attempt),
           level,
@@ -108,7 +115,8 @@ export class Workbench {
           agentId: attempt.agentId,
           message: this.#secrets.mask(message, values),
           ...(metadata === undefined ? {} : { metadata }),
-        }),
+        });
+      },
       sample: usage => this.#journal.sample({ ...this.#origin(attempt), ...usage }),
       warn: (resource, value, limit) => report(this.#settlement.warn(attempt, resource, value, limit)),
       openArtifact: id => this.#open(attempt, id),
@@ -148,7 +156,9 @@ export class Workbench {
   }
 
   async #save(attempt: RunningAttempt, file: NewArtifact): Promise<Artifact> {
-    const { sha256, sizeBytes } = await this.#blobs.write(file.source, ARTIFACT_BYTES_MAX);
+    const key = sealingKeyOf(attempt.task.spec);
+    const source = key === undefined ? file.source : await sealFile(file, key, this.#sealer);
+    const { sha256, sizeBytes } = await this.#blobs.write(source, ARTIFACT_BYTES_MAX);
     const artifact: Artifact = {
       id: this.#random.uuid() as ArtifactId,
       tenant: attempt.task.tenant,
@@ -156,7 +166,7 @@ export class Workbench {
       attempt: attempt.task.attempt,
       type: file.type,
       name: file.name,
-      mediaType: file.mediaType,
+      mediaType: key === undefined ? file.mediaType : SEALED_MEDIA_TYPE,
       sizeBytes,
       sha256,
       createdAt: this.#clock.now(),

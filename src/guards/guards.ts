@@ -1,5 +1,6 @@
 // Puts the guards together: one place that knows how they depend on each other, in the order they start.
 
+import type { Sealer } from '../engine/ports/sealer.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
 import type { Random } from '../runtime/random.ts';
@@ -15,8 +16,10 @@ import { JwtVerifier } from './jwt.ts';
 import { type ConfiguredJwtKey, JwtKeys } from './jwt-keys.ts';
 import { KeyProof } from './key-proof.ts';
 import { RateLimits, type RateOptions } from './limits.ts';
+import { TaskQuotas } from './quotas.ts';
 import { RefreshFamilies } from './refresh-families.ts';
 import { Revocations } from './revocations.ts';
+import { createSealer } from './sealer.ts';
 import { Secrets } from './secrets.ts';
 import { Tenants } from './tenants.ts';
 import { TokenService } from './tokens.ts';
@@ -44,6 +47,7 @@ export interface Guards extends Service {
   readonly vault: Vault;
   readonly audit: AuditWriter;
   readonly tenants: Tenants;
+  readonly quotas: TaskQuotas;
   readonly apiKeys: ApiKeys;
   readonly usage: ApiKeyUsage;
   readonly jwtKeys: JwtKeys;
@@ -51,6 +55,7 @@ export interface Guards extends Service {
   readonly authenticator: Authenticator;
   readonly limits: RateLimits;
   readonly secrets: Secrets;
+  readonly sealer: Sealer;
 }
 
 /** Makes the guards; throws `invalid_request` for a weak configured key. Starting rejects under a wrong master key. */
@@ -58,7 +63,7 @@ export function createGuards(
   log: Log,
   clock: Clock,
   random: Random,
-  store: Pick<Store, 'documents' | 'putDocuments' | 'appendAudit'>,
+  store: Pick<Store, 'documents' | 'putDocuments' | 'appendAudit' | 'list'>,
   options: GuardOptions,
 ): Guards {
   const vault = new Vault(random, options.masterKey, options.masterKeysBefore);
@@ -66,6 +71,7 @@ export function createGuards(
   const audit = new AuditWriter(log, clock, store, observe);
   const attempts = new AttemptLog(audit);
   const tenants = new Tenants(log, clock, random, store, vault);
+  const quotas = new TaskQuotas(log, clock, store, tenants);
   const bootstrap = options.bootstrap === undefined ? {} : { bootstrap: options.bootstrap };
   const apiKeys = new ApiKeys(clock, random, store, vault, bootstrap);
   const usage = new ApiKeyUsage(log, clock, store, audit);
@@ -76,11 +82,12 @@ export function createGuards(
   const limits = new RateLimits(log, clock, random, store, options.rates);
   const families = new RefreshFamilies(clock, random, store, vault);
   const patterns = options.maskPatterns === undefined ? {} : { patterns: options.maskPatterns };
-  const services: readonly Service[] = [audit, tenants, usage, limits];
+  const services: readonly Service[] = [audit, tenants, quotas, usage, limits];
   return {
     vault,
     audit,
     tenants,
+    quotas,
     apiKeys,
     usage,
     jwtKeys,
@@ -105,6 +112,7 @@ export function createGuards(
     }),
     limits,
     secrets: new Secrets(clock, store, vault, tenants, patterns),
+    sealer: createSealer(),
     async start() {
       await proveMasterKey(store, vault);
       for (const service of services) await service.start();

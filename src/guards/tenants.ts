@@ -11,6 +11,8 @@ import type { Random } from '../runtime/random.ts';
 import type { Service } from '../runtime/service.ts';
 import { changeDocument, createDocument, type Documents, everyDocument } from './documents.ts';
 import { FreshCache } from './fresh-cache.ts';
+import { type QuotaPlan, requireSound } from './quota-plan.ts';
+import type { QuotaPlans } from './quotas.ts';
 import type { Vault } from './vault.ts';
 
 /** What a tenant may choose for itself. */
@@ -23,6 +25,8 @@ export interface TenantOptions {
   readonly apiKeyAgeMaxDays: number | null;
   /** The webhook secret is renewed when it gets that old; null leaves it to the route. */
   readonly webhookRotationDays: number | null;
+  /** What its tasks may use (`SAM-119`); a change replaces whole scopes and leaves those it does not name. */
+  readonly quotas: QuotaPlan;
 }
 
 /** A tenant. */
@@ -65,10 +69,11 @@ const DEFAULT_OPTIONS: TenantOptions = {
   requireJti: false,
   apiKeyAgeMaxDays: null,
   webhookRotationDays: null,
+  quotas: {},
 };
 
 /** Keeps the tenants; started, it also follows changes made on other nodes and renews webhook secrets on schedule. */
-export class Tenants implements Service, TenantWeights {
+export class Tenants implements Service, TenantWeights, QuotaPlans {
   readonly #log: Log;
   readonly #clock: Clock;
   readonly #random: Random;
@@ -76,6 +81,7 @@ export class Tenants implements Service, TenantWeights {
   readonly #vault: Vault;
   readonly #cache: FreshCache<TenantBody>;
   #weights: ReadonlyMap<string, number> = new Map();
+  #plans: ReadonlyMap<TenantId, QuotaPlan> = new Map();
   #cancelReload: Cancel = () => undefined;
   #running = false;
 
@@ -146,6 +152,14 @@ export class Tenants implements Service, TenantWeights {
     return this.#weights.get(id) ?? 1;
   }
 
+  quotaPlan(id: TenantId): QuotaPlan | undefined {
+    return this.#plans.get(id);
+  }
+
+  planned(): Iterable<TenantId> {
+    return this.#plans.keys();
+  }
+
   /** The secrets to sign the tenant's webhooks with, newest first; throws `not_found`. */
   async webhookSecrets(id: TenantId): Promise<readonly string[]> {
     const body = await this.#cache.get(id);
@@ -183,6 +197,7 @@ export class Tenants implements Service, TenantWeights {
   #took(id: TenantId, body: TenantBody): void {
     this.#cache.forget(id);
     this.#weights = new Map(this.#weights).set(id, body.tenant.weight);
+    this.#plans = plansOf([...this.#plans, [id, body.tenant.options.quotas]]);
   }
 
   async #reload(): Promise<void> {
@@ -190,6 +205,7 @@ export class Tenants implements Service, TenantWeights {
       const all = await everyDocument(this.#store, { kind: KIND });
       const bodies = all.map(one => one.body as unknown as TenantBody);
       this.#weights = new Map(bodies.map(({ tenant }) => [tenant.id, tenant.weight]));
+      this.#plans = plansOf(bodies.map(({ tenant }) => [tenant.id, tenant.options.quotas]));
       for (const { tenant, webhookSecrets } of bodies)
         if (this.#isDue(tenant, webhookSecrets)) await this.rotateWebhookSecret(tenant.id);
     } catch (error) {
@@ -222,7 +238,7 @@ export class Tenants implements Service, TenantWeights {
 }
 
 function settled(tenant: Tenant, options: TenantOptions, changes: Partial<TenantOptions> = {}): Tenant {
-  const chosen = { ...options, ...changes };
+  const chosen = { ...options, ...changes, quotas: { ...options.quotas, ...changes.quotas } };
   const { hmacWindowSeconds, apiKeyAgeMaxDays, webhookRotationDays } = chosen;
   if (tenant.name === '' || tenant.name.length > 200) throw invalid('name', 'must be 1–200 characters');
   if (!(tenant.weight >= WEIGHT_MIN && tenant.weight <= WEIGHT_MAX))
@@ -231,7 +247,20 @@ function settled(tenant: Tenant, options: TenantOptions, changes: Partial<Tenant
     throw invalid('options.hmac_window_seconds', 'must be an integer within 30–900');
   if (!isDays(apiKeyAgeMaxDays)) throw invalid('options.api_key_age_max_days', 'must be 1 or more days');
   if (!isDays(webhookRotationDays)) throw invalid('options.webhook_rotation_days', 'must be 1 or more days');
+  requireSound(chosen.quotas);
   return { ...tenant, options: chosen };
+}
+
+/** Of those that limit something; tenants from before there were quotas have no plan at all. */
+function plansOf(
+  plans: readonly (readonly [TenantId, QuotaPlan | undefined])[],
+): ReadonlyMap<TenantId, QuotaPlan> {
+  const some = new Map<TenantId, QuotaPlan>();
+  for (const [id, plan] of plans) {
+    if (Object.values(plan ?? {}).some(scope => scope !== null) && plan !== undefined) some.set(id, plan);
+    else some.delete(id);
+  }
+  return some;
 }
 
 function isDays(days: number | null): boolean {

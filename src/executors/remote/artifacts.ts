@@ -6,6 +6,9 @@ import { Readable } from 'node:stream';
 import type { Artifact } from '../../domain/artifact.ts';
 import type { ArtifactId } from '../../domain/ids.ts';
 import type { Json } from '../../domain/json.ts';
+import type { EngineApi } from '../../engine/api.ts';
+import type { Sealer } from '../../engine/ports/sealer.ts';
+import { SEALED_MEDIA_TYPE, sealFile, sealingKeyOf } from '../../engine/sealing.ts';
 import { ARTIFACT_BYTES_MAX } from '../../engine/workbench.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Random } from '../../runtime/random.ts';
@@ -21,6 +24,8 @@ export interface CopyDeps {
   readonly random: Random;
   readonly store: Pick<Store, 'artifacts' | 'putArtifacts'>;
   readonly blobs: Pick<Blobs, 'write'>;
+  readonly engine: Pick<EngineApi, 'task'>;
+  readonly sealer: Sealer;
 }
 
 const PART_BYTES = 8 * 1024 * 1024;
@@ -59,13 +64,16 @@ export class ArtifactCopier {
   }
 
   async #copyOne(delegation: Delegation, file: RemoteArtifact, signal: AbortSignal): Promise<Artifact> {
-    const { clock, random, store, blobs } = this.#deps;
+    const { clock, random, store, blobs, engine, sealer } = this.#deps;
     const { tenant, taskId, attempt } = delegation;
+    const key = sealingKeyOf((await engine.task(tenant, taskId)).spec);
     const known = (await store.artifacts({ tenant, taskId, name: file.name })).find(
-      one => one.attempt === attempt && one.sha256 === file.sha256,
+      one => one.attempt === attempt && (key !== undefined || one.sha256 === file.sha256),
     );
     if (known !== undefined) return known;
-    const source = Readable.from(this.#bytes(file, ARTIFACT_BYTES_MAX, signal), { objectMode: false });
+    const plain = Readable.from(this.#bytes(file, ARTIFACT_BYTES_MAX, signal), { objectMode: false });
+    const source =
+      key === undefined ? plain : await sealFile({ source: plain, mediaType: file.mediaType }, key, sealer);
     const { sha256, sizeBytes } = await blobs.write(source, ARTIFACT_BYTES_MAX);
     const artifact: Artifact = {
       id: random.uuid() as ArtifactId,
@@ -74,7 +82,7 @@ export class ArtifactCopier {
       attempt,
       type: file.type,
       name: file.name,
-      mediaType: file.mediaType,
+      mediaType: key === undefined ? file.mediaType : SEALED_MEDIA_TYPE,
       sizeBytes,
       sha256,
       createdAt: clock.now(),

@@ -15,6 +15,7 @@ import { DEFAULT_TENANT } from '../../domain/ids.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import type { TaskSpec } from '../../domain/task.ts';
 import { createOutbound, parsePrivateTargets } from '../../guards/outbound.ts';
+import { createSealer } from '../../guards/sealer.ts';
 import { Vault } from '../../guards/vault.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { silentLog } from '../../runtime/log.ts';
@@ -275,7 +276,7 @@ async function delegations(
   const outbound = createOutbound({ clock, log, allowed: parsePrivateTargets('127.0.0.1') });
   const blobs = await openFileBlobs(dir, random);
   const opened: RemoteAgents[] = [];
-  const parts = { log, clock, random, engine, store, blobs, vault, outbound };
+  const parts = { log, clock, random, engine, store, blobs, vault, outbound, sealer: createSealer() };
   const options = { serverId: 'here', version: '0.0.0', receiverUrl: RECEIVER_URL };
   return {
     async another() {

@@ -3,6 +3,7 @@
 
 import type { EngineApi } from '../../engine/api.ts';
 import type { Outbound } from '../../engine/ports/outbound.ts';
+import type { Sealer } from '../../engine/ports/sealer.ts';
 import type { Vault } from '../../guards/vault.ts';
 import type { Cancel, Clock } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
@@ -28,6 +29,7 @@ export interface RemoteParts {
   readonly blobs: Pick<Blobs, 'write'>;
   readonly outbound: Pick<Outbound, 'send'>;
   readonly vault: Pick<Vault, 'seal' | 'open'>;
+  readonly sealer: Sealer;
 }
 
 /** How this server shows itself to agents. */

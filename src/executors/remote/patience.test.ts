@@ -10,6 +10,7 @@ import { DEFAULT_TENANT } from '../../domain/ids.ts';
 import type { Task } from '../../domain/task.ts';
 import type { AgentView, WorkAnswer, WorkRequest } from '../../engine/api.ts';
 import type { OutboundRequest } from '../../engine/ports/outbound.ts';
+import { createSealer } from '../../guards/sealer.ts';
 import { Vault } from '../../guards/vault.ts';
 import { pause } from '../../runtime/clock.ts';
 import { silentLog } from '../../runtime/log.ts';
@@ -59,6 +60,7 @@ async function setup({ timeoutMs, answer = () => ({ status: 200, json: RUNNING }
       store,
       blobs: { write: () => Promise.reject(new Error('nothing is written')) },
       vault: new Vault(random, randomBytes(32)),
+      sealer: createSealer(),
       engine: {
         agents: async () => [VIEW],
         task: async () => task,

@@ -1,10 +1,14 @@
 // Takes an uploaded file in: streams it to the blobs, holds it to its declared digest and type, and writes down what it is
 // (`SAM-72`, `SAM-74`).
 
-import type { Readable } from 'node:stream';
+import { hash } from 'node:crypto';
+import { Readable } from 'node:stream';
 import type { Artifact } from '../../domain/artifact.ts';
 import { DomainError } from '../../domain/errors.ts';
 import type { ArtifactId, TaskId, TenantId } from '../../domain/ids.ts';
+import type { JsonObject } from '../../domain/json.ts';
+import type { Sealer } from '../../engine/ports/sealer.ts';
+import { SEALED_MEDIA_TYPE, sealable } from '../../engine/sealing.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Random } from '../../runtime/random.ts';
 import type { Blobs } from '../../store/blobs.ts';
@@ -56,15 +60,32 @@ export async function keepFile(upload: Upload, deps: KeepDeps): Promise<Artifact
   if (declared !== null && declared !== sha256) {
     // Only the store knows whether the same bytes belong to another artifact too.
     await dropFile(artifact, deps);
-    throw new DomainError('unprocessable', 'the bytes are not those of the declared checksum', {
-      details: { declared: `sha256:${declared}`, received: `sha256:${sha256}` },
-    });
+    throw otherBytes(declared, sha256);
   }
   if (problem !== null)
     throw new DomainError('policy_violation', problem, {
       details: { rule: 'artifact_type', artifact_id: artifact.id, quarantined: true },
     });
   return artifact;
+}
+
+/** The file encrypted to its task's key, once it is what its sender says it is; throws as `keepFile` does, keeping nothing (`SAM-177`). */
+export async function sealUpload(upload: Upload, key: JsonObject, sealer: Sealer): Promise<Upload> {
+  const { sha256: declared, mediaType } = upload;
+  const content = await sealable(upload.source);
+  const sha256 = hash('sha256', content, 'hex');
+  if (declared !== null && declared !== sha256) throw otherBytes(declared, sha256);
+  const problem = contradiction(content, mediaType);
+  if (problem !== null)
+    throw new DomainError('policy_violation', problem, { details: { rule: 'artifact_type' } });
+  const jwe = await sealer.seal(key, content, mediaType);
+  return { ...upload, mediaType: SEALED_MEDIA_TYPE, sha256: null, source: Readable.from([Buffer.from(jwe)]) };
+}
+
+function otherBytes(declared: string, received: string): DomainError {
+  return new DomainError('unprocessable', 'the bytes are not those of the declared checksum', {
+    details: { declared: `sha256:${declared}`, received: `sha256:${received}` },
+  });
 }
 
 /** Forgets an artifact, and its bytes where nothing else refers to them. */

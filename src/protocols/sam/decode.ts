@@ -81,6 +81,7 @@ export async function decodeTask(body: TaskBody, scene: DecodeScene, deps: Decod
     traceId: scene.traceId,
     traceparent: scene.traceparent,
     depth: depthIn(body),
+    submittedBy: principal.id,
     extra: extraOf(body),
   };
   return {

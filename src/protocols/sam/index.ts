@@ -22,6 +22,7 @@ import { executeRoutes } from './routes/execute.ts';
 import { healthRoutes } from './routes/health.ts';
 import { jwtKeyRoutes } from './routes/jwt-keys.ts';
 import { observeRoutes } from './routes/observe.ts';
+import { quotaRoutes } from './routes/quotas.ts';
 import { type ReceivedDeps, receivedRoutes } from './routes/received.ts';
 import { secretRoutes } from './routes/secrets.ts';
 import { statusRoutes } from './routes/status.ts';
@@ -39,7 +40,7 @@ export interface SamDeps {
   readonly blobs: Blobs;
   readonly guards: Pick<
     Guards,
-    'tenants' | 'apiKeys' | 'usage' | 'jwtKeys' | 'tokens' | 'authenticator' | 'audit'
+    'tenants' | 'quotas' | 'apiKeys' | 'usage' | 'jwtKeys' | 'tokens' | 'authenticator' | 'audit' | 'sealer'
   > & {
     readonly secrets: Pick<Guards['secrets'], 'set' | 'names' | 'remove' | 'sealWebhookSecret'>;
   };
@@ -82,20 +83,21 @@ function taskRoutes({ engine, store, blobs, clock, random, guards, options }: Sa
     ...observeRoutes({ clock, engine, store }),
     ...eventRoutes({ clock, engine, store }),
     ...controlRoutes({ clock, engine }),
-    ...artifactRoutes({ clock, random, engine, store, blobs, bannedTypes }),
+    ...artifactRoutes({ clock, random, engine, store, blobs, bannedTypes, sealer: guards.sealer }),
     ...workRoutes({ clock, engine }),
   ];
 }
 
 function administrativeRoutes(deps: SamDeps): readonly Route[] {
   const { engine, store, clock, random, guards, options } = deps;
-  const { tenants, apiKeys, usage, jwtKeys, tokens, authenticator, secrets, audit } = guards;
+  const { tenants, quotas, apiKeys, usage, jwtKeys, tokens, authenticator, secrets, audit } = guards;
   const { version, auditKey } = options;
   return [
     ...agentRoutes({ engine, remoteAgents: deps.remoteAgents }),
     ...receivedRoutes(deps.remoteAgents),
     ...deliveryRoutes({ random, engine, store }),
     ...tenantRoutes({ tenants, apiKeys, audit }),
+    ...quotaRoutes({ quotas }),
     ...apiKeyRoutes({ apiKeys, usage, audit }),
     ...authRoutes({ authenticator, tokens }),
     ...jwtKeyRoutes({ jwtKeys, audit }),

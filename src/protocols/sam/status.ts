@@ -178,6 +178,8 @@ export function wireWaiting(waiting: WaitingReason): JsonObject {
         work_type: waiting.workType,
         capabilities: waiting.capabilities,
       };
+    case 'quota':
+      return { because: 'quota', position: waiting.position, ...waiting.spent };
     case 'no_free_slot':
       return {
         because: 'no_free_slot',

@@ -4,9 +4,20 @@ import Type, { type Static } from 'typebox';
 import type { Artifact } from '../../../domain/artifact.ts';
 import { DomainError } from '../../../domain/errors.ts';
 import type { ArtifactId, TaskId, TenantId } from '../../../domain/ids.ts';
+import type { JsonObject } from '../../../domain/json.ts';
 import type { EngineApi } from '../../../engine/api.ts';
+import type { Sealer } from '../../../engine/ports/sealer.ts';
+import { sealingKeyOf } from '../../../engine/sealing.ts';
 import type { Call, Reply, Route } from '../../protocol.ts';
-import { ARTIFACT_BYTES_MAX, declaredDigest, dropFile, type KeepDeps, keepFile } from '../artifact-upload.ts';
+import {
+  ARTIFACT_BYTES_MAX,
+  declaredDigest,
+  dropFile,
+  type KeepDeps,
+  keepFile,
+  sealUpload,
+  type Upload,
+} from '../artifact-upload.ts';
 import { isCurrent, rangeOf } from '../conditional.ts';
 import { rangeErrorBody } from '../errors.ts';
 import { boundaryOf, formFile } from '../multipart.ts';
@@ -19,6 +30,7 @@ import { callerId, paging } from '../vocabulary.ts';
 /** What the artifacts' routes need. */
 export interface ArtifactDeps extends KeepDeps {
   readonly engine: Pick<EngineApi, 'task'>;
+  readonly sealer: Sealer;
 }
 
 const uploadQuery = Type.Object({
@@ -90,12 +102,16 @@ function uploadRoute(deps: ArtifactDeps): Route {
     async handle(call) {
       requireAny(call.principal, ['task:execute', 'task:write-result']);
       const { tenant } = call.principal;
-      const holder = await holderOf(call, deps);
+      const { sealingKey, ...holder } = await holderOf(call, deps);
       const sha256 = declaredDigest(call.headers);
       const file = await incoming(call);
       if (file.name === undefined) throw invalidRequest([{ field: 'name', message: 'is required' }]);
       const { name } = file;
-      const artifact = await keepFile({ tenant, ...holder, ...file, name, sha256 }, deps);
+      const upload = { tenant, ...holder, ...file, name, sha256 };
+      const artifact = await keepFile(
+        sealingKey === undefined ? upload : await sealUpload(upload, sealingKey, deps.sealer),
+        deps,
+      );
       return json(201, wireArtifact(artifact, call.origin));
     },
   });
@@ -105,7 +121,7 @@ function uploadRoute(deps: ArtifactDeps): Route {
 async function holderOf(
   { principal, query }: Call<unknown, Static<typeof uploadQuery>, unknown>,
   { engine }: ArtifactDeps,
-): Promise<{ readonly taskId: TaskId | null; readonly attempt: number | null }> {
+): Promise<Pick<Upload, 'taskId' | 'attempt'> & { readonly sealingKey?: JsonObject | undefined }> {
   const { task_id: taskId, fencing_token: token } = query;
   if (taskId === undefined) return { taskId: null, attempt: null };
   const task = await findTask(engine, principal.tenant, taskId);
@@ -118,7 +134,7 @@ async function holderOf(
     throw new DomainError('lease_lost', 'the task is held by another, or by nobody', {
       details: { task_id: taskId },
     });
-  return { taskId: task.id, attempt: task.attempt };
+  return { taskId: task.id, attempt: task.attempt, sealingKey: sealingKeyOf(task.spec) };
 }
 
 interface Incoming extends Pick<Parameters<typeof keepFile>[0], 'type' | 'mediaType' | 'source'> {

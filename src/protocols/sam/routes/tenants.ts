@@ -7,9 +7,11 @@ import type { JsonObject } from '../../../domain/json.ts';
 import type { Principal } from '../../../domain/principal.ts';
 import type { ApiKeys } from '../../../guards/api-keys.ts';
 import type { AuditRecorder } from '../../../guards/audit.ts';
+import { QUOTAS, type QuotaPlan } from '../../../guards/quota-plan.ts';
 import type { Tenant, TenantOptions, TenantSettings, Tenants } from '../../../guards/tenants.ts';
 import type { Route } from '../../protocol.ts';
 import { recordAction } from '../audited.ts';
+import { refuseNarrowed } from '../refusals.ts';
 import { json, PREFIX, route } from '../route.ts';
 import { pageOf } from '../schema/answers.ts';
 import { callerId, instant, paging } from '../vocabulary.ts';
@@ -24,11 +26,29 @@ export interface TenantDeps {
 
 const days = Type.Unsafe<number | null>({ type: ['integer', 'null'], minimum: 1 });
 
+const limits = Type.Object(
+  Object.fromEntries(QUOTAS.map(quota => [quota, Type.Optional(Type.Number({ minimum: 0 }))])),
+  { additionalProperties: false, description: 'At once, or a UTC day; absent ones do not limit.' },
+);
+const limitsByName = Type.Record(Type.String(), limits, {
+  description: 'By name; `*` is for each that has none of its own.',
+});
+
+/** A change replaces the scopes it names; null lifts one. */
+const quotas = Type.Object({
+  tenant: Type.Optional(
+    Type.Union([Type.Object({ policy: Type.Enum(['queue', 'refuse']), limits }), Type.Null()]),
+  ),
+  credentials: Type.Optional(Type.Union([limitsByName, Type.Null()])),
+  users: Type.Optional(Type.Union([limitsByName, Type.Null()])),
+});
+
 const options = Type.Object({
   hmac_window_seconds: Type.Optional(Type.Integer({ minimum: 30, maximum: 900 })),
   require_jti: Type.Optional(Type.Boolean()),
   api_key_age_max_days: Type.Optional(days),
   webhook_rotation_days: Type.Optional(days),
+  quotas: Type.Optional(quotas),
 });
 
 const settings = {
@@ -71,6 +91,7 @@ function makingRoutes({ tenants, apiKeys, audit }: TenantDeps): readonly Route[]
       answers: { 201: madeAnswer },
       async handle(call) {
         requireLandlord(call.principal);
+        refuseNarrowed(call.principal);
         const { tenant_id: id, ...rest } = call.body;
         const tenant = await tenants.create({ ...settingsOf(rest), id });
         const issued = await apiKeys.create(tenant.id, { name: 'first', permissions: ['admin'] });
@@ -114,14 +135,16 @@ function tuningRoutes({ tenants, audit }: TenantDeps): readonly Route[] {
       ...common,
       method: 'PATCH',
       path: `${PREFIX}/tenants/:tenant_id`,
-      summary: 'Change a tenant; its weight is for administrators of the default tenant alone',
+      summary:
+        'Change a tenant; its weight and its own quotas are for administrators of the default tenant alone',
       params,
       body: change,
       answers: { 200: tenantAnswer },
       async handle(call) {
         const id = call.params.tenant_id as TenantId;
         if (!mayManage(call.principal, id)) throw missing();
-        if (call.body.weight !== undefined) requireLandlord(call.principal);
+        const { weight, options: chosen } = call.body;
+        if (weight !== undefined || chosen?.quotas?.tenant !== undefined) requireLandlord(call.principal);
         const old = await tenants.get(id);
         const tenant = await tenants.update(id, settingsOf(call.body));
         const before = old === null ? {} : { old: wireTenant(old) };
@@ -181,6 +204,7 @@ function optionsOf(chosen: Static<typeof options>): Partial<TenantOptions> {
     ...(jti === undefined ? {} : { requireJti: jti }),
     ...(age === undefined ? {} : { apiKeyAgeMaxDays: age }),
     ...(rotation === undefined ? {} : { webhookRotationDays: rotation }),
+    ...(chosen.quotas === undefined ? {} : { quotas: chosen.quotas as QuotaPlan }),
   };
 }
 
@@ -194,6 +218,7 @@ function wireTenant(tenant: Tenant): JsonObject {
       require_jti: tenant.options.requireJti,
       api_key_age_max_days: tenant.options.apiKeyAgeMaxDays,
       webhook_rotation_days: tenant.options.webhookRotationDays,
+      quotas: (tenant.options.quotas ?? {}) as JsonObject,
     },
     created_at: instant(tenant.createdAt),
   };

@@ -35,6 +35,7 @@ const metrics = Type.Object({
   cpu_usage: count,
   api_calls: count,
   tokens_used: count,
+  cost: count,
   bytes_sent: count,
   bytes_received: count,
 });
@@ -192,6 +193,7 @@ function metricsOf(from: Static<typeof metrics>): TaskMetrics {
     ...(from.cpu_usage === undefined ? {} : { cpuMeanPercent: from.cpu_usage }),
     ...(from.api_calls === undefined ? {} : { apiCalls: from.api_calls }),
     ...(from.tokens_used === undefined ? {} : { tokensUsed: from.tokens_used }),
+    ...(from.cost === undefined ? {} : { cost: from.cost }),
     ...(from.bytes_sent === undefined ? {} : { bytesSent: from.bytes_sent }),
     ...(from.bytes_received === undefined ? {} : { bytesReceived: from.bytes_received }),
   };
