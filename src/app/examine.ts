@@ -40,8 +40,14 @@ const ANSWER_MS = 2_000;
 const CLOCK_LEAST = Date.UTC(2026, 0, 1);
 const CLOCK_BEHIND_MS = 60_000;
 
-/** Looks at everything a server of these settings needs; never throws for what it finds. */
-export async function examineHost(
+/** Looks at everything a server of these settings needs, and tries what it could run; never throws for what it finds. */
+export async function examineHost(sources: ExamineSources): Promise<readonly Finding[]> {
+  const installation = await examineInstallation(sources);
+  return [...installation, ...(await examineTaskTypes(settings(sources).config))];
+}
+
+/** Looks at settings, files, clock and port alone: quick, and without starting anything. */
+export async function examineInstallation(
   sources: ExamineSources,
   clock: Clock = systemClock,
 ): Promise<readonly Finding[]> {
@@ -53,7 +59,6 @@ export async function examineHost(
     ...keys(config.dataDir),
     ...database(config, clock.now()),
     await port(config, clock),
-    ...(await taskTypes(config, clock)),
   ];
 }
 
@@ -263,7 +268,8 @@ async function versionAt(host: string, number: number, clock: Clock): Promise<st
 }
 
 /** Starts the executors as a server would, in a directory of their own: a running server's workspaces are not touched. */
-async function taskTypes(config: Config, clock: Clock): Promise<readonly Finding[]> {
+async function examineTaskTypes(config: Config): Promise<readonly Finding[]> {
+  const clock = systemClock;
   const dataDir = await mkdtemp(join(tmpdir(), 'batuta-doctor-'));
   const log = silentLog;
   const outbound = createOutbound({ clock, log, allowed: parsePrivateTargets('') });
@@ -291,7 +297,7 @@ async function taskTypes(config: Config, clock: Clock): Promise<readonly Finding
 function quickjs({ isolation, missing = 'it did not start' }: ExecutorStatus): Finding {
   const name = 'quickjs';
   if (isolation.includes('wasm')) return { name, state: 'ok', detail: 'JavaScript runs in WebAssembly' };
-  return { name, state: 'failed', detail: missing, hint: 'reinstall with npm ci' };
+  return { name, state: 'failed', detail: firstLine(missing), hint: 'reinstall with npm ci' };
 }
 
 function sandbox({ detail }: ExecutorStatus): Finding {
@@ -301,7 +307,12 @@ function sandbox({ detail }: ExecutorStatus): Finding {
     return { name, state: 'ok', detail: `bubblewrap works (${mode}; cgroup ${cgroup})` };
   const kernel = Object.fromEntries(KERNEL_SETTINGS.map(path => [path, kernelSetting(path)]));
   const isContainer = existsSync('/.dockerenv') || existsSync('/run/.containerenv');
-  return { name, state: 'warning', detail: missing, hint: sandboxHint({ missing, isContainer, kernel }) };
+  return {
+    name,
+    state: 'warning',
+    detail: firstLine(missing),
+    hint: sandboxHint({ missing, isContainer, kernel }),
+  };
 }
 
 function duckdb({ available, missing = 'it did not start', detail }: ExecutorStatus): Finding {
@@ -313,6 +324,10 @@ function duckdb({ available, missing = 'it did not start', detail }: ExecutorSta
     detail: missing,
     hint: 'data_processing tasks are refused until it loads',
   };
+}
+
+function firstLine(text: string): string {
+  return text.split('\n')[0] ?? '';
 }
 
 function kernelSetting(path: string): string | undefined {
