@@ -174,14 +174,22 @@ function receive({ route, checks }: MountedRoute, exchange: Exchange): void {
   if (checks.query !== null) faults.push(...(checks.query(request.query) ?? []));
   if (checks.headers !== null) faults.push(...headerFaults(checks.headers, exchange.headers));
   if (route.bodyAs === 'stream') {
+    refuseEncoded(exchange.headers['content-encoding']);
     exchange.stream = (request.body as Readable | undefined) ?? request.raw;
   } else if (route.body !== undefined || route.rawBody === true) {
     const bytes = bytesOf(request.body);
     if (route.rawBody === true) exchange.rawBody = bytes;
+    refuseEncoded(exchange.headers['content-encoding']);
     exchange.parsedBody = readBody(bytes, exchange.headers['content-type'], checks.bodyMayBeEmpty);
     if (checks.body !== null) faults.push(...(checks.body(exchange.parsedBody) ?? []));
   }
   if (faults.length > 0) throw invalid(faults);
+}
+
+/** Unfolding a body would cost before anything is known of its size, and one that only claims to be packed deceives somebody. */
+function refuseEncoded(encoding: string | undefined): void {
+  if (encoding === undefined || encoding.toLowerCase() === 'identity') return;
+  throw new DomainError('unserializable', 'a body is taken as it is, not compressed');
 }
 
 function readBody(bytes: Buffer, contentType: string | undefined, mayBeEmpty: boolean): unknown {

@@ -3,6 +3,7 @@
 
 import type { AgentId, TenantId } from '../../domain/ids.ts';
 import type { JsonObject } from '../../domain/json.ts';
+import { sameBytes } from '../../guards/constant-time.ts';
 import {
   changeDocument,
   createDocument,
@@ -113,7 +114,8 @@ export class Enrolments {
     const [newest] = known;
     const { webhookSecret } = agent;
     if (webhookSecret === undefined || newest === undefined) return known;
-    if (this.#vault.open(newest.sealed, secretContext(agent)) === webhookSecret) return known;
+    const current = Buffer.from(this.#vault.open(newest.sealed, secretContext(agent)));
+    if (sameBytes(Buffer.from(webhookSecret), current)) return known;
     const expiresAt = this.#clock.now() + OVERLAP_MS;
     return [this.#sealSecret(agent, webhookSecret), { ...newest, expiresAt }, ...known.slice(1, KEPT_MAX)];
   }
