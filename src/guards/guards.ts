@@ -82,7 +82,6 @@ export function createGuards(
   const limits = new RateLimits(log, clock, random, store, options.rates);
   const families = new RefreshFamilies(clock, random, store, vault);
   const patterns = options.maskPatterns === undefined ? {} : { patterns: options.maskPatterns };
-  const services: readonly Service[] = [audit, tenants, quotas, usage, limits];
   return {
     vault,
     audit,
@@ -113,8 +112,15 @@ export function createGuards(
     limits,
     secrets: new Secrets(clock, store, vault, tenants, patterns),
     sealer: createSealer(),
+    ...together([audit, tenants, quotas, usage, limits], () => proveMasterKey(store, vault)),
+  };
+}
+
+/** Starts services in order once the proof holds, and stops them in reverse. */
+function together(services: readonly Service[], prove: () => Promise<void>): Service {
+  return {
     async start() {
-      await proveMasterKey(store, vault);
+      await prove();
       for (const service of services) await service.start();
     },
     async stop() {
