@@ -26,7 +26,7 @@ export interface StageCount {
 /** All tasks ordered so far, and when something about them changed. */
 export class Board {
   readonly #tasks = new Map<string, BoardTask>();
-  readonly #watches = new Set<{ readonly holds: () => boolean; readonly resolve: () => void }>();
+  readonly #watchers: (() => void)[] = [];
   readonly #onEnd: (task: BoardTask) => void;
   #planned = 0;
 
@@ -66,17 +66,13 @@ export class Board {
           : before;
     this.#tasks.set(before.id, after);
     if (hasEnded(after) && !hasEnded(before)) this.#onEnd(after);
-    for (const watch of this.#watches) if (watch.holds()) watch.resolve();
+    for (const watcher of this.#watchers) watcher();
   }
 
-  /** Resolves once the condition holds. */
-  async until(holds: (board: Board) => boolean): Promise<void> {
-    if (holds(this)) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const watch = { holds: () => holds(this), resolve };
-    this.#watches.add(watch);
-    await promise;
-    this.#watches.delete(watch);
+  /** Calls back after every event, and once now. */
+  watch(watcher: () => void): void {
+    this.#watchers.push(watcher);
+    watcher();
   }
 
   get tasks(): readonly BoardTask[] {

@@ -12,6 +12,9 @@ import { terminalScreen } from './screen.ts';
 import { summarise, summaryText } from './summary.ts';
 import { type TourOptions, tour } from './tour.ts';
 
+/** Far beyond what it takes, on a machine that is busy with other things too. */
+const MS_MAX = 110_000;
+
 const { values } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
@@ -33,12 +36,10 @@ process.exit(exitCode);
 async function play(json: boolean, options: TourOptions): Promise<number> {
   const scene = new Scene(one => viewOf(one, json));
   const resources = new AsyncDisposableStack();
-  const interrupted = interruption();
-  const playing = tour(scene, options, resources);
   try {
-    const result = await Promise.race([playing, interrupted]);
+    const result = await Promise.race([tour(scene, options, resources), interruption(scene)]);
     scene.close();
-    if (result === null) return 130;
+    if (result === 'interrupted') return 130;
     const summary = summarise(result, scene.seconds);
     process.stdout.write(json ? `${JSON.stringify(summary, null, 2)}\n` : summaryText(result, summary));
     return summary.ok ? 0 : 1;
@@ -60,9 +61,23 @@ function viewOf(scene: Scene, json: boolean): View {
     : plainLines(scene, text => process.stdout.write(text));
 }
 
-/** Resolves with null at the first wish to end; everything that was started is put away then. */
-function interruption(): Promise<null> {
-  return new Promise(resolve => {
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve(null));
+/** Where the tasks stand that have not ended. */
+function standstill({ board }: Scene): string {
+  const open = board.tasks.filter(({ state }) => state === 'waiting' || state === 'running');
+  const told = open.map(({ id, state, holder, attempt, percentage }) =>
+    state === 'waiting' ? `${id} waits` : `${id} runs at ${holder}, attempt ${attempt}, ${percentage} %`,
+  );
+  return `${board.done} of ${board.planned} tasks done; ${told.join('; ')}`;
+}
+
+/** Resolves when somebody has had enough, rejects when something broke or nothing moves any more: what was started has to be put away either way. */
+function interruption(scene: Scene): Promise<'interrupted'> {
+  return new Promise((resolve, reject) => {
+    const enough = (): void => resolve('interrupted');
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, enough);
+    // Whoever read our output has left (`| head`).
+    process.stdout.on('error', enough);
+    process.on('uncaughtException', reject);
+    setTimeout(() => reject(new Error(`the demo is stuck: ${standstill(scene)}`)), MS_MAX);
   });
 }

@@ -23,8 +23,8 @@ export const MONTHLY = 'monthly';
 /** Its rows as a file, for the programs in the sandbox. */
 const MONTHLY_FILE = 'monthly.json';
 /** How long a step takes at least: there should be something to watch, and something to interrupt. */
-const PAUSE_MS = 250;
-const OUTLOOK_ROUNDS = 14;
+const PAUSE_MS = 200;
+const OUTLOOK_ROUNDS = 16;
 
 /** Aggregations by DuckDB over the uploaded CSV. */
 export function dataOrders(salesArtifactId: string): readonly Order[] {

@@ -58,6 +58,7 @@ export class Processes {
     const [child, running] = this.#launch([MAIN, 'serve', '--json'], {
       BATUTA_PORT: String(port),
       BATUTA_DATA: dataDir,
+      BATUTA_SERVER_ID: 'server',
       // The receiver of webhooks is on this machine; a server refuses such addresses unless it is told otherwise.
       BATUTA_ALLOW_PRIVATE_TARGETS: '127.0.0.1',
       BATUTA_RATE_LIMITS: 'off',

@@ -56,7 +56,7 @@ export function picture(scene: Scene, { columns, rows }: Size): readonly string[
     ...scene.board.stages().map(stage => stageLine(stage, scene.board.tasks)),
     styleText('dim', `${' '.repeat(10)}█ done  ▓ done at a later attempt  ▒ running  · waiting  ✗ failed`),
     '',
-    ...(running.length === 0 ? [] : [HEADS, ...running.map(runningLine), '']),
+    ...(running.length === 0 ? [] : [HEADS, ...running.map(task => runningLine(task, scene)), '']),
     webhooksLine(scene),
     '',
     ...moments.map(momentLine),
@@ -110,10 +110,16 @@ function cell({ state, attempt }: BoardTask): string {
   }
 }
 
-function runningLine({ id, holder, attempt, percentage, step }: BoardTask): string {
+function runningLine({ id, holder, attempt, percentage, step }: BoardTask, { processes }: Scene): string {
   const filled = Math.round((Math.min(100, percentage) / 100) * BAR_WIDTH);
   const bar = '█'.repeat(filled) + '░'.repeat(BAR_WIDTH - filled);
-  return row(id, holder, String(attempt), `${bar} ${String(Math.round(percentage)).padStart(3)} %  ${step}`);
+  const line = row(
+    id,
+    holder,
+    String(attempt),
+    `${bar} ${String(Math.round(percentage)).padStart(3)} %  ${step}`,
+  );
+  return processes.get(holder)?.state === 'killed' ? styleText('red', line) : line;
 }
 
 function row(task: string, holder: string, attempt: string, progress: string): string {
@@ -123,7 +129,7 @@ function row(task: string, holder: string, attempt: string, progress: string): s
 function webhooksLine({ counts }: Scene): string {
   if (counts === null) return 'webhooks  none yet';
   const { processed, repeats, refused } = counts();
-  return `webhooks  ${processed.size} verified, ${repeats} repeats dropped, ${refused} forgeries refused`;
+  return `webhooks  verified ${processed.size}, repeats dropped ${repeats}, forgeries refused ${refused}`;
 }
 
 function momentLine({ seconds, text, tone }: Moment): string {

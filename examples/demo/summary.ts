@@ -79,7 +79,7 @@ export function summaryText(result: TourResult, summary: Summary): string {
     [
       'webhooks',
       webhooks.processed,
-      `verified; ${webhooks.withheld} acknowledgements were withheld, ${webhooks.repeats} repeats dropped, ${webhooks.refused} forgery refused`,
+      `verified; acknowledgements withheld ${webhooks.withheld}, repeats dropped ${webhooks.repeats}, forgeries refused ${webhooks.refused}`,
     ],
     [
       'restart',
@@ -113,15 +113,13 @@ function problems({ findings, pythonMissing }: TourResult): readonly string[] {
   return pythonMissing === null ? lines : [...lines, `  Python was left out: ${pythonMissing}`];
 }
 
-/** What all this was for: one of the reports, in a few words. */
+/** What all this was for: one of the reports, a chapter a line. */
 function reportExcerpt({ report, fastest, dataset }: TourResult): string {
-  const text = report
-    .split('\n')
-    .filter(line => line !== '' && !line.startsWith('# '))
-    .map(line => line.replace(/^## (.*)/, '$1:'))
-    .join(' ');
   const meant = fastest === dataset.fastest ? ', as the data were made to show' : '';
-  return `  ${fastest} grows fastest${meant}. From its report: ${text}\n`;
+  const chapters = [...report.matchAll(/^## (.*)\n\n(.*)$/gm)].map(
+    ([, title, text]) => `    ${title}: ${text}`,
+  );
+  return [`  ${fastest} grows fastest${meant}. From its report:`, ...chapters, ''].join('\n');
 }
 
 function verdict({ ok, seconds }: Summary): string {

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { BatutaClient, Orchestrator, RejectedError, type TaskOutput } from '../../src/sdk/index.ts';
 import { audit, type Findings } from './audit.ts';
+import type { Board } from './board.ts';
 import { type Dataset, makeDataset } from './dataset.ts';
 import {
   dataOrders,
@@ -53,7 +54,8 @@ export interface KillFacts {
   readonly downMs: number;
 }
 
-const [STEADY, DOOMED, SUBSTITUTE] = ['ada', 'grace', 'edith'] as const;
+const WORKERS = ['ada', 'grace'] as const;
+const SUBSTITUTE = 'edith';
 const WAIT_MS_MAX = 90_000;
 
 /** Everything that was started; later things are put away first. */
@@ -68,12 +70,12 @@ export async function tour(scene: Scene, options: TourOptions, resources: Resour
   const house = await open(scene, resources);
   const [monthlyFileId] = await Promise.all([
     aggregate(house, dataset),
-    ...[STEADY, DOOMED].map(name => house.hire(name)),
+    ...WORKERS.map(name => house.hire(name)),
   ]);
   const dataAgrees = await agrees(house, dataset);
   const pythonMissing = await analyse(house, dataset, monthlyFileId);
-  await half(house);
-  const kill = await killAndRestart(house, dataset);
+  const victim = await halfWay(scene.board);
+  const kill = await killAndRestart(house, dataset, victim);
   scene.tell('waiting for every acknowledged task to end');
   const outputs = await allEnds(house);
   scene.tell('all ends are in; auditing them against the server’s own records');
@@ -248,15 +250,21 @@ async function orderPython(house: House, monthlyFileId: string): Promise<string 
   }
 }
 
-/** Resolves when half of all tasks are done and the doomed worker is in the middle of something. */
-async function half({ scene }: House): Promise<void> {
-  await scene.board.until(
-    board =>
-      board.done >= board.planned / 2 && board.running(DOOMED).some(({ percentage }) => percentage >= 40),
-  );
+/** Resolves half-way, with the worker to be killed: one in the middle of a report, with a checkpoint to show for it. */
+async function halfWay(board: Board): Promise<string> {
+  const { promise, resolve } = Promise.withResolvers<string>();
+  board.watch(() => {
+    const reports = board.tasks.filter(({ stage }) => stage === 'reports');
+    const isHalf = board.done >= board.planned / 2 || !reports.some(({ state }) => state === 'waiting');
+    const busy = WORKERS.find(name => board.running(name).some(({ percentage }) => percentage > 0));
+    if (isHalf && busy !== undefined) resolve(busy);
+    // On a machine so slow that no progress was told before the end, there is nobody to be caught at it.
+    if (reports.every(({ state }) => state === 'completed' || state === 'failed')) resolve(WORKERS[0]);
+  });
+  return promise;
 }
 
-async function killAndRestart(house: House, dataset: Dataset): Promise<KillFacts> {
+async function killAndRestart(house: House, dataset: Dataset, victim: string): Promise<KillFacts> {
   const { scene, processes, workers } = house;
   const { board } = scene;
   const facts = { done: board.done, held: board.running().length };
@@ -265,21 +273,22 @@ async function killAndRestart(house: House, dataset: Dataset): Promise<KillFacts
   const ordered = orderAll(house, summaries);
   const killedAt = performance.now();
   const restarted = (async () => {
-    await Promise.all([house.server.kill(), workers.get(DOOMED)?.kill()]);
-    for (const name of ['server', DOOMED]) scene.process(name, 'killed');
+    await Promise.all([house.server.kill(), workers.get(victim)?.kill()]);
+    for (const name of ['server', victim]) scene.process(name, 'killed');
     scene.tell(
-      `SIGKILL for the server and the worker ${DOOMED}: ${facts.done} of ${board.planned} tasks done, ${facts.held} under way`,
+      `SIGKILL for the server and the worker ${victim}: ${facts.done} of ${board.planned} tasks done, ${facts.held} under way`,
       'bad',
     );
     house.server = await processes.server(Number(new URL(house.server.url).port));
     const downMs = performance.now() - killedAt;
     scene.process('server', 'up', house.server.pid);
     scene.tell(`the server is back on the same data, ${seconds(downMs)} after the kill`, 'good');
-    await house.hire(SUBSTITUTE);
-    scene.tell(`worker ${SUBSTITUTE} takes the place of ${DOOMED}, whose leases are about to run out`);
     return downMs;
   })();
-  const [downMs] = await Promise.all([restarted, ordered]);
+  const hired = house.hire(SUBSTITUTE).then(() => {
+    scene.tell(`worker ${SUBSTITUTE} has taken the place of ${victim}`);
+  });
+  const [downMs] = await Promise.all([restarted, hired, ordered]);
   scene.tell(`${summaries.length} tasks that were ordered meanwhile are acknowledged`);
   return { ...facts, orderedMeanwhile: summaries.length, downMs };
 }
