@@ -257,6 +257,12 @@ export const reading = suite(test => {
     );
   });
 
+  test('whoever lists sees what was asked before, answered or not', async ({ store }) => {
+    const accepted = store.submit([order('a')]);
+    assert.equal((await store.list({ tenant: ACME, limit: 1, offset: 0 })).total, 1);
+    await accepted;
+  });
+
   test('a list is filtered by everything a query can name', async ({ store }) => {
     const from = { agentId: 'boss' as AgentId, sessionId: 's', userId: 'u', correlationId: 'c' };
     await submitted(

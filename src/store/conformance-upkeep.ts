@@ -137,6 +137,7 @@ export const auditing = suite(test => {
     await bundle.store.stop();
     await assert.rejects(bundle.store.submit([order('a')]), { code: 'unavailable' });
     await assert.rejects(bundle.store.queues(), { code: 'unavailable' });
+    await assert.rejects(bundle.store.list({ tenant: ACME, limit: 1, offset: 0 }), { code: 'unavailable' });
   });
 });
 

@@ -11,7 +11,7 @@ import { Audit } from './audit.ts';
 import { Changes } from './changes.ts';
 import { Claims } from './claims.ts';
 import { type CommitHook, Connection } from './connection.ts';
-import { type OpenDatabase, openDatabase } from './database.ts';
+import { type OpenDatabase, openDatabase, openForReading } from './database.ts';
 import { Deliveries, type DueDeliveryRows } from './deliveries.ts';
 import { Documents } from './documents.ts';
 import { Edges } from './edges.ts';
@@ -78,6 +78,8 @@ export interface CoreOptions {
   readonly random: Random;
   /** Keys the audit's chain. */
   readonly auditKey: string | Uint8Array;
+  /** Opens a database that is open already, for reads that may take long; the verbs that write fail. */
+  readonly readOnly?: boolean;
   /** For simulation: what to do around each commit. */
   readonly faults?: CommitHook;
 }
@@ -105,10 +107,12 @@ export class SqliteCore {
   readonly #opened: OpenDatabase;
   readonly #connection: Connection;
   readonly #verbs: Verbs;
+  readonly #readOnly: boolean;
 
   /** Opens or makes the database; throws `unavailable` where it cannot be used. */
   constructor(options: CoreOptions) {
-    this.#opened = openDatabase(options.path);
+    this.#readOnly = options.readOnly === true;
+    this.#opened = this.#readOnly ? openForReading(options.path) : openDatabase(options.path);
     try {
       this.#connection = new Connection(this.#opened.database, options.clock, options.faults);
       this.#verbs = verbsOf(roomsOf(this.#connection, options), this.#connection, this.#opened);
@@ -126,7 +130,7 @@ export class SqliteCore {
 
   /** Runs calls in one transaction; should one of them fail, each in its own, so that it fails alone. */
   runAll(calls: readonly Call[]): readonly Reply[] {
-    if (calls.length > 1) {
+    if (calls.length > 1 && !this.#readOnly) {
       try {
         return this.#connection.transaction(() => calls.map(call => ({ answer: this.#do(call) })));
       } catch {

@@ -50,6 +50,19 @@ export function openDatabase(path: string): OpenDatabase {
   }
 }
 
+/** Opens a second, reading connection to a database that is open; it sees what is committed when it asks. */
+export function openForReading(path: string): OpenDatabase {
+  let database: DatabaseSync | undefined;
+  try {
+    database = new DatabaseSync(path, { readOnly: true, timeout: 5_000 });
+    database.exec('PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY');
+    return opened(database, { path, inMemory: false, schemaVersion: MIGRATIONS.length, unlock: () => {} });
+  } catch (error) {
+    database?.close();
+    throw storeError(error);
+  }
+}
+
 function opened(
   database: DatabaseSync,
   about: {

@@ -1,42 +1,12 @@
-// The store behind a thread of its own: whatever callers ask while the last batch is under way goes as the next one, in one
-// transaction. A lone caller's call goes at once.
+// A thread that runs the store's calls: batches go in, replies come out in the same order.
 
 import { Worker } from 'node:worker_threads';
 import { DomainError } from '../../domain/errors.ts';
-import { Batcher } from '../../runtime/batcher.ts';
-import { type Clock, systemClock } from '../../runtime/clock.ts';
-import type { Store } from '../store.ts';
-import type { Call, VerbName, Verbs } from './core.ts';
-import { type Send, storeOf } from './verbs.ts';
-import { type Answer, type Order, type PlainReply, toError, type WorkerOptions } from './wire.ts';
-
-/** How to open a store file. */
-export interface SqliteOptions {
-  readonly path: string;
-  /** Keys the audit's chain. */
-  readonly auditKey: string | Uint8Array;
-  readonly clock?: Clock;
-}
+import type { Call } from './core.ts';
+import { type Answer, fromError, type Order, type PlainReply, toError, type WorkerOptions } from './wire.ts';
 
 /** As source or as built, whichever this file is. */
 const WORKER = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url);
-
-/** Calls that go to the thread as one transaction at most. */
-const BATCH_MAX = 1_000;
-
-/** Opens a durable store in a thread of its own; rejects with `unavailable` where it cannot be used. */
-export async function openSqlite(options: SqliteOptions): Promise<Store> {
-  const clock = options.clock ?? systemClock;
-  const thread = new Thread({ path: options.path, auditKey: options.auditKey, now: clock.now() });
-  await thread.opened;
-  const batcher = new Batcher<Call, PlainReply>(calls => thread.run(calls, clock.now()), BATCH_MAX);
-  const send: Send = async <Name extends VerbName>(verb: Name, ...args: Parameters<Verbs[Name]>) => {
-    const reply = await batcher.add({ verb, args });
-    if ('error' in reply) throw toError(reply.error);
-    return reply.answer as ReturnType<Verbs[Name]>;
-  };
-  return storeOf(send, { backup: path => thread.backup(path), stop: () => thread.stop() });
-}
 
 interface Settle<Value> {
   readonly resolve: (value: Value) => void;
@@ -44,7 +14,8 @@ interface Settle<Value> {
 }
 
 /** The worker, its orders under way and its end. */
-class Thread {
+export class Thread {
+  /** Rejects where the database cannot be used. */
   readonly opened: Promise<void>;
   readonly #worker: Worker;
   readonly #batches: Settle<readonly PlainReply[]>[] = [];
@@ -73,14 +44,19 @@ class Thread {
     this.#worker.on('exit', () => onEnd());
   }
 
+  /** Runs calls as one batch; one that cannot be sent fails alone. */
   run(calls: readonly Call[], now: number): Promise<readonly PlainReply[]> {
-    return new Promise((resolve, reject) => {
-      if (this.#stopped) return reject(closed());
-      this.#batches.push({ resolve, reject });
+    if (this.#stopped) return Promise.reject(closed());
+    try {
       this.#send({ kind: 'calls', now, calls });
-    });
+    } catch (error) {
+      if (calls.length === 1) return Promise.resolve([{ error: fromError(error) }]);
+      return Promise.all(calls.map(call => this.run([call], now))).then(replies => replies.flat());
+    }
+    return new Promise((resolve, reject) => this.#batches.push({ resolve, reject }));
   }
 
+  /** Has a consistent copy written. */
   backup(path: string): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.#stopped) return reject(closed());
@@ -90,6 +66,7 @@ class Thread {
     });
   }
 
+  /** Resolves once all that was sent is done and the database is closed. */
   stop(): Promise<void> {
     if (!this.#stopped) {
       this.#stopped = true;
@@ -127,7 +104,8 @@ class Thread {
   }
 }
 
-function closed(cause?: unknown): DomainError {
+/** What a call is answered when there is no thread to run it. */
+export function closed(cause?: unknown): DomainError {
   if (cause === undefined) return new DomainError('unavailable', 'the store is closed');
   const why = cause instanceof Error ? cause.message : String(cause);
   return new DomainError('unavailable', `the store's thread failed: ${why}`, { cause });

@@ -8,6 +8,7 @@ import type { Call } from './core.ts';
 export interface WorkerOptions {
   readonly path: string;
   readonly auditKey: string | Uint8Array;
+  readonly readOnly: boolean;
   readonly now: number;
 }
 

@@ -1,4 +1,5 @@
-// The thread that owns the database: runs the batches it is sent, one transaction each, and answers once they are on disk.
+// A thread with a connection to the database: runs the batches it is sent, one transaction each, and answers once they are on
+// disk. One such thread owns the database; another only reads.
 
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Clock } from '../../runtime/clock.ts';
@@ -17,7 +18,8 @@ const options = workerData as WorkerOptions;
 now = options.now;
 let core: SqliteCore | null = null;
 try {
-  core = new SqliteCore({ path: options.path, auditKey: options.auditKey, clock, random: systemRandom });
+  const { path, auditKey, readOnly } = options;
+  core = new SqliteCore({ path, auditKey, readOnly, clock, random: systemRandom });
   answer({ kind: 'opened' });
 } catch (error) {
   answer({ kind: 'failed', error: fromError(error) });
