@@ -20,11 +20,13 @@ import { type TestContext, test } from 'node:test';
 import { hire, submit, taskOf } from '../../test/e2e/crew.ts';
 import { running } from '../../test/e2e/running.ts';
 import type { Loose } from '../../test/serve.ts';
+import type { ArtifactId } from '../domain/ids.ts';
 import { systemRandom } from '../runtime/random.ts';
-import { artifact, order, submitted } from '../store/conformance-setup.ts';
-import { type BackupReport, readManifest, takeBackup, verifyBackup } from './backup.ts';
+import { ACME, artifact, order, submitted } from '../store/conformance-setup.ts';
+import { type BackupReport, takeBackup, verifyBackup } from './backup.ts';
 import { loadConfig } from './config.ts';
 import { ensureDataDir, loadCredentials, loadHouseKeys } from './credentials.ts';
+import { readManifest } from './manifest.ts';
 import { openBlobs, openStore } from './registry.ts';
 
 /** A data directory as a server leaves it, its store open, and a place for backups. */
@@ -44,7 +46,7 @@ async function setup(t: TestContext) {
     await store.putArtifacts([artifact(id, sha256)]);
     return sha256;
   };
-  return { dataDir: config.dataDir, config, store, keep, to: join(root, 'backups') };
+  return { dataDir: config.dataDir, config, store, blobs, keep, to: join(root, 'backups') };
 }
 
 const blobAt = (directory: string, sha256: string): string =>
@@ -158,6 +160,27 @@ test('an artifact whose bytes are gone or damaged is told of and does not stand 
   const { missing_blobs } = await readManifest(report.directory);
   assert.deepEqual(missing_blobs.toSorted(), [gone, rotten].toSorted());
   assert.equal(existsSync(blobAt(report.directory, rotten)), false);
+});
+
+test('SAM-219 artifacts deleted while their bytes are being copied are no loss: the copy is taken anew without them', async t => {
+  const { config, store, blobs, keep, to } = await setup(t);
+  const names = Array.from({ length: 80 }, (_, at) => `artifact-${at}`);
+  const kept = names.map(async name => [await keep(name, `bytes of ${name}`), name] as const);
+  const digests = new Map(await Promise.all(kept));
+  const taking = takeBackup(config, { to });
+  const isCopied = (): boolean =>
+    existsSync(to) && readdirSync(to).some(name => existsSync(join(to, name, 'blobs')));
+  while (!isCopied()) await new Promise(resolve => setImmediate(resolve));
+  // Bytes are copied in the order of their digests: these come last.
+  const doomed = [...digests.keys()].toSorted().slice(-20);
+  const refs = doomed.map(sha256 => ({ tenant: ACME, id: digests.get(sha256) as ArtifactId }));
+  for (const sha256 of await store.dropArtifacts(refs)) await blobs.remove(sha256);
+  const report = await taking;
+  assert.deepEqual([report.artifacts, report.missing_blobs], [60, 0]);
+  assert.equal(
+    doomed.some(sha256 => existsSync(blobAt(report.directory, sha256))),
+    false,
+  );
 });
 
 test('SAM-220 verifying finds a changed byte, a missing file and a cut manifest, and leaves no trace', async t => {

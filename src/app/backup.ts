@@ -3,59 +3,30 @@
 
 import { createHash } from 'node:crypto';
 import { createReadStream, createWriteStream, existsSync } from 'node:fs';
-import { chmod, mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, rename, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import Type, { type Static } from 'typebox';
-import { Value } from 'typebox/value';
 import { DomainError } from '../domain/errors.ts';
 import { type Clock, systemClock } from '../runtime/clock.ts';
 import type { Config } from './config.ts';
 import { CREDENTIALS_FILE, KEYS_FILE } from './credentials.ts';
+import {
+  type BackupFile,
+  countsIn,
+  damaged,
+  type Manifest,
+  readManifest,
+  syncDirectory,
+  writeManifest,
+} from './manifest.ts';
 import { embedded } from './registry.ts';
-import { VERSION } from './version.ts';
 
 /** The settings file a backup was taken with, by its name there. */
 export const SETTINGS_FILE = 'config.json';
 
-const MANIFEST_FILE = 'manifest.json';
-const FORMAT = 1;
 /** The store forgets an artifact before its bytes go, so a copy may name bytes that just went; then it is taken again. */
 const COPIES_MAX = 5;
-
-const digest = Type.String({ pattern: '^[0-9a-f]{64}$' });
-const count = Type.Integer({ minimum: 0 });
-
-const MANIFEST = Type.Object({
-  format: Type.Integer(),
-  batuta_version: Type.String(),
-  schema_version: count,
-  taken_at: Type.String(),
-  tasks: count,
-  active_tasks: count,
-  running_tasks: count,
-  events: count,
-  artifacts: count,
-  deliveries_pending: count,
-  /** Artifacts whose bytes were gone or damaged in the data directory itself. */
-  missing_blobs: Type.Array(digest),
-  files: Type.Array(
-    Type.Object({
-      path: Type.String({
-        pattern: '^(batuta\\.db|(house-keys|credentials|config)\\.json|blobs/[0-9a-f]{2}/[0-9a-f]{62})$',
-      }),
-      bytes: count,
-      sha256: digest,
-    }),
-  ),
-});
-
-/** What a backup says of itself. */
-export type Manifest = Static<typeof MANIFEST>;
-
-/** A file of a backup: its path below it, its size and its SHA-256. */
-export type BackupFile = Manifest['files'][number];
 
 /** A backup in a few words. */
 export interface BackupReport extends Omit<Manifest, 'files' | 'format' | 'missing_blobs'> {
@@ -131,50 +102,10 @@ export async function verifyBackup(from: string): Promise<BackupReport> {
   return { directory, ...rest, files: files.length, bytes, missing_blobs: missing_blobs.length };
 }
 
-/** The manifest of a backup; throws `not_found` where there is none, `unavailable` where it makes no sense or is of a newer program. */
-export async function readManifest(directory: string): Promise<Manifest> {
-  const path = join(directory, MANIFEST_FILE);
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (cause) {
-    throw new DomainError('not_found', `there is no whole backup in ${directory}`, {
-      cause,
-      details: {
-        hint: 'name the directory that holds manifest.json; one that ends in .partial never became whole',
-      },
-    });
-  }
-  const manifest = parse(text);
-  if (typeof manifest === 'object' && manifest !== null && 'format' in manifest) {
-    const { format } = manifest;
-    if (typeof format === 'number' && format > FORMAT)
-      throw new DomainError(
-        'unavailable',
-        `the backup is of a newer program (format ${format}); use that one`,
-      );
-  }
-  if (!Value.Check(MANIFEST, manifest)) throw damaged('its manifest makes no sense');
-  const paths = manifest.files.map(file => file.path);
-  for (const needed of [embedded.file, KEYS_FILE])
-    if (!paths.includes(needed)) throw damaged(`${needed} is not in its manifest`);
-  return manifest;
-}
-
 /** Copies a file, readable by its owner alone and on disk when this resolves; answers what was copied. */
 export async function copyFile(from: string, to: string): Promise<Omit<BackupFile, 'path'>> {
   await mkdir(dirname(to), { recursive: true, mode: 0o700 });
   return await digestOf(from, createWriteStream(to, { mode: 0o600, flags: 'wx', flush: true }));
-}
-
-/** Makes the names in a directory durable. */
-export async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, 'r');
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
 }
 
 /** Refuses settings of a store these commands do not serve. */
@@ -252,38 +183,6 @@ async function copySingles(source: string, target: string, settingsFile?: string
   return files;
 }
 
-async function writeManifest(
-  directory: string,
-  known: Pick<Manifest, 'taken_at'> & {
-    readonly missing_blobs: readonly string[];
-    readonly files: readonly BackupFile[];
-  },
-): Promise<void> {
-  const database = join(directory, embedded.file);
-  const manifest = {
-    format: FORMAT,
-    batuta_version: VERSION,
-    schema_version: embedded.glance(database).schemaVersion,
-    ...countsIn(database),
-    ...known,
-  };
-  const path = join(directory, MANIFEST_FILE);
-  await writeFile(path, `${JSON.stringify(manifest, null, 2)}\n`, { mode: 0o600, flag: 'wx', flush: true });
-  await syncDirectory(directory);
-}
-
-function countsIn(database: string) {
-  const counts = embedded.count(database);
-  return {
-    tasks: counts.tasks,
-    active_tasks: counts.active,
-    running_tasks: counts.running,
-    events: counts.events,
-    artifacts: counts.artifacts,
-    deliveries_pending: counts.deliveriesPending,
-  };
-}
-
 /** Reads a file to its end, passing its bytes on. */
 async function digestOf(path: string, onward?: Writable): Promise<Omit<BackupFile, 'path'>> {
   const hash = createHash('sha256');
@@ -298,19 +197,4 @@ async function digestOf(path: string, onward?: Writable): Promise<Omit<BackupFil
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
   await pipeline(createReadStream(path), measure, onward ?? nowhere);
   return { bytes, sha256: hash.digest('hex') };
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw damaged('its manifest makes no sense', cause);
-  }
-}
-
-function damaged(why: string, cause?: unknown): DomainError {
-  return new DomainError('unavailable', `the backup is damaged: ${why}`, {
-    cause,
-    details: { hint: 'use another backup' },
-  });
 }

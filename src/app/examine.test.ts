@@ -11,7 +11,8 @@ import { DatabaseSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
 import { running } from '../../test/e2e/running.ts';
 import { systemClock } from '../runtime/clock.ts';
-import { examineHost, examineInstallation, type Finding, sandboxHint } from './examine.ts';
+import { examineHost, examineInstallation } from './examine.ts';
+import { type Finding, sandboxHint } from './examine-types.ts';
 
 function directory(t: TestContext): string {
   const made = mkdtempSync(join(tmpdir(), 'batuta-examine-'));

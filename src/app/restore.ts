@@ -12,18 +12,10 @@ import { type Clock, systemClock } from '../runtime/clock.ts';
 import { type Random, systemRandom } from '../runtime/random.ts';
 import type { LeaseRow, TaskChange } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
-import {
-  copyFile,
-  type Manifest,
-  readManifest,
-  refuseSharedStore,
-  SETTINGS_FILE,
-  syncDirectory,
-  told,
-  verifyBackup,
-} from './backup.ts';
+import { copyFile, refuseSharedStore, SETTINGS_FILE, told, verifyBackup } from './backup.ts';
 import type { Config } from './config.ts';
 import { CREDENTIALS_FILE, ensureDataDir, KEYS_FILE, loadHouseKeys } from './credentials.ts';
+import { type Manifest, readManifest, syncDirectory } from './manifest.ts';
 import { embedded, openStore } from './registry.ts';
 
 /** What a restore did. */
