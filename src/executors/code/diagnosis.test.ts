@@ -35,20 +35,20 @@ test('SAM-137 python and shell syntax errors are placed in the source', () => {
   const places: readonly [CodeJob, string, number, number][] = [
     [
       job('python', 'if x:\n\t\ty = (1 +* 2)'),
-      '  File "/work/main.py", line 2\n    y = (1 +* 2)\n            ^\nSyntaxError: invalid syntax',
+      '  File "/dir/main.py", line 2\n    y = (1 +* 2)\n            ^\nSyntaxError: invalid syntax',
       2,
       11,
     ],
     [
       job('python', 'def f():\nx'),
-      '  File "/work/main.py", line 2\n    x\n    ^\nIndentationError: expected a block',
+      '  File "/dir/main.py", line 2\n    x\n    ^\nIndentationError: expected a block',
       2,
       1,
     ],
-    [job('shell', 'a\nb )'), '/work/main.sh: 2: Syntax error: ")" unexpected', 2, 3],
+    [job('shell', 'a\nb )'), '/dir/main.sh: 2: Syntax error: ")" unexpected', 2, 3],
     [
       job('shell', 'a\nb )'),
-      "/work/main.sh: line 2: syntax error near unexpected token `)'\n/work/main.sh: line 2: `b )'",
+      "/dir/main.sh: line 2: syntax error near unexpected token `)'\n/dir/main.sh: line 2: `b )'",
       2,
       3,
     ],

@@ -83,12 +83,14 @@ suite('what is refused before it is queued', () => {
     assert.deepEqual(refusal.details, { reason: 'network_unavailable' });
   });
 
-  test('a variable that is no name is refused, since a shell sets it', async () => {
-    const refusal = await refusalOf(
-      { language: 'javascript', code: '1' },
-      { variables: { 'X=1; evil': 'v' } },
-    );
-    assert.equal(refusal.details.reason, 'variable_name');
+  test('a variable or secret that is no name is refused where a shell would set it', async t => {
+    if (!needsBubblewrap(t, executor())) return;
+    const names = [{ variables: { 'X=1; evil': 'v' } }, { secretNames: ['api.key'] }];
+    for (const spec of names) {
+      const refusal = await refusalOf({ language: 'shell', code: ':' }, spec);
+      assert.equal(refusal.details.reason, 'variable_name');
+      await executor().check(specOf({ language: 'javascript', code: '1' }, spec));
+    }
   });
 });
 

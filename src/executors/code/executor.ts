@@ -134,13 +134,7 @@ class CodeExecutor implements Executor {
     }
     const language = languageOf(spec);
     const level = levelFor(this.#findings, language, spec.minIsolation);
-    if (language !== 'javascript' && codeJobOf(spec.payload).allowedHosts.length > 0)
-      throw refusal('only JavaScript programs can be given network access', {
-        reason: 'network_unavailable',
-      });
-    const name = Object.keys(spec.variables).find(one => !VARIABLE.test(one));
-    if (name !== undefined)
-      throw refusal(`${name} cannot be the name of a variable`, { reason: 'variable_name', name });
+    if (language !== 'javascript') checkConfinable(spec);
     await this.#checkDependencies(language, level, spec.dependencies);
   }
 
@@ -226,6 +220,15 @@ class CodeExecutor implements Executor {
       await removeTree(workspace);
     }
   }
+}
+
+/** What WebAssembly can do and a sandbox without network, entered through a shell, cannot. */
+function checkConfinable(spec: TaskSpec): void {
+  if (codeJobOf(spec.payload).allowedHosts.length > 0)
+    throw refusal('only JavaScript programs can be given network access', { reason: 'network_unavailable' });
+  const name = [...Object.keys(spec.variables), ...spec.secretNames].find(one => !VARIABLE.test(one));
+  if (name !== undefined)
+    throw refusal(`${name} cannot be the name of a variable`, { reason: 'variable_name', name });
 }
 
 function languageOf(spec: TaskSpec): Language {

@@ -11,7 +11,7 @@ import { after, before, type TestContext } from 'node:test';
 import type { Artifact } from '../../domain/artifact.ts';
 import { DomainError } from '../../domain/errors.ts';
 import type { Json, JsonObject } from '../../domain/json.ts';
-import type { Task, TaskSpec } from '../../domain/task.ts';
+import type { TaskSpec } from '../../domain/task.ts';
 import {
   AttemptAbort,
   type AttemptContext,
@@ -126,39 +126,15 @@ export async function begin(
   const controller = new AbortController();
   const waiting = new Set<() => void>();
   const context = {
-    task: {
-      tenant: options.tenant ?? 'default',
-      id: 'T',
-      ranMs: 0,
-      spec: specOf(payload, options.spec),
-    } as unknown as Task,
-    checkpoint: options.checkpoint ?? null,
-    secrets: options.secrets ?? {},
+    ...recording(recorded, options),
+    task: { tenant: options.tenant ?? 'default', id: 'T', ranMs: 0, spec: specOf(payload, options.spec) },
     signal: controller.signal,
     workspace,
-    report(report) {
-      recorded.reports.push(report as JsonObject);
+    report(report: JsonObject) {
+      recorded.reports.push(report);
       for (const look of waiting) look();
     },
-    log: (level, message, metadata) =>
-      recorded.logs.push({ level, message, ...(metadata !== undefined && { metadata }) }),
-    sample: usage => recorded.samples.push({ ...usage }),
-    warn: (resource, value, limit) => recorded.warnings.push({ resource, value, limit }),
-    openArtifact(id) {
-      const found = options.artifacts?.[id];
-      if (found === undefined)
-        return Promise.reject(new DomainError('not_found', `there is no artifact ${id}`));
-      const bytes = Buffer.from(found.bytes);
-      const artifact = { id, name: found.name, sizeBytes: bytes.length } as unknown as Artifact;
-      return Promise.resolve({ artifact, stream: Readable.from([bytes]) });
-    },
-    outputOf: () => Promise.reject(new DomainError('not_found', 'there is no such task')),
-    async saveArtifact({ name, type, mediaType, source }) {
-      const bytes = source instanceof Readable ? await buffer(source) : Buffer.from(source);
-      recorded.saved.push({ name, type, mediaType, bytes });
-      return { name } as unknown as Artifact;
-    },
-  } satisfies AttemptContext as AttemptContext;
+  } as unknown as AttemptContext;
   const result = executor.run(context).finally(() => rm(workspace, { recursive: true }));
   result.catch(() => {});
   return {
@@ -176,6 +152,30 @@ export async function begin(
         look();
         result.then(end => reject(new Error(`it ended first: ${JSON.stringify(end)}`)), reject);
       }),
+  };
+}
+
+function recording(recorded: Recorded, options: AttemptOptions): Partial<AttemptContext> {
+  return {
+    checkpoint: options.checkpoint ?? null,
+    secrets: options.secrets ?? {},
+    log: (level, message, metadata) =>
+      recorded.logs.push({ level, message, ...(metadata !== undefined && { metadata }) }),
+    sample: usage => recorded.samples.push({ ...usage }),
+    warn: (resource, value, limit) => recorded.warnings.push({ resource, value, limit }),
+    openArtifact(id) {
+      const found = options.artifacts?.[id];
+      if (found === undefined)
+        return Promise.reject(new DomainError('not_found', `there is no artifact ${id}`));
+      const bytes = Buffer.from(found.bytes);
+      const artifact = { id, name: found.name, sizeBytes: bytes.length } as unknown as Artifact;
+      return Promise.resolve({ artifact, stream: Readable.from([bytes]) });
+    },
+    async saveArtifact({ name, type, mediaType, source }) {
+      const bytes = source instanceof Readable ? await buffer(source) : Buffer.from(source);
+      recorded.saved.push({ name, type, mediaType, bytes });
+      return { name } as unknown as Artifact;
+    },
   };
 }
 

@@ -359,6 +359,13 @@ suite('what a program that misbehaves comes to', () => {
     for (const { end } of await Promise.all(loops)) assert.equal(errorOf(end).code, 'task_timeout');
   });
 
+  test('progress of nonsense and checkpoints without measure do not reach the engine', async () => {
+    const code = 'progress({}, [], NaN); progress("40", "s".repeat(5000)); checkpoint("x".repeat(2e6));';
+    const { end, reports } = await run(executor(), js(code));
+    assert.match(errorOf(end).message, /a checkpoint is at most 1 MiB/);
+    assert.deepEqual(reports, [{}, { currentStep: 's'.repeat(1_000) }]);
+  });
+
   test('floods of reports, timers and requests reach the server as a few', async () => {
     const flood = await run(
       executor(),

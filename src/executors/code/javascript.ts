@@ -4,7 +4,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { DomainError } from '../../domain/errors.ts';
 import type { IsolationLevel, TaskError } from '../../domain/task.ts';
-import type { AttemptContext, AttemptResult } from '../../engine/ports/executor.ts';
+import type { AttemptContext, AttemptResult, ProgressReport } from '../../engine/ports/executor.ts';
 import type { Outbound, OutboundAnswer } from '../../engine/ports/outbound.ts';
 import type { Cancel, Clock } from '../../runtime/clock.ts';
 import { Capture } from './capture.ts';
@@ -21,6 +21,7 @@ import { isPlainPath } from './wasm/names.ts';
 
 /** The program's own deadline comes first; this much later the process is ended from outside. */
 const DEADLINE_GRACE_MS = 250;
+const STEP_LENGTH_MAX = 1_000;
 const FETCHES_AT_ONCE_MAX = 64;
 
 class DeadlinePassed extends Error {}
@@ -131,10 +132,8 @@ export class JavascriptAttempt {
     switch (head.kind) {
       case 'print':
         return await (head.stream === 'stdout' ? this.#stdout : this.#stderr).write(tail);
-      case 'progress': {
-        const { kind: _, ...report } = head;
-        return this.#reporter.report(report);
-      }
+      case 'progress':
+        return this.#reporter.report(progressOf(head));
       case 'checkpoint':
         return this.#reporter.report({ checkpoint: head.value });
       case 'memory':
@@ -232,6 +231,16 @@ export class JavascriptAttempt {
       secrets: Object.values(context.secrets),
     });
   }
+}
+
+/** What a program reported, as far as it makes sense: it may have called `progress` with anything. */
+function progressOf(said: Readonly<Record<string, unknown>>): ProgressReport {
+  const { percentage, currentStep, totalSteps } = said;
+  return {
+    ...(typeof percentage === 'number' && { percentage }),
+    ...(typeof currentStep === 'string' && { currentStep: currentStep.slice(0, STEP_LENGTH_MAX) }),
+    ...(typeof totalSteps === 'number' && { totalSteps }),
+  };
 }
 
 function failureError(failure: WasmFailure, limits: CodeLimits): TaskError {

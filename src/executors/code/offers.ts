@@ -106,7 +106,7 @@ export function statusOf(findings: Findings, pool: JsonObject): ExecutorStatus {
       languages: Object.fromEntries(languages),
       bubblewrap: detailOf(findings.bubblewrap),
       rlimits: detailOf(findings.rlimits),
-      pool,
+      pool: findings.wasmMissing === null ? pool : { missing: findings.wasmMissing },
     },
   };
 }

@@ -2,8 +2,7 @@
 // the sources and as .js once built.
 
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { existsSync, realpathSync } from 'node:fs';
 import { dirname, extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Confined, streamsOf } from '../sandbox/confinement.ts';
@@ -33,18 +32,11 @@ export function hostCommand(memoryMb: number, root = ''): HostCommand {
   const here = dirname(fileURLToPath(import.meta.url));
   const script = join(here, `host${extension}`);
   const source = dirname(dirname(dirname(here)));
-  const require = createRequire(import.meta.url);
-  const packages = [
-    '@jitl/quickjs-ffi-types',
-    '@jitl/quickjs-wasmfile-release-sync',
-    'quickjs-emscripten-core',
-  ].map(name => packageDirectory(require.resolve(name), name));
-  const reads = [
-    here,
-    join(source, 'runtime', `clock${extension}`),
-    join(dirname(source), 'package.json'),
-    ...packages,
-  ];
+  const core = packagePaths('quickjs-emscripten-core', here);
+  const variant = packagePaths('@jitl/quickjs-wasmfile-release-sync', here);
+  const types = [...core, ...variant].flatMap(path => packagePaths('@jitl/quickjs-ffi-types', path));
+  const modules = [join(source, 'runtime', `clock${extension}`), join(dirname(source), 'package.json')];
+  const reads = [...new Set([here, ...modules, ...core, ...variant, ...types])];
   const pages = (Math.min(memoryMb, WASM_PROGRAM_MB_MAX) + ENGINE_MB) * WASM_PAGES_PER_MB;
   return {
     command: [
@@ -81,7 +73,10 @@ export function spawnHost(memoryMb: number): Confined {
   };
 }
 
-function packageDirectory(file: string, name: string): string {
-  const folder = `${join('node_modules', name)}`;
-  return file.slice(0, file.lastIndexOf(folder) + folder.length);
+/** Where a package is found from a directory, as written and, where package managers link, as it really is. */
+function packagePaths(name: string, from: string): string[] {
+  const path = join(from, 'node_modules', name);
+  if (existsSync(path)) return [path, realpathSync(path)];
+  if (dirname(from) === from) throw new Error(`the package ${name} is not installed`);
+  return packagePaths(name, dirname(from));
 }

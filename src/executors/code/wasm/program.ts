@@ -10,6 +10,7 @@ import type {
   QuickJSWASMModule,
 } from 'quickjs-emscripten-core';
 import { systemClock } from '../../../runtime/clock.ts';
+import { brokenFailure, DEADLINE, Failed, isAfter, thrownFailure, within } from './failure.ts';
 import type { Frame, FromHost, Pipe, WasmAsk, WasmDone, WasmFailure, WasmJob, WasmReply } from './frames.ts';
 import { guestAsking, guestConsole, guestTools, guestWaiting } from './guest.ts';
 import { isPlainPath } from './names.ts';
@@ -17,6 +18,7 @@ import { isPlainPath } from './names.ts';
 const STACK_BYTES_MAX = 256 << 10;
 /** The longest text a program may hand out at once, and the longest result. */
 const TEXT_LENGTH_MAX = 32 << 20;
+const CHECKPOINT_LENGTH_MAX = 1 << 20;
 const JOBS_AT_ONCE = 1_000;
 const ASKS_AT_ONCE_MAX = 1_000;
 const WARNING_SHARE = 0.8;
@@ -38,22 +40,10 @@ const GUEST = `(door, job) => {
   return asking.settle;
 }`;
 
-const DEADLINE: WasmFailure = { reason: 'deadline', message: 'the program ran out of time' };
-const MEMORY: WasmFailure = { reason: 'memory', message: 'the program ran out of memory' };
-
 type Question = WasmAsk extends infer Ask ? (Ask extends WasmAsk ? Omit<Ask, 'kind' | 'id'> : never) : never;
 
 /** Ids never repeat in a process, so that an answer can only reach the program that asked. */
 let lastAsk = 0;
-
-class Failed extends Error {
-  readonly failure: WasmFailure;
-
-  constructor(failure: WasmFailure) {
-    super(failure.message);
-    this.failure = failure;
-  }
-}
 
 /** A program about to run; the module's other programs must be over. */
 export class Program {
@@ -93,7 +83,7 @@ export class Program {
     try {
       end = { value: JSON.parse(this.#result()) };
     } catch (error) {
-      end = { failure: error instanceof Failed ? error.failure : broken(error) };
+      end = { failure: error instanceof Failed ? error.failure : brokenFailure(error) };
       if (end.failure?.reason === 'memory') this.#warn();
     }
     this.#flush();
@@ -246,8 +236,12 @@ export class Program {
         if (!isPlainPath(question.name)) throw new Error(`${question.name} is no name for an output file`);
         this.#send({ kind: 'output', name: question.name }, bytes ?? Buffer.from(question.text ?? ''));
         return undefined;
-      case 'progress':
       case 'checkpoint':
+        if (text.length > CHECKPOINT_LENGTH_MAX)
+          throw new RangeError('a checkpoint is at most 1 MiB of JSON');
+        this.#send({ kind: operation, value: question.value });
+        return undefined;
+      case 'progress':
         this.#send({ ...question, kind: operation });
         return undefined;
       case 'decode':
@@ -314,49 +308,8 @@ export class Program {
   #failure(handle: QuickJSHandle): WasmFailure {
     const thrown: unknown = this.#context.dump(handle);
     if (handle.alive) handle.dispose();
-    if (typeof thrown !== 'object' || thrown === null) return { reason: 'thrown', message: String(thrown) };
-    const { name, message, stack, recoverable } = thrown as Readonly<Record<string, unknown>>;
-    if (name === 'InternalError' && message === 'interrupted') return DEADLINE;
-    if (name === 'InternalError' && message === 'out of memory') return MEMORY;
-    const trace = typeof stack === 'string' ? stack.split('\n').slice(0, 20).join('\n').trimEnd() : '';
-    const said = message === undefined ? JSON.stringify(thrown) : String(message);
-    return {
-      reason: 'thrown',
-      message: `${name === undefined ? 'thrown' : String(name)}: ${said}`.slice(0, 10_000),
-      stack: trace,
-      ...placeIn(trace),
-      ...(recoverable === true && { recoverable }),
-    };
+    return thrownFailure(thrown);
   }
-}
-
-/** What a failure outside the program's own words means: QuickJS could not go on inside WebAssembly. */
-function broken(error: unknown): WasmFailure {
-  if (error instanceof RangeError && error.message.includes('call stack'))
-    return { reason: 'overflow', message: 'the program recursed too deeply' };
-  if (error instanceof WebAssembly.RuntimeError) return MEMORY;
-  return { reason: 'thrown', message: `the sandbox failed: ${String(error)}` };
-}
-
-/** The place of the innermost frame, such as `at main.js:2:7` or `at f (main.js:2:7)`. */
-function placeIn(trace: string): Pick<WasmFailure, 'file' | 'line' | 'column'> {
-  const [, file, line, column] = /at (?:.* \()?([^\s():]+):(\d+):(\d+)/.exec(trace) ?? [];
-  return file === undefined ? {} : { file, line: Number(line), column: Number(column) };
-}
-
-/** The failure with its place moved from the wrapped text to the source: never before its start or beyond its end. */
-function within(source: string, failure: WasmFailure, before: number): WasmFailure {
-  if (failure.line === undefined) return failure;
-  const lines = source.split('\n');
-  const last = lines.length;
-  if (failure.line > last) return { ...failure, line: last, column: (lines[last - 1] ?? '').length + 1 };
-  const column = failure.line === 1 ? Math.max(1, (failure.column ?? 1) - before) : failure.column;
-  return { ...failure, ...(column !== undefined && { column }) };
-}
-
-function isAfter(one: WasmFailure, other: WasmFailure): boolean {
-  const lines = (one.line ?? 0) - (other.line ?? 0);
-  return lines > 0 || (lines === 0 && (one.column ?? 0) > (other.column ?? 0));
 }
 
 /** The path `name` means in a file named `base`; never above the task's own files. */
