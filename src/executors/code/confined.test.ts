@@ -177,6 +177,19 @@ print('::batuta result=' + json.dumps({
     );
   });
 
+  test('SAM-118 a program is held to its processors and cannot leave them', async t => {
+    if (!needsBubblewrap(t, executor())) return;
+    const code = `
+import json, os
+mine = os.sched_getaffinity(0)
+try:
+    os.sched_setaffinity(0, range(os.cpu_count())); left = True
+except OSError:
+    left = False
+print('::batuta result=' + json.dumps([len(mine), left]))`;
+    assert.deepEqual((await run(executor(), py(code))).output.result, [1, false]);
+  });
+
   test('SAM-120 tasks at the same time cannot find or signal one another, or read what the other has', async t => {
     if (!needsBubblewrap(t, executor())) return;
     const marker = `canary-${process.pid}`;

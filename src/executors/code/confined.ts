@@ -63,8 +63,8 @@ export class ConfinedAttempt {
     const stdout = this.#capture('stdout', 'INFO', line => this.#report(line));
     const stderr = this.#capture('stderr', 'WARN');
     try {
-      for await (const { name, stream } of new Grants(context, this.#job.grants).all())
-        await placeInput(layout, name, stream);
+      for await (const file of new Grants(context, this.#job.grants).all())
+        await placeInput(layout, file, context.signal);
       context.signal.throwIfAborted();
       const confined = tier.confine(this.#command(tier, interpreters, layout), mark);
       const outcome = await this.#ended(confined, layout, { stdout, stderr });

@@ -9,6 +9,9 @@ import { tryScript } from './sandbox/trial.ts';
 /** A name, perhaps with the one version that will do; other constraints would need a resolver, and are not offered. */
 const DEPENDENCY = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}(?:==[A-Za-z0-9.+!_-]{1,50})?$/;
 
+/** Names are the callers': what is known of them is forgotten before it fills the memory. */
+const KNOWN_MAX = 10_000;
+
 const PYTHON = `
 import importlib, importlib.metadata, sys
 for wanted in sys.argv[1:]:
@@ -51,6 +54,7 @@ export class Dependencies {
     const plain = dependencies.filter(dependency => DEPENDENCY.test(dependency));
     const unknown = plain.filter(dependency => !this.#known.has(keyOf(dependency)));
     if (unknown.length > 0) {
+      if (this.#known.size > KNOWN_MAX) this.#known.clear();
       const script = language === 'python' ? PYTHON : SHELL;
       const { stdout } = await tryScript(where.tier, script, { interpreter, args: unknown }, this.#parts);
       const found = new Set(stdout.split('\n'));

@@ -11,9 +11,18 @@ export const LANGUAGES = ['javascript', 'python', 'shell', 'native'] as const;
 /** A language code can be in. */
 export type Language = (typeof LANGUAGES)[number];
 
+const CODE_DESCRIPTION = [
+  'The program; alternatively files and entrypoint.',
+  'The result of JavaScript is the value of its last expression, what return gives, or its default export, awaited;',
+  'it finds args, stdin, inputs, env, restored, console, readInput, writeOutput, progress, checkpoint, setTimeout and fetch.',
+  'Others find their directories in BATUTA_WORK, BATUTA_INPUT and BATUTA_OUTPUT, inputs and last checkpoint as JSON in the files',
+  'BATUTA_INPUTS and BATUTA_CHECKPOINT, and report by lines on stdout: ::batuta progress=40 step="Parsing" total=5,',
+  '::batuta checkpoint={"row":9}, ::batuta result={"rows":10}. Exit code 75 asks for another attempt.',
+].join(' ');
+
 const PAYLOAD = Type.Object({
   language: Type.String({ minLength: 1, description: `One of ${LANGUAGES.join(', ')}` }),
-  code: Type.Optional(Type.String({ description: 'The program; alternatively files and entrypoint' })),
+  code: Type.Optional(Type.String({ description: CODE_DESCRIPTION })),
   files: Type.Optional(
     Type.Record(Type.String(), Type.String(), { description: 'Source texts by relative path' }),
   ),

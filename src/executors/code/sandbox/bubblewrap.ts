@@ -7,7 +7,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { lstatSync, readlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
-import { Group } from './cgroup.ts';
+import { Group, type GroupLimits } from './cgroup.ts';
 import {
   type AttemptMark,
   type Confined,
@@ -41,6 +41,8 @@ export interface BubblewrapSettings {
 }
 
 const FD = { environment: 3, seccomp: 4, status: 5, hold: 6 };
+/** What an interpreter that bounds its programs itself needs beside them. */
+const ENGINE_MB = 256;
 const SHARED_MEMORY_BYTES = 16 << 20;
 /** Tools end up in these, on every distribution known. */
 const SEARCH_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -52,7 +54,7 @@ export function confineByBubblewrap(
   mark: AttemptMark,
 ): Confined {
   const group = settings.groupBase === null ? null : new Group(join(settings.groupBase, `batuta-${mark.id}`));
-  group?.make({ ...command.limits, processes: command.limits.processes + PROCESS_MARGIN });
+  group?.make(groupLimits(command));
   const held = group !== null;
   const processors =
     settings.taskset === null ? null : processorsFor(command.limits.cpuCores, settings.processors, mark.turn);
@@ -77,6 +79,11 @@ export function confineByBubblewrap(
   feed(child, FD.environment, environmentScript(INSIDE.work, command.environment));
   feed(child, FD.seccomp, settings.seccomp);
   return sandbox;
+}
+
+function groupLimits({ limits, boundsData }: ProgramCommand): GroupLimits {
+  const memoryMb = limits.memoryMb + (boundsData ? 0 : ENGINE_MB);
+  return { memoryMb, processes: limits.processes + PROCESS_MARGIN, cpuCores: limits.cpuCores };
 }
 
 function namespaceArguments(mode: BubblewrapSettings['mode']): string[] {

@@ -44,10 +44,14 @@ export async function layOut(workspace: string, given: Given, uid: number | null
   return layout;
 }
 
-/** Stores a granted file; programs may run it, none may change it. */
-export async function placeInput(layout: Layout, name: string, content: Readable): Promise<void> {
-  const path = join(layout.input, name);
-  await writeFile(path, content, { flag: 'wx' });
+/** Stores a granted file; programs may run it, none may change it. Rejects as soon as the signal aborts. */
+export async function placeInput(
+  layout: Layout,
+  file: { readonly name: string; readonly stream: Readable },
+  signal: AbortSignal,
+): Promise<void> {
+  const path = join(layout.input, file.name);
+  await writeFile(path, file.stream, { flag: 'wx', signal });
   await chmod(path, 0o555);
 }
 
