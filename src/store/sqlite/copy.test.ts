@@ -17,6 +17,7 @@ import {
   order,
   requeueing,
   submitted,
+  telling,
 } from '../conformance-setup.ts';
 import {
   blobsOfDatabase,
@@ -134,4 +135,23 @@ test('SAM-221 a database that wakes gives out no number twice, and its sleep is 
     Number((await historyOf(from, (await current(from, id)).key)).at(-1)?.cursor.split('-')[0]);
   assert.equal((await cursorOf('held', woken)) > (await cursorOf('waiting', store)) + 1_000_000_000, true);
   assert.equal((await woken.list({ tenant: ACME, limit: 10, offset: 0 })).total, 3);
+});
+
+test('SAM-221 a delivery that was being sent is due at once after waking, under its own id', async t => {
+  const { live, copy, store, held } = await setup(t);
+  await store.commit([
+    ending(held, 'completed', { deliveries: [telling('the delivery', 'task_completed')] }),
+  ]);
+  const anHourMs = 3_600_000;
+  assert.equal((await store.dueDeliveries(10, anHourMs)).due.length, 1);
+  await copyDatabase(live, copy);
+  wakeDatabase(copy, 0);
+  const woken = await openSqlite({ path: copy, auditKey });
+  t.after(() => woken.stop());
+  const { due } = await woken.dueDeliveries(10, anHourMs);
+  assert.deepEqual(
+    due.map(({ delivery }) => delivery.id),
+    ['the delivery'],
+  );
+  assert.equal((await store.dueDeliveries(10, anHourMs)).due.length, 0);
 });

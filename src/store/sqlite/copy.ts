@@ -124,7 +124,8 @@ export function faultsInDatabase(path: string): readonly string[] {
 
 /**
  * Makes a restored database fit to be served after having slept for so long: indexes are rebuilt, numbers given out before it was
- * lost are never given out again, and the sleep does not count as running time of the tasks that were held.
+ * lost are never given out again, the sleep does not count as running time of the tasks that were held, and no delivery waits for
+ * the sender that died with it.
  */
 export function wakeDatabase(path: string, sleptMs: number): void {
   const database = new DatabaseSync(path);
@@ -138,6 +139,7 @@ export function wakeDatabase(path: string, sleptMs: number): void {
     database.exec(`UPDATE task SET started_at = (SELECT claimed_at FROM lease WHERE task = key)
       WHERE started_at IS NULL AND key IN (SELECT task FROM lease)`);
     database.prepare('UPDATE lease SET claimed_at = claimed_at + ?').run(sleptMs);
+    database.exec(`UPDATE delivery SET due_at = created_at, next_at = created_at WHERE status = 'sending'`);
     database.exec('COMMIT');
   } catch (error) {
     throw storeError(error);
