@@ -44,13 +44,14 @@ export interface WebhookFindings {
 }
 
 const DELIVERY_POLL_MS = 200;
+const DELIVERY_MS_MAX = 20_000;
 const DELIVERIES_MAX = 1_000;
 
 /** Waits until nothing is on its way any more, then audits. */
 export async function audit(
   client: BatutaClient,
   acknowledged: readonly string[],
-  receiver: Receiver,
+  receiver: Pick<Receiver, 'counts'>,
 ): Promise<Findings> {
   const deliveries = await settledDeliveries(client);
   const { tasks } = await client.statuses({ task_ids: acknowledged, limit: acknowledged.length });
@@ -82,12 +83,14 @@ export async function audit(
   };
 }
 
-/** All notifications, once each was delivered, given up or superseded. */
+/** All notifications, once each was delivered, given up or superseded, or that took too long. */
 async function settledDeliveries(client: BatutaClient): Promise<readonly DeliveryView[]> {
+  const deadline = performance.now() + DELIVERY_MS_MAX;
   for (;;) {
     const { deliveries, total } = await client.deliveries.list({ limit: DELIVERIES_MAX });
     if (total > DELIVERIES_MAX) throw new RangeError(`${total} deliveries are more than this audit reads`);
-    if (deliveries.every(({ status }) => status !== 'pending' && status !== 'sending')) return deliveries;
+    const isSettled = deliveries.every(({ status }) => status !== 'pending' && status !== 'sending');
+    if (isSettled || performance.now() > deadline) return deliveries;
     await pause(DELIVERY_POLL_MS);
   }
 }
@@ -104,7 +107,7 @@ async function endsOf(client: BatutaClient, taskId: string): Promise<number> {
 const ENDS: ReadonlySet<string> = new Set(['completed', 'failed', 'timeout', 'cancelled', 'rejected']);
 
 /** Progress that newer progress has overtaken is dropped, as it should be. */
-function isSeen(delivery: DeliveryView, receiver: Receiver): boolean {
+function isSeen(delivery: DeliveryView, receiver: Pick<Receiver, 'counts'>): boolean {
   if (delivery.status === 'dropped') return true;
   return delivery.status === 'delivered' && receiver.counts().processed.has(nameOf(delivery));
 }

@@ -67,10 +67,8 @@ export function picture(scene: Scene, { columns, rows }: Size): readonly string[
 const HEADS = styleText('dim', row('TASK', 'HELD BY', 'ATTEMPT', 'PROGRESS'));
 
 function titleLine({ seconds, board }: Scene, columns: number): string {
-  const [left, right] = [
-    `Batuta  ${board.planned} tasks from a CSV file to reports`,
-    `${seconds.toFixed(1)} s`,
-  ];
+  const left = board.planned === 0 ? 'Batuta' : `Batuta  ${board.done} of ${board.planned} tasks done`;
+  const right = `${seconds.toFixed(1)} s`;
   const between = ' '.repeat(Math.max(1, Math.min(columns, 100) - left.length - right.length));
   return styleText('bold', `${left}${between}${right}`);
 }

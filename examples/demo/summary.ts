@@ -68,7 +68,7 @@ export function summaryText(result: TourResult, summary: Summary): string {
     [
       'tasks',
       findings.acknowledged,
-      `acknowledged, ${kill.orderedMeanwhile} of them while the server was down`,
+      `acknowledged, ${kill.orderedMeanwhile} of them ordered as the server was killed`,
     ],
     ['completed', findings.completed, 'by task-status, after the restart'],
     [
