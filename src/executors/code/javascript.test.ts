@@ -43,6 +43,11 @@ suite('what a program is worth', () => {
     };
     const payload = { language: 'javascript', entrypoint: 'src/main.js', files };
     assert.equal((await run(executor(), payload)).output.result, 7);
+    const inherited = { ...files, 'src/main.js': 'import "constructor";' };
+    assert.match(
+      errorOf((await run(executor(), { ...payload, files: inherited })).end).message,
+      /no file constructor/,
+    );
     const outside = { ...files, 'src/main.js': 'import fs from "node:fs"; export default fs;' };
     const { end } = await run(executor(), { ...payload, files: outside });
     assert.match(errorOf(end).message, /the task has no file node:fs/);

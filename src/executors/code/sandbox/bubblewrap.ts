@@ -106,7 +106,7 @@ function namespaceArguments(mode: BubblewrapSettings['mode']): string[] {
 }
 
 function fileArguments({ layout, limits, reads = [] }: ProgramCommand): string[] {
-  // What lies in memory counts as memory, so that a program cannot hoard there.
+  // Files there lie in memory where nobody counts them: their bound is their own.
   const scratchBytes = Math.min(limits.diskMb, limits.memoryMb) * 2 ** 20;
   return [
     ...systemArguments(),

@@ -71,7 +71,10 @@ export class Program {
       interruptHandler: () => this.#isOver(),
     });
     this.#runtime.setModuleLoader(
-      name => job.files[name] ?? { error: new Error(`the task has no file ${name}`) },
+      name =>
+        Object.hasOwn(job.files, name)
+          ? (job.files[name] ?? '')
+          : { error: new Error(`the task has no file ${name}`) },
       (base, name) => (name.startsWith('.') ? joined(base, name) : name),
     );
     this.#context = this.#runtime.newContext();
