@@ -165,4 +165,25 @@ suite('a task from hand to archive', () => {
     assert.equal(end.current_status.outcome, 'failed');
     assert.equal(end.execution_details.error_details.code, 'DEPENDENCY_FAILURE');
   });
+
+  test('SAM-34 SAM-45 a secret deleted while its task waits fails that task, and keeps no other from its worker', async () => {
+    const worker = await hire(house.admin, 'kind-8');
+    await house.admin.ask('PUT', '/api/v2/secrets/short-lived', { body: { value: 'gone tomorrow' } });
+    const needs = { execution_config: { environment: { secrets: ['short-lived'] } } };
+    await submit(house.admin, taskOf('life-8', 'kind-8', needs));
+    await submit(house.admin, taskOf('life-9', 'kind-8'));
+    await house.admin.ask('DELETE', '/api/v2/secrets/short-lived');
+    const { leases } = await worker.exchange({ slots: 10, wait_seconds: 5 });
+    assert.deepEqual(
+      leases.map((one: Loose) => one.task_id),
+      ['life-9'],
+    );
+    await worker.complete(leases[0], null);
+    const { execution_details: details } = await until(
+      house.admin,
+      'life-8',
+      ({ current_status: { outcome } }) => outcome !== null,
+    );
+    assert.equal(details.error_details.code, 'UNPROCESSABLE');
+  });
 });

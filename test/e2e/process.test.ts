@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite, type TestContext, test } from 'node:test';
 import type { Loose } from '../serve.ts';
@@ -25,6 +25,9 @@ async function box(t: TestContext, settings: Readonly<Record<string, string>> = 
   });
   return { server, dataDir };
 }
+
+/** So long, on a machine that has nothing else to do. */
+const onIdleMachine = (ms: number): number => ms * Math.max(1, (loadavg()[0] ?? 0) / availableParallelism());
 
 const idsOf = (answers: readonly Loose[]): string[] => answers.map(({ body }) => body.execution_id);
 
@@ -75,7 +78,7 @@ suite('started and stopped', () => {
     const { server, dataDir } = await box(t, { ...nothing, BATUTA_DRAIN_MS: '500' });
     const began = performance.now();
     await server.start();
-    assert.ok(performance.now() - began < 10_000);
+    assert.ok(performance.now() - began < onIdleMachine(10_000));
     const credentials = join(dataDir, 'credentials.json');
     for (const file of [credentials, join(dataDir, 'house-keys.json')])
       assert.equal(statSync(file).mode & 0o777, 0o600, file);
@@ -94,7 +97,7 @@ suite('started and stopped', () => {
     const told = stream.text();
     const asked = performance.now();
     assert.equal(await server.stop(), 0);
-    assert.ok(performance.now() - asked < 10_000);
+    assert.ok(performance.now() - asked < onIdleMachine(5_000));
     assert.deepEqual((await poll).leases, []);
     assert.match(await told, /retry: \d+\n\n$/);
 

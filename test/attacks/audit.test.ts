@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { after, suite, test } from 'node:test';
+import { running } from '../e2e/running.ts';
+import type { Loose } from '../serve.ts';
+
+const house = await running();
+const { admin } = house;
+const database = new DatabaseSync(join(house.dataDir, 'batuta.db'), { timeout: 5_000 });
+after(async () => {
+  database.close();
+  await house.stop();
+});
+
+const audit = async (query: string): Promise<Loose[]> =>
+  (await admin.get(`/api/v2/audit?${query}`)).body.entries;
+const verdict = async (): Promise<Loose> => (await admin.get('/api/v2/audit/verify')).body;
+
+/** Entries are written shortly after what they tell of. */
+async function entries(query: string, count: number): Promise<Loose[]> {
+  const deadline = performance.now() + 10_000;
+  for (;;) {
+    const found = await audit(query);
+    if (found.length >= count) return found;
+    assert.ok(performance.now() < deadline, `${found.length} entries of ${query}`);
+  }
+}
+
+for (let n = 0; n < 5; n++) await admin.ask('PUT', `/api/v2/secrets/s${n}`, { body: { value: 'v' } });
+await admin.as({ authorization: 'Bearer x.y.z' }).get('/api/v2/agents', { expect: 401 });
+
+suite('the audit', () => {
+  test('SAM-205 tells who did what, failed attempts included, and is intact while nobody touches it', async () => {
+    const written = await entries('action=secret.written', 5);
+    assert.deepEqual(
+      written.map(one => one.object),
+      ['s0', 's1', 's2', 's3', 's4'],
+    );
+    const principal = `key:${house.server.credentials.api_key}`;
+    assert.ok(written.every(one => one.principal === principal && one.request_id !== undefined));
+    const [refused] = await entries('action=auth.refused', 1);
+    assert.equal(refused.detail.address, '127.0.0.1');
+    const { intact, entries: checked } = await verdict();
+    assert.equal(intact, true);
+    assert.ok(checked > 5);
+  });
+
+  test('SAM-205 an entry altered, moved, forged or taken out of the file shows, and where', async () => {
+    const [, , third] = await entries('action=secret.written', 5);
+    const { sequence } = third;
+    const here = `tenant = 'default' AND sequence = ${sequence}`;
+    const columns = 'tenant, sequence, at, action, principal, object, detail, request_id, hash';
+    const tamperings: readonly (readonly [string, number])[] = [
+      [`UPDATE audit SET object = 's9' WHERE ${here}`, sequence],
+      [`UPDATE audit SET principal = 'key:somebody' WHERE ${here}`, sequence],
+      [`UPDATE audit SET at = at - 1 WHERE ${here}`, sequence],
+      [`UPDATE audit SET detail = '{"forged":true}' WHERE ${here}`, sequence],
+      [`UPDATE audit SET request_id = NULL WHERE ${here}`, sequence],
+      [`UPDATE audit SET hash = (SELECT hash FROM audit LIMIT 1) WHERE ${here}`, sequence],
+      [`DELETE FROM audit WHERE ${here}`, sequence],
+      [
+        `INSERT INTO audit (${columns}) SELECT tenant, 100000, at, action, principal, object, detail, request_id, hash FROM audit WHERE ${here}`,
+        -1,
+      ],
+    ];
+    for (const [tampering, at] of tamperings) {
+      database.exec(`CREATE TEMP TABLE kept AS SELECT * FROM main.audit WHERE ${here}`);
+      assert.ok(Number(database.prepare(tampering).run().changes) > 0, tampering);
+      const { intact, broken_at: broken } = await verdict();
+      assert.equal(intact, false, tampering);
+      if (at > 0) assert.equal(broken, at, tampering);
+      // Nothing but this row, for the server goes on writing.
+      database.exec(`DELETE FROM main.audit WHERE (${here}) OR sequence = 100000`);
+      database.exec('INSERT INTO main.audit SELECT * FROM kept; DROP TABLE kept');
+      assert.equal((await verdict()).intact, true, 'the file was not put back as it was');
+    }
+  });
+});
