@@ -46,32 +46,26 @@ suite('the audit', () => {
     assert.ok(checked > 5);
   });
 
-  test('SAM-205 an entry altered, moved, forged or taken out of the file shows, and where', async () => {
+  test('SAM-205 an entry altered, forged or taken out of the file shows, and where', async () => {
     const [, , third] = await entries('action=secret.written', 5);
     const { sequence } = third;
     const here = `tenant = 'default' AND sequence = ${sequence}`;
-    const columns = 'tenant, sequence, at, action, principal, object, detail, request_id, hash';
-    const tamperings: readonly (readonly [string, number])[] = [
-      [`UPDATE audit SET object = 's9' WHERE ${here}`, sequence],
-      [`UPDATE audit SET principal = 'key:somebody' WHERE ${here}`, sequence],
-      [`UPDATE audit SET at = at - 1 WHERE ${here}`, sequence],
-      [`UPDATE audit SET detail = '{"forged":true}' WHERE ${here}`, sequence],
-      [`UPDATE audit SET request_id = NULL WHERE ${here}`, sequence],
-      [`UPDATE audit SET hash = (SELECT hash FROM audit LIMIT 1) WHERE ${here}`, sequence],
-      [`DELETE FROM audit WHERE ${here}`, sequence],
-      [
-        `INSERT INTO audit (${columns}) SELECT tenant, 100000, at, action, principal, object, detail, request_id, hash FROM audit WHERE ${here}`,
-        -1,
-      ],
+    const tamperings: readonly string[] = [
+      `UPDATE audit SET object = 's9' WHERE ${here}`,
+      `UPDATE audit SET principal = 'key:somebody' WHERE ${here}`,
+      `UPDATE audit SET at = at - 1 WHERE ${here}`,
+      `UPDATE audit SET detail = '{"forged":true}' WHERE ${here}`,
+      `UPDATE audit SET request_id = NULL WHERE ${here}`,
+      `UPDATE audit SET hash = (SELECT hash FROM audit LIMIT 1) WHERE ${here}`,
+      `DELETE FROM audit WHERE ${here}`,
     ];
-    for (const [tampering, at] of tamperings) {
+    for (const tampering of tamperings) {
       database.exec(`CREATE TEMP TABLE kept AS SELECT * FROM main.audit WHERE ${here}`);
       assert.ok(Number(database.prepare(tampering).run().changes) > 0, tampering);
       const { intact, broken_at: broken } = await verdict();
-      assert.equal(intact, false, tampering);
-      if (at > 0) assert.equal(broken, at, tampering);
+      assert.deepEqual([intact, broken], [false, sequence], tampering);
       // Nothing but this row, for the server goes on writing.
-      database.exec(`DELETE FROM main.audit WHERE (${here}) OR sequence = 100000`);
+      database.exec(`DELETE FROM main.audit WHERE ${here}`);
       database.exec('INSERT INTO main.audit SELECT * FROM kept; DROP TABLE kept');
       assert.equal((await verdict()).intact, true, 'the file was not put back as it was');
     }
