@@ -4,6 +4,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DomainError } from '../src/domain/errors.ts';
 import type { AgentId, TaskId, TenantId } from '../src/domain/ids.ts';
 import { DEFAULT_TENANT } from '../src/domain/ids.ts';
 import type { Json, JsonObject } from '../src/domain/json.ts';
@@ -71,7 +72,7 @@ export async function openHouse(choice: HouseOptions = {}): Promise<House> {
       secrets: {
         missing: async (_tenant, names) => names.filter(name => choice.secrets?.[name] === undefined),
         values: async (_tenant, names) =>
-          Object.fromEntries(names.map(name => [name, choice.secrets?.[name] ?? ''])),
+          Object.fromEntries(names.map(name => [name, secretOf(choice, name)])),
         webhookSecrets: async (_tenant, sealed) => [sealed ?? 'tenant-secret'],
         mask: (text, values) => values.reduce((masked, value) => masked.replaceAll(value, '***'), text),
       },
@@ -198,6 +199,12 @@ function recordingChannel(sent: ChannelMessage[], send: HouseOptions['send']): C
         : await send(message);
     },
   };
+}
+
+function secretOf({ secrets }: HouseOptions, name: string): string {
+  const value = secrets?.[name];
+  if (value === undefined) throw new DomainError('unprocessable', `there is no secret ${name}`);
+  return value;
 }
 
 async function unreachable(): Promise<never> {

@@ -105,3 +105,20 @@ test('SAM-123 that an attempt has started is stored before any of its code runs'
   assert.equal((seen[1] as { to?: string }).to, 'running');
   await house.stop();
 });
+
+test('SAM-34 a secret deleted while its task waits fails that task, with its name', async () => {
+  const secrets: Record<string, string> = { 'short-lived': 'x' };
+  const gate = Promise.withResolvers<void>();
+  const house = await openHouse({
+    secrets,
+    options: { slotsPerType: 1 },
+    run: () => gate.promise.then(() => ({ status: 'completed', output: null })),
+  });
+  await house.engine.submit([orderOf('first'), orderOf('second', { secretNames: ['short-lived'] })]);
+  delete secrets['short-lived'];
+  gate.resolve();
+  const task = await until(house, 'second', task => task.outcome !== null);
+  assert.equal(task.outcome, 'failed');
+  assert.match(task.result?.error?.message ?? '', /short-lived/);
+  await house.stop();
+});

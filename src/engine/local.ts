@@ -11,7 +11,7 @@ import type { Attempts, RunningAttempt } from './attempts.ts';
 import type { Dispatcher } from './dispatch.ts';
 import { AttemptAbort, type AttemptResult, type Executor } from './ports/executor.ts';
 import type { Settlement } from './settlement.ts';
-import type { Workbench } from './workbench.ts';
+import type { Bench, Workbench } from './workbench.ts';
 
 /** Runs the tasks of the executors of this process. */
 export class LocalWorker {
@@ -132,7 +132,12 @@ export class LocalWorker {
     attempt: RunningAttempt,
     signal: AbortSignal,
   ): Promise<AttemptResult | null> {
-    const bench = await this.#workbench.set(attempt, signal);
+    let bench: Bench;
+    try {
+      bench = await this.#workbench.set(attempt, signal);
+    } catch (error) {
+      return { status: 'failed', error: taskErrorOf(error) };
+    }
     try {
       signal.throwIfAborted();
       const result = await executor.run(bench.context);

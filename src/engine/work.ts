@@ -92,7 +92,9 @@ export class WorkExchange {
     const { extensions, lost } = await this.#renew(request, rejected);
     await this.#takeResults(request, rejected);
     const attempts = await this.#wait(request, rejected.length > 0 || lost.length > 0);
-    const leases = await Promise.all(attempts.map(attempt => this.#leaseOf(attempt)));
+    const leases = (await Promise.all(attempts.map(attempt => this.#leaseOf(attempt)))).filter(
+      lease => lease !== null,
+    );
     const orders = this.#ordersFor(tenant, agentId);
     const ordered = new Set(orders.map(({ token }) => token));
     const cancellations = [...orders, ...lost.filter(({ token }) => !ordered.has(token))];
@@ -266,11 +268,17 @@ export class WorkExchange {
     }
   }
 
-  async #leaseOf(attempt: RunningAttempt): Promise<WorkLease> {
+  /** What the worker gets; null where the task cannot be given out after all, which ends its attempt. */
+  async #leaseOf(attempt: RunningAttempt): Promise<WorkLease | null> {
     const { task, token } = attempt;
     const names = task.spec.secretNames;
-    const secrets = names.length === 0 ? {} : await this.#secrets.values(task.tenant, names);
-    return { task, token, expiresAt: task.lease?.expiresAt ?? 0, secrets };
+    try {
+      const secrets = names.length === 0 ? {} : await this.#secrets.values(task.tenant, names);
+      return { task, token, expiresAt: task.lease?.expiresAt ?? 0, secrets };
+    } catch (error) {
+      await this.#settlement.settle(attempt, { status: 'failed', error: taskErrorOf(error) });
+      return null;
+    }
   }
 
   #ordersFor(tenant: TenantId, agentId: AgentId): readonly Cancellation[] {
