@@ -109,7 +109,15 @@ async function askAboutAccess(): Promise<void> {
   await admin.ask('PUT', '/api/v2/secrets/tour', { body: { value: 'w' } });
   await admin.get('/api/v2/secrets');
   await admin.ask('DELETE', '/api/v2/secrets/tour');
-  for (const one of ['audit', 'audit/verify', 'health', 'health/live', 'health/ready', 'openapi.json'])
+  for (const one of [
+    'quotas',
+    'audit',
+    'audit/verify',
+    'health',
+    'health/live',
+    'health/ready',
+    'openapi.json',
+  ])
     await admin.get(`/api/v2/${one}`);
   await admin.get('/docs/errors/CONFLICT');
 }
