@@ -12,9 +12,8 @@ import type { Events } from './events.ts';
 import type { Leases } from './leases.ts';
 import { type Chosen, choose, type Shares } from './line.ts';
 import type { Queues } from './queues.ts';
-import type { ClaimedRow, RestingRow } from './records.ts';
+import type { ClaimedRow, KeptColumns } from './records.ts';
 import { Sequence } from './sequences.ts';
-import { TASK_COLUMNS } from './tasks.ts';
 
 /** What of a specification decides how an attempt begins. */
 interface AttemptTerms {
@@ -32,7 +31,7 @@ export class Claims {
   readonly #deliveries: Deliveries;
   readonly #leases: Leases;
   readonly #tokens: Sequence;
-  readonly #resting: Prepared<RestingRow & AttemptTerms>;
+  readonly #resting: Prepared<KeptColumns & AttemptTerms>;
   readonly #place: Prepared<{ queue: number | null; rank: number }>;
 
   constructor(
@@ -53,7 +52,8 @@ export class Claims {
     this.#leases = rooms.leases;
     this.#tokens = new Sequence(connection, 'token');
     this.#resting = connection.prepare(
-      `SELECT ${TASK_COLUMNS}, t.timeout_ms, t.attempt_timeout_ms, t.notification FROM task t WHERE t.key = ?`,
+      `SELECT key, tenant, id, execution_id, version, attempt, created_at, queued_at, started_at, ran_ms, last_token,
+         spec, result, checkpoint, timeout_ms, attempt_timeout_ms, notification FROM task WHERE key = ?`,
     );
     this.#place = connection.prepare('SELECT queue, rank FROM task WHERE key = ?');
   }

@@ -104,9 +104,28 @@ export interface LeaseColumns {
 /** A task as it stands, with its lease where there is one. */
 export type TaskRow = RestingRow & (LeaseColumns | { readonly lease_token: null });
 
+/** What a lease leaves of a resting task as it was. */
+export type KeptColumns = Pick<
+  RestingRow,
+  | 'key'
+  | 'tenant'
+  | 'id'
+  | 'execution_id'
+  | 'version'
+  | 'attempt'
+  | 'created_at'
+  | 'queued_at'
+  | 'started_at'
+  | 'ran_ms'
+  | 'last_token'
+  | 'spec'
+  | 'result'
+  | 'checkpoint'
+>;
+
 /** A task just leased, as it rested before. */
 export interface ClaimedRow {
-  readonly resting: RestingRow;
+  readonly resting: KeptColumns;
   readonly lease: LeaseColumns;
   readonly queue: number;
 }
@@ -210,7 +229,7 @@ function restingTaskOf(row: RestingRow): Task {
 }
 
 /** What rests is the row's, what moves is the lease's. */
-function leasedTaskOf(row: RestingRow, lease: LeaseColumns): Task {
+function leasedTaskOf(row: KeptColumns, lease: LeaseColumns): Task {
   const { lease_token: token, lease_agent: agentId, lease_claimed_at: claimedAt } = lease;
   return {
     key: row.key,
@@ -240,7 +259,7 @@ function leasedTaskOf(row: RestingRow, lease: LeaseColumns): Task {
     progress: parsed<Progress>(lease.lease_progress),
     checkpoint: parsed<Json>(lease.lease_checkpoint ?? row.checkpoint),
     result: parsed<TaskResult>(row.result),
-    purged: row.purged !== 0,
+    purged: false,
   };
 }
 

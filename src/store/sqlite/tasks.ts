@@ -6,7 +6,7 @@ import type { Connection, Prepared, Value } from './connection.ts';
 import type { TaskRow } from './records.ts';
 
 /** The columns of a `RestingRow`, of the table aliased `t`. */
-export const TASK_COLUMNS = `t.key, t.tenant, t.id, t.execution_id, t.state, t.outcome, t.version, t.attempt, t.created_at,
+const TASK_COLUMNS = `t.key, t.tenant, t.id, t.execution_id, t.state, t.outcome, t.version, t.attempt, t.created_at,
   t.queued_at, t.started_at, t.ended_at, t.updated_at, t.ran_ms, t.agent, t.last_token, t.purged, t.progress, t.spec, t.result, t.checkpoint`;
 
 const LEASE_COLUMNS = `l.token AS lease_token, l.agent AS lease_agent, l.claimed_at AS lease_claimed_at,
