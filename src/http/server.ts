@@ -111,7 +111,7 @@ function buildApp(deps: ServerDeps, setting: ExchangeSetting): FastifyInstance {
       const scene = { requestId: random.uuid(), traceId: '0'.repeat(32), now: clock.now(), origin: '' };
       const problem = new DomainError('unserializable', 'this is not a readable HTTP request');
       const { status, body } = protocols[0].renderError(problem, scene);
-      hangUp(socket, status, JSON.stringify(body));
+      hangUp(socket, status, { body: JSON.stringify(body), requestId: scene.requestId });
     },
     serverFactory(handler) {
       const server = createPlainServer(
@@ -133,14 +133,18 @@ function buildApp(deps: ServerDeps, setting: ExchangeSetting): FastifyInstance {
   return app;
 }
 
-function hangUp(socket: Socket, status: number, body: string): void {
+function hangUp(
+  socket: Socket,
+  status: number,
+  { body, requestId }: { readonly body: string; readonly requestId: string },
+): void {
   if (!socket.writable) {
     socket.destroy();
     return;
   }
   socket.end(
     `HTTP/1.1 ${status} Bad Request\r\ncontent-type: application/json; charset=utf-8\r\n` +
-      `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+      `content-length: ${Buffer.byteLength(body)}\r\nx-request-id: ${requestId}\r\nconnection: close\r\n\r\n${body}`,
   );
 }
 

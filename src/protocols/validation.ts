@@ -39,7 +39,16 @@ export function bodyCheck(schema: TSchema): Check {
 /** A check of an object of strings that turns them, in place, into what the schema says and fills in its defaults. */
 export function textCheck(schema: TSchema): Check {
   const validate = allOfText.compile(schema);
-  return value => (validate(value) ? null : worded(validate.errors));
+  return value => (validate(value) ? uncountable(value) : worded(validate.errors));
+}
+
+/** Text such as `1e400` passes for an integer, bounds and all, and no store can take it. */
+function uncountable(value: unknown): readonly Fault[] | null {
+  const faults: Fault[] = [];
+  for (const [field, one] of Object.entries(value as object))
+    if (typeof one === 'number' && Math.abs(one) > Number.MAX_SAFE_INTEGER)
+      faults.push({ field, message: 'is too large a number' });
+  return faults.length === 0 ? null : faults;
 }
 
 /** Epoch milliseconds of an ISO 8601 instant; one without a zone is UTC. NaN where it is none. */

@@ -22,7 +22,7 @@ export async function* eventsOf(
   const response = await openStream(wire, path, headers);
   assert.match(response.headers.get('content-type') ?? '', /^text\/event-stream/);
   for await (const block of pieces(response, '\n\n')) {
-    const fields = block.split('\n').map(line => /^(\w*): ?(.*)$/.exec(line) ?? []);
+    const fields = block.split('\n').map(line => /^(\w*): ?(.*)$/s.exec(line) ?? []);
     const fieldOf = (name: string): string =>
       fields.flatMap(([, field, value = '']) => (field === name ? [value] : [])).join('\n');
     if (fieldOf('event') === '') continue;

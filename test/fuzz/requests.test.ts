@@ -1,0 +1,273 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type IncomingMessage, request } from 'node:http';
+import { after, suite, test } from 'node:test';
+import type { Operation, Schema } from '../e2e/contract.ts';
+import type { Asking } from '../e2e/wire.ts';
+import type { Loose } from '../serve.ts';
+import { TEXTS } from './hostile.ts';
+import { bodySchema, forAll, openScene, rightBody, rightPath } from './scene.ts';
+
+const scene = await openScene();
+after(() => scene.stop());
+const { admin } = scene;
+const { operations } = admin.contract;
+const nameOf = ({ method, path }: Operation): string => `${method} ${path}`;
+const withBodies = operations.filter(one => bodySchema(one) !== undefined);
+const bytes = (...parts: readonly (string | readonly number[])[]): Uint8Array<ArrayBuffer> =>
+  new Uint8Array(Buffer.concat(parts.map(part => Buffer.from(part as string))));
+
+/** A right body spoilt as a text, in ways a lenient reader would let pass. */
+function spoilt(right: string): Readonly<Record<string, Asking>> {
+  const inside = right.slice(1, -1);
+  const more = inside === '' ? '' : `,${inside}`;
+  const typed = (type: string): Asking => ({ raw: right, headers: { 'content-type': type } });
+  return {
+    'cut short': { raw: right.slice(0, -1) },
+    'cut in the middle': { raw: `{"a":"${'b'.repeat(20)}` },
+    'something behind it': { raw: `${right}{}` },
+    'a comma too many': { raw: `{"a":1,${more === '' ? '' : inside}}`.replace('}', ',}') },
+    'single quotes': { raw: "{'a':1}" },
+    'a comment': { raw: `/* */${right}` },
+    'not a number': { raw: `{"a":NaN${more}}` },
+    'bytes that are no UTF-8': { raw: bytes('{"a":"', [0xff, 0xfe, 0xc0, 0x80], `"${more}}`) },
+    'a surrogate in UTF-8': { raw: bytes('{"a":"', [0xed, 0xa0, 0x80], `"${more}}`) },
+    'a NUL in the text': { raw: `{"a":"\u0000"${more}}` },
+    'UTF-16': { raw: new Uint8Array(Buffer.from(right, 'utf16le')) },
+    'a key twice': { raw: `{"a":1,"a":2${more}}` },
+    'a key twice, spelled otherwise': { raw: `{"a":1,"\\u0061":2${more}}` },
+    'a prototype': { raw: `{"__proto__":{"admin":true}${more}}` },
+    'a prototype, spelled otherwise': { raw: `{"\\u005f_proto__":{}${more}}` },
+    'a constructor’s prototype': { raw: `{"constructor":{"prototype":{"admin":true}}${more}}` },
+    'sixty-five levels': { raw: `{"deep":${'['.repeat(65)}${']'.repeat(65)}${more}}` },
+    'a list': { raw: `[${right}]` },
+    'a text': { raw: '"text"' },
+    null: { raw: 'null' },
+    'a number': { raw: '0' },
+    'no type': typed(''),
+    'plain text': typed('text/plain'),
+    XML: typed('application/xml'),
+    'a form': typed('application/x-www-form-urlencoded'),
+    'almost JSON': typed('application/jsonx'),
+    'JSON in Latin-1': typed('application/json; charset=iso-8859-1'),
+    'JSON and more': typed('application/json, text/plain'),
+  };
+}
+
+suite('bodies as texts', () => {
+  test('SAM-1 SAM-202 spoilt in any way, a body is 400 on every route, and nothing is kept', async () => {
+    assert.ok(withBodies.length > 15);
+    const before = scene.stored();
+    const all = withBodies.flatMap(operation =>
+      Object.entries(spoilt(JSON.stringify(rightBody(operation)))).map(([what, asking]) => ({
+        operation,
+        what,
+        asking,
+      })),
+    );
+    await forAll(all, async ({ operation, what, asking }) => {
+      const { status, body } = await admin.ask(operation.method, rightPath(operation), {
+        ...asking,
+        expect: null,
+      });
+      assert.equal(
+        status,
+        400,
+        `${nameOf(operation)} with ${what} answered ${status} ${JSON.stringify(body)}`,
+      );
+      assert.ok(
+        ['MALFORMED_BODY', 'INVALID_REQUEST'].includes(body.error.code),
+        `${nameOf(operation)} ${what}`,
+      );
+    });
+    assert.deepEqual(scene.stored(), before);
+    assert.equal(Reflect.get({}, 'admin'), undefined);
+  });
+
+  test('SAM-202 a body nobody asked for breaks nothing', async () => {
+    const others = operations.filter(
+      one => bodySchema(one) === undefined && !['GET', 'HEAD'].includes(one.method),
+    );
+    await forAll(others, async operation => {
+      for (const raw of ['{"a":', '\u0000', '[]', 'x'.repeat(100_000)]) {
+        const { status } = await admin.ask(operation.method, rightPath(operation), { raw, expect: null });
+        assert.ok(status < 500, `${nameOf(operation)} answered ${status}`);
+      }
+    });
+  });
+});
+
+/** Values the parameter's schema cannot mean. */
+function wrongValues({
+  type,
+  enum: choices,
+  format,
+  pattern,
+  minimum,
+  maximum,
+  maxLength,
+}: Schema): readonly string[] {
+  if (choices !== undefined) return ['nonsense', '', `${choices[0]}x`];
+  if (type === 'boolean') return ['maybe', '2', 'TRUE', ''];
+  if (type === 'integer')
+    return [
+      'x',
+      '',
+      '1.5',
+      '1e400',
+      ...(minimum === undefined ? [] : [String(minimum - 1)]),
+      ...(maximum === undefined ? [] : [String(maximum + 1)]),
+    ];
+  if (format === 'date-time') return ['yesterday', '2026-13-01T00:00:00Z', '', '1'];
+  if (pattern !== undefined) return ['%', '', 'a b', '😀'];
+  return maxLength === undefined ? [] : ['x'.repeat(maxLength + 1)];
+}
+
+/** What lies in a URL that is no value at all. */
+const ODD_PARAMETERS = [
+  '=%00',
+  '=%ff%fe',
+  '=%',
+  '=%u0041',
+  '',
+  '=1&NAME=2',
+  '[]=1',
+  '[a][b]=1',
+  '[__proto__]=1',
+  '.a=1',
+  '=%0d%0aX-Evil:1',
+];
+
+suite('parameters and headers', () => {
+  const asked = operations.filter(one => one.method === 'GET' && !/task-events$/.test(one.path));
+
+  test('SAM-3 SAM-44 a wrong value of any query parameter is 400 naming it', async () => {
+    const cases = asked.flatMap(operation =>
+      operation.spec.parameters
+        .filter((one: Schema) => one.in === 'query')
+        .flatMap(({ name, schema }: Schema) =>
+          wrongValues(schema).map(value => ({ operation, name, value })),
+        ),
+    );
+    assert.ok(cases.length > 60);
+    await forAll(cases, async ({ operation, name, value }) => {
+      const path = `${rightPath(operation)}?${name}=${encodeURIComponent(value)}`;
+      const { status, body } = await admin.get(path, { expect: null });
+      assert.equal(status, 400, `${path} answered ${status}`);
+      assert.ok(
+        body.error.details.errors.some((fault: Loose) => fault.field === name),
+        JSON.stringify(body.error),
+      );
+    });
+  });
+
+  test('SAM-3 SAM-203 any text at all in a parameter or in the place of an id is 4xx or harmless', async () => {
+    const texts = [...TEXTS.filter(text => text.length < 2_000), 'x'.repeat(2_000)];
+    const cases = asked.flatMap(operation => {
+      const names: string[] = operation.spec.parameters
+        .filter((one: Schema) => one.in === 'query')
+        .map((one: Schema) => one.name);
+      const queries = [
+        ...texts.map(text => `?${names.map(name => `${name}=${encodeURIComponent(text)}`).join('&')}`),
+        ...ODD_PARAMETERS.map(odd => `?${names.map(name => name + odd.replace('NAME', name)).join('&')}`),
+      ];
+      const inPath = operation.path.includes('{')
+        ? [...texts.map(encodeURIComponent), '%00', '%ff', '%', '..', '%2e%2e%2f', '%2F', '*', ':x'].map(
+            odd => operation.path.replace(/\{\w+\}/g, odd),
+          )
+        : [];
+      return [...queries.map(query => rightPath(operation) + query), ...inPath];
+    });
+    assert.ok(cases.length > 500);
+    await forAll(cases, async path => {
+      const { status } = await admin.get(path, { expect: null });
+      assert.ok(status < 500, `${path} answered ${status}`);
+    });
+  });
+
+  test('SAM-2 SAM-3 strange bytes in any header are 4xx or harmless, on every route', async () => {
+    const names = new Set<string>([
+      'authorization',
+      'x-api-key',
+      'x-api-secret',
+      'accept',
+      'accept-encoding',
+      'if-none-match',
+      'range',
+      'if-range',
+      'last-event-id',
+      'content-type',
+      'x-checksum-sha256',
+      'repr-digest',
+      'x-timestamp',
+      'x-nonce',
+      'cookie',
+      'host',
+      'origin',
+      'x-forwarded-for',
+    ]);
+    for (const { spec } of operations)
+      for (const one of spec.parameters) if (one.in === 'header') names.add(one.name.toLowerCase());
+    const values = [
+      '',
+      ' ',
+      '\u00ff\u00fe',
+      'é',
+      '"',
+      "' OR 1=1 --",
+      'x'.repeat(6_000),
+      'HMAC-SHA256 Credential=',
+      'Bearer ',
+      'Basic !!!',
+      'bytes=a-b',
+      'W/""',
+      '*',
+      '0',
+      '-1',
+      'null',
+      'multipart/form-data; boundary=',
+    ];
+    const { hostname, port } = new URL(admin.url);
+    const picked = [
+      '/api/v2/execute-task',
+      '/api/v2/task-status/none',
+      '/api/v2/artifacts/none',
+      '/api/v2/task-events/none',
+      '/api/v2/artifacts',
+    ];
+    const targets = operations.filter(
+      one => picked.includes(one.path.replace(/\{\w+\}/, 'none')) && one.method !== 'DELETE',
+    );
+    const cases = targets.flatMap(operation =>
+      [...names].flatMap(name => values.map(value => ({ operation, name, value }))),
+    );
+    await forAll(cases, async ({ operation, name, value }) => {
+      const { method } = operation;
+      const body = method === 'POST' ? '{}' : '';
+      const headers = {
+        ...admin.credentials,
+        'content-type': 'application/json',
+        'content-length': body.length,
+        [name]: value,
+      };
+      const sent = request({
+        hostname,
+        port,
+        method,
+        path: rightPath(operation),
+        headers,
+        setHost: name !== 'host',
+      });
+      sent.end(body);
+      const [answer] = (await once(sent, 'response', { signal: AbortSignal.timeout(15_000) })) as [
+        IncomingMessage,
+      ];
+      answer.resume();
+      const status = answer.statusCode ?? 0;
+      assert.ok(
+        status >= 200 && status < 500,
+        `${nameOf(operation)} with ${name}: ${value} answered ${status}`,
+      );
+    });
+  });
+});
