@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -16,13 +16,15 @@ test('with nothing set, it serves loopback on 8400 with an embedded database', (
 });
 
 test('the command line wins over the environment, and the environment over the file', () => {
-  const file = join(mkdtempSync(join(tmpdir(), 'batuta-config-')), 'batuta.json');
+  const dir = mkdtempSync(join(tmpdir(), 'batuta-config-'));
+  const file = join(dir, 'batuta.json');
   writeFileSync(file, JSON.stringify({ port: 1, host: 'from-file', queueMax: 7 }));
   const config = loadConfig({
     environment: { BATUTA_PORT: '2', BATUTA_HOST: 'from-env' },
     flags: { port: '3' },
     file,
   });
+  rmSync(dir, { recursive: true });
   assert.deepEqual([config.port, config.host, config.queueMax], [3, 'from-env', 7]);
 });
 

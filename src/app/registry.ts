@@ -78,7 +78,7 @@ export function createExecutors({ log, clock, random, outbound, config }: Adapte
   const options = { workRoot: workRootOf(dataDir), poolSize: Math.max(1, poolSize), allowRlimits };
   return [
     createCodeExecutor({ log, clock, random, outbound, options }),
-    createDataExecutor({ log, clock, outbound }),
+    createDataExecutor({ log, clock, outbound, options: { compileCache: join(dataDir, 'compiled') } }),
   ];
 }
 

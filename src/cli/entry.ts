@@ -2,6 +2,7 @@
 
 import { text } from 'node:stream/consumers';
 import { environment, loadConfig } from '../app/config.ts';
+import { hasDemo, playDemo } from '../app/demo.ts';
 import { VERSION } from '../app/version.ts';
 import { systemClock } from '../sdk/clock.ts';
 import type { AppActions, ServeFlags } from './host.ts';
@@ -9,6 +10,8 @@ import { runCli } from './program.ts';
 
 const app: AppActions = {
   version: VERSION,
+  // The built package comes without its examples.
+  ...(hasDemo() ? { demo: playDemo } : {}),
   async serve(flags) {
     const [{ startServer }, { untilSignal }] = await Promise.all([
       import('../app/compose.ts'),

@@ -27,6 +27,9 @@ import { sealingKeyOf } from './sealing.ts';
 
 const DEPTH_MAX = 8;
 
+/** The store gathers for itself, so a batch need not wait for the one before to come back. */
+const UNDER_WAY_MAX = 4;
+
 /** Everything intake consults. */
 export interface IntakeParts {
   readonly executors: ReadonlyMap<TaskType, Executor>;
@@ -61,7 +64,7 @@ export class Intake {
     this.#store = store;
     this.#parts = parts;
     this.#waitingMax = options.waitingMax;
-    this.#batcher = new Batcher(tasks => this.#store.submit(tasks));
+    this.#batcher = new Batcher(tasks => this.#store.submit(tasks), { underWayMax: UNDER_WAY_MAX });
   }
 
   /** Judges and stores orders, answering each in order; `atomic` admits all or none. */

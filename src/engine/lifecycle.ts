@@ -12,6 +12,9 @@ import type { Sealer } from './ports/sealer.ts';
 import { sealDraft, sealingKeyOf } from './sealing.ts';
 import type { Signals } from './signals.ts';
 
+/** The store gathers for itself, so a batch need not wait for the one before to come back. */
+const UNDER_WAY_MAX = 4;
+
 /** Who must hear of what a change did. */
 export interface Wakers {
   /** A task entered its queue. */
@@ -47,7 +50,7 @@ export class Lifecycle {
     this.#signals = signals;
     this.#sealer = sealer;
     this.#archiveDelayMs = options.archiveDelayMs;
-    this.#batcher = new Batcher(changes => store.commit(changes));
+    this.#batcher = new Batcher(changes => store.commit(changes), { underWayMax: UNDER_WAY_MAX });
   }
 
   /** Set once by the engine when its parts exist. */

@@ -77,6 +77,8 @@ export interface DeliveryView {
   readonly task_id: string;
   readonly endpoint: string;
   readonly event_type: NotificationEvent;
+  /** Of the event it tells of. */
+  readonly sequence: number;
   readonly status: DeliveryStatus;
   readonly attempts: readonly {
     readonly attempt: number;

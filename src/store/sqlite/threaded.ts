@@ -29,7 +29,7 @@ export async function openSqlite({ path, auditKey, clock = systemClock }: Sqlite
   const owner = new Thread({ path, auditKey, readOnly: false, now: clock.now() });
   await owner.opened;
   const batcherOf = (thread: Thread): Batcher<Call, PlainReply> =>
-    new Batcher(calls => thread.run(calls, clock.now()), BATCH_MAX);
+    new Batcher(calls => thread.run(calls, clock.now()), { batchMax: BATCH_MAX, underWayMax: 2 });
   const calls = batcherOf(owner);
   let stopped = false;
   let latest: Promise<unknown> = Promise.resolve();
