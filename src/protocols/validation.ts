@@ -25,9 +25,11 @@ const allOfText = withFormats(new Ajv({ ...COMMON, allErrors: true, coerceTypes:
 
 /** A check of JSON bodies that changes nothing and tells every fault (of a huge body, the first). */
 export function bodyCheck(schema: TSchema): Check {
-  const quick = firstOfBody.compile(schema);
+  // Compiled when first used: a server has many routes, and starts sooner without them.
+  let quick: ValidateFunction | null = null;
   let thorough: ValidateFunction | null = null;
   return value => {
+    quick ??= firstOfBody.compile(schema);
     if (quick(value)) return null;
     if (!isSmall(value, { left: LISTED_VALUES_MAX })) return worded(quick.errors);
     thorough ??= allOfBody.compile(schema);
@@ -38,8 +40,11 @@ export function bodyCheck(schema: TSchema): Check {
 
 /** A check of an object of strings that turns them, in place, into what the schema says and fills in its defaults. */
 export function textCheck(schema: TSchema): Check {
-  const validate = allOfText.compile(schema);
-  return value => (validate(value) ? uncountable(value) : worded(validate.errors));
+  let validate: ValidateFunction | null = null;
+  return value => {
+    validate ??= allOfText.compile(schema);
+    return validate(value) ? uncountable(value) : worded(validate.errors);
+  };
 }
 
 /** Text such as `1e400` passes for an integer, bounds and all, and no store can take it. */
