@@ -64,6 +64,7 @@ export class Claims {
     return picks.map(pick => {
       const shares = this.#sharesFor(pick, sharesOf);
       const chosen = choose(pick, this.#queues, { now: this.#connection.now, shares });
+      this.#takeOut(chosen);
       return chosen.map(one => this.#lease(one, pick));
     });
   }
@@ -73,6 +74,15 @@ export class Claims {
     const place = this.#place.get(key);
     if (place === undefined || place.queue === null) return null;
     return this.#queues.position({ queue: place.queue, rank: place.rank }, key, limit);
+  }
+
+  #takeOut(chosen: readonly Chosen[]): void {
+    for (const [queue, ofQueue] of Map.groupBy(chosen, one => one.queue)) {
+      const last = ofQueue[ofQueue.length - 1];
+      // Most claims take the head of a queue whole: one statement instead of one a task.
+      if (last !== undefined && last.ahead === ofQueue.length - 1) this.#queues.leaveUpTo(queue, last.row);
+      else for (const { row } of ofQueue) this.#queues.leave({ queue, rank: row.rank }, row.task);
+    }
   }
 
   /** Busy slots of the pick's tenant: what its asker knows, and what earlier picks of the same call got. */
@@ -88,7 +98,6 @@ export class Claims {
   #lease({ queue, row }: Chosen, pick: ClaimPick): ClaimedRow {
     const { now } = this.#connection;
     const { agentId } = pick;
-    this.#queues.leave({ queue, rank: row.rank }, row.task);
     const resting = this.#resting.get(row.task);
     if (resting === undefined) throw new Error(`ready task ${row.task} has no row`);
     this.#queues.countWaiting(resting.tenant, -1);

@@ -99,6 +99,7 @@ export class Connection {
 
   /** Runs work inside the transaction and takes it back if it answers null. */
   attempt<Answer>(work: () => Answer | null): Answer | null {
+    for (const flush of this.#flushes) flush();
     const mark = this.#undo.length;
     this.prepare('SAVEPOINT attempt').run();
     const answer = work();

@@ -13,6 +13,8 @@ interface Decided {
 /** The dependencies between tasks. */
 export class Edges {
   readonly #timers: Timers;
+  /** Whether there was ever an edge: without one, an end need not look for those it wakes. */
+  #any: boolean;
   readonly #insert: Prepared<object>;
   readonly #waiting: Prepared<{ dependent: TaskKey }>;
   readonly #dependencies: Prepared<Decided>;
@@ -30,18 +32,21 @@ export class Edges {
       `SELECT t.id, t.outcome FROM edge e JOIN task t ON t.key = e.dependency WHERE e.dependent = ? ORDER BY t.key`,
     );
     this.#move = connection.prepare('UPDATE edge SET dependency = ? WHERE dependency = ?');
+    this.#any = connection.prepare('SELECT 1 FROM edge LIMIT 1').get() !== undefined;
     this.#remove = connection.prepare('DELETE FROM edge WHERE dependent = ?');
   }
 
   /** Makes a task wait for others; it is looked at at once, as they may all have ended. */
   add(dependent: TaskKey, dependencies: readonly TaskKey[]): void {
     if (dependencies.length === 0) return;
+    this.#any = true;
     for (const dependency of dependencies) this.#insert.run(dependency, dependent);
     this.#timers.set(dependent, { kind: 'dependency', dueInMs: 0 });
   }
 
   /** Wakes the unfinished tasks that wait for this one; answers how many. */
   wake(dependency: TaskKey): number {
+    if (!this.#any) return 0;
     const waiting = this.#waiting.all(dependency);
     for (const { dependent } of waiting) this.#timers.set(dependent, { kind: 'dependency', dueInMs: 0 });
     return waiting.length;

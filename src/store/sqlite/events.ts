@@ -5,6 +5,7 @@ import type { TaskId, TaskKey, TenantId } from '../../domain/ids.ts';
 import type { Task } from '../../domain/task.ts';
 import type { EventQuery } from '../rows.ts';
 import type { Connection, Prepared } from './connection.ts';
+import { RowBuffer } from './row-buffer.ts';
 import { Sequence } from './sequences.ts';
 
 /** One change's events as the table holds them. */
@@ -25,7 +26,7 @@ const SELECT = `SELECT e.id, e.task, t.id AS task_id, e.tenant, e.seq, e.at, e.b
 export class Events {
   readonly #connection: Connection;
   readonly #ids: Sequence;
-  readonly #insert: Prepared<object>;
+  readonly #rows: RowBuffer;
   readonly #ofTask: Prepared<EventRow>;
   readonly #ofTenant: Prepared<EventRow>;
   readonly #at: Prepared<EventRow>;
@@ -34,9 +35,7 @@ export class Events {
   constructor(connection: Connection) {
     this.#connection = connection;
     this.#ids = new Sequence(connection, 'event');
-    this.#insert = connection.prepare(
-      'INSERT INTO event (id, task, tenant, seq, count, at, body) VALUES (?, ?, ?, ?, ?, ?, ?)',
-    );
+    this.#rows = new RowBuffer(connection, 'event', ['id', 'task', 'tenant', 'seq', 'count', 'at', 'body']);
     this.#ofTask = connection.prepare(
       `${SELECT} WHERE e.task = ? AND e.seq >= coalesce(
          (SELECT max(seq) FROM event WHERE task = ? AND seq <= ?), 0) ORDER BY e.seq LIMIT ?`,
@@ -49,20 +48,14 @@ export class Events {
   /** Adds a change's events, as JSON, after the version the task had; answers its new version. */
   append(task: Pick<Task, 'key' | 'tenant' | 'version'>, events: string, count: number): number {
     if (count === 0) return task.version;
-    this.#insert.run(
-      this.#ids.next(),
-      task.key,
-      task.tenant,
-      task.version + 1,
-      count,
-      this.#connection.now,
-      events,
-    );
+    const { key, tenant, version } = task;
+    this.#rows.add(this.#ids.next(), key, tenant, version + 1, count, this.#connection.now, events);
     return task.version + count;
   }
 
   /** Rows that hold the events that match, in order. */
   read(query: EventQuery): readonly EventRow[] {
+    this.#rows.flush();
     const { limit } = query;
     if (query.of === 'task') return this.#ofTask.all(query.key, query.key, query.afterSequence + 1, limit);
     return this.#ofTenant.all(query.tenant, cursorOf(query.afterCursor).id, limit + 1);
@@ -70,6 +63,7 @@ export class Events {
 
   /** The event with this number, or null where it was removed. */
   find(key: TaskKey, sequence: number): TaskEvent | null {
+    this.#rows.flush();
     const row = this.#at.get(key, sequence);
     if (row === undefined) return null;
     return unpacked([row], event => event.sequence === sequence, 1)[0] ?? null;
@@ -77,6 +71,7 @@ export class Events {
 
   /** Removes a task's events. */
   remove(key: TaskKey): void {
+    this.#rows.flush();
     this.#remove.run(key);
   }
 }

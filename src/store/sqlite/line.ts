@@ -17,6 +17,8 @@ export const LOOK_MAX = 1_000;
 export interface Chosen {
   readonly queue: number;
   readonly row: ReadyRow;
+  /** How many stand before it in its queue. */
+  readonly ahead: number;
 }
 
 /** Busy slots of one tenant by requester. */
@@ -94,6 +96,7 @@ class Head {
   #pageSize: number;
   #rows: readonly ReadyRow[];
   #index = 0;
+  #passed = 0;
 
   constructor(queue: number, queues: Queues, pageSize: number) {
     this.queue = queue;
@@ -112,8 +115,11 @@ class Head {
     return this.#rows[this.#index] ?? null;
   }
 
-  advance(): void {
+  /** Goes on to the next; answers how many stood before the one left behind. */
+  advance(): number {
     this.#index += 1;
+    this.#passed += 1;
+    return this.#passed - 1;
   }
 }
 
@@ -161,8 +167,7 @@ function first(heads: readonly Head[]): Chosen | null {
     least = row;
   }
   if (foremost === null || least === null) return null;
-  foremost.advance();
-  return { queue: foremost.queue, row: least };
+  return { queue: foremost.queue, row: least, ahead: foremost.advance() };
 }
 
 function precedes(one: ReadyRow, other: ReadyRow): boolean {

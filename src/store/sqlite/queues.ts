@@ -42,6 +42,7 @@ export class Queues {
   readonly #intern: Prepared<object>;
   readonly #enter: Prepared<object>;
   readonly #leave: Prepared<object>;
+  readonly #leaveUpTo: Prepared<object>;
   readonly #page: Prepared<ReadyRow>;
   readonly #before: Prepared<{ count: number }>;
   readonly #holds: Prepared<object>;
@@ -57,6 +58,7 @@ export class Queues {
        VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
     );
     this.#leave = connection.prepare('DELETE FROM ready WHERE queue = ? AND rank = ? AND task = ?');
+    this.#leaveUpTo = connection.prepare('DELETE FROM ready WHERE queue = ? AND (rank, task) <= (?, ?)');
     this.#page = connection.prepare(
       `SELECT rank, task, since, memory_mb, cpu_cores, disk_mb, network_mbps FROM ready
        WHERE queue = ? AND (rank, task) > (?, ?) ORDER BY rank, task LIMIT ?`,
@@ -112,6 +114,12 @@ export class Queues {
   leave(place: Place, task: TaskKey): void {
     const { changes } = this.#leave.run(place.queue, place.rank, task);
     if (changes > 0) this.#connection.count(this.#depths, place.queue, -1);
+  }
+
+  /** Takes a task and all before it out of line. */
+  leaveUpTo(queue: number, last: Pick<ReadyRow, 'rank' | 'task'>): void {
+    const { changes } = this.#leaveUpTo.run(queue, last.rank, last.task);
+    this.#connection.count(this.#depths, queue, -changes);
   }
 
   /** Ready tasks of a queue after a place, in order. */
