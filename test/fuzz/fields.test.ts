@@ -16,8 +16,9 @@ import { bodySchema, forAll, isRight, openScene, rightBody, rightPath } from './
 
 /** Change it to see others; a failure names it. */
 const SEED = Number(process.env.BATUTA_TEST_SEED ?? 20_260_101);
-/** Values each field meets beside the hostile ones. */
-const RANDOM_VALUES = 4;
+/** What each field meets, drawn by the seed. */
+const HOSTILE_VALUES = 16;
+const RANDOM_VALUES = 3;
 
 const scene = await openScene();
 after(() => scene.stop());
@@ -31,13 +32,16 @@ interface Case {
   readonly right: boolean;
 }
 
-/** Every hostile value, and a few that chance makes for the field of that number. */
+/** Hostile values and some that chance makes, for the field of that number. */
 function draw(field: number): readonly unknown[] {
-  const made = fc.sample(fc.jsonValue({ maxDepth: 3 }), { seed: SEED + field, numRuns: RANDOM_VALUES });
-  return [...VALUES, ...made.filter(value => !JSON.stringify(value).includes('__proto__'))];
+  const run = { seed: SEED + field, numRuns: 1 };
+  const some = { minLength: HOSTILE_VALUES, maxLength: HOSTILE_VALUES };
+  const [hostile = []] = fc.sample(fc.shuffledSubarray([...VALUES], some), run);
+  const made = fc.sample(fc.jsonValue({ maxDepth: 3 }), { ...run, numRuns: RANDOM_VALUES });
+  return [...hostile, ...made.filter(value => !JSON.stringify(value).includes('__proto__'))];
 }
 
-/** Every field of every body with every value. */
+/** Every field of every body, each with its draw. */
 function casesOf(): readonly Case[] {
   let at = 0;
   return operations.flatMap(operation => {
@@ -66,7 +70,7 @@ suite('fields of bodies', () => {
   const [right, wrong] = [cases.filter(one => one.right), cases.filter(one => !one.right)];
 
   test('SAM-44 SAM-202 a wrong value in any field of any body is 400 with the field’s path, and nothing is kept', async () => {
-    assert.ok(wrong.length > 3_000, `only ${wrong.length} cases`);
+    assert.ok(wrong.length > 1_000, `only ${wrong.length} cases`);
     const before = scene.stored();
     await forAll(wrong, async one => {
       const answer = await send(one);
@@ -82,7 +86,7 @@ suite('fields of bodies', () => {
   });
 
   test('SAM-202 SAM-203 a strange value that is right is taken or refused with a reason, and never breaks anything', async () => {
-    assert.ok(right.length > 600, `only ${right.length} cases`);
+    assert.ok(right.length > 200, `only ${right.length} cases`);
     await forAll(right, async one => {
       const answer = await send(one);
       assert.ok(answer.status < 500, told(one, answer));
