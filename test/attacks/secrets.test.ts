@@ -103,6 +103,20 @@ async function tell({ lease, exchange, report, fail, complete }: Worker): Promis
     await logged(admin, id, 'said');
     await mailbox.find(one => one.body.task_id === id && 'result' in one.body);
   }
+  const program = {
+    language: 'javascript',
+    code: `
+      const secret = Object.values(env).find(value => String(value).startsWith('canary tenant'));
+      if (secret === undefined) throw new Error('there is no secret to tell');
+      console.log('the secret is', secret);
+      console.error(JSON.stringify({ [secret]: env }));
+      progress(50, secret);
+      return { [secret]: [env, secret] };`,
+  };
+  const built = { ...taskOf('canary-runs', '', plan), task_type: 'code_execution', task_data: program };
+  await submit(admin, built);
+  const ran = await until(admin, 'canary-runs', one => one.current_status.outcome !== null);
+  assert.equal(ran.current_status.outcome, 'completed', JSON.stringify(ran.execution_details));
   return until(admin, 'canary-completes', one => one.current_status.outcome !== null);
 }
 
@@ -129,7 +143,7 @@ suite('canary secrets', () => {
   test('SAM-34 SAM-63 SAM-78 no answer of any route bears one, though the worker tells them all', async () => {
     const { body: list } = await admin.get('/api/v2/deliveries');
     const { body: keys } = await admin.get('/api/v2/api-keys');
-    const places: readonly Ids[] = ['canary-fails', 'canary-completes'].map(task_id => ({
+    const places: readonly Ids[] = ['canary-fails', 'canary-completes', 'canary-runs'].map(task_id => ({
       ...MISSING,
       task_id,
       kid: 'canary',
