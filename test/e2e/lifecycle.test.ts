@@ -186,4 +186,21 @@ suite('a task from hand to archive', () => {
     );
     assert.equal(details.error_details.code, 'UNPROCESSABLE');
   });
+
+  test('SAM-34 a secret changed or deleted while its task runs keeps no result from being heard, and what the worker was given stays masked', async () => {
+    const worker = await hire(house.admin, 'kind-10');
+    const secret = '/api/v2/secrets/changing';
+    for (const change of ['PUT', 'DELETE']) {
+      const given = `given before the ${change}`;
+      await house.admin.ask('PUT', secret, { body: { value: given } });
+      const needs = { execution_config: { environment: { secrets: ['changing'] } } };
+      await submit(house.admin, taskOf(`life-${change}`, 'kind-10', needs));
+      const lease = await worker.lease();
+      await house.admin.ask(change, secret, change === 'PUT' ? { body: { value: 'another' } } : {});
+      const { rejected } = await worker.complete(lease, { said: given, [given]: 1 });
+      assert.deepEqual(rejected, []);
+      const { execution_details: details } = await statusOf(house.admin, `life-${change}`);
+      assert.deepEqual(details.output, { said: '***', '***': 1 });
+    }
+  });
 });
