@@ -73,6 +73,8 @@ export async function openHouse(choice: HouseOptions = {}): Promise<House> {
         missing: async (_tenant, names) => names.filter(name => choice.secrets?.[name] === undefined),
         values: async (_tenant, names) =>
           Object.fromEntries(names.map(name => [name, secretOf(choice, name)])),
+        maskJson: (value, values) =>
+          JSON.parse(values.reduce((text, secret) => text.replaceAll(secret, '***'), JSON.stringify(value))),
         webhookSecrets: async (_tenant, sealed) => [sealed ?? 'tenant-secret'],
         mask: (text, values) => values.reduce((masked, value) => masked.replaceAll(value, '***'), text),
       },

@@ -12,6 +12,7 @@ import type { Attempts, RunningAttempt } from './attempts.ts';
 import type { Dispatcher } from './dispatch.ts';
 import type { Journal } from './journal.ts';
 import { taskErrorOf } from './local.ts';
+import { masked } from './masking.ts';
 import type { SecretKeeper } from './ports/secrets.ts';
 import type { Roster } from './roster.ts';
 import { AGENT_SLOTS_MAX } from './roster.ts';
@@ -107,7 +108,7 @@ export class WorkExchange {
         this.#each(result, 'result', rejected, async () => {
           if (await this.#recorded(request.tenant, result)) return;
           const attempt = await this.#attempts.find(request.tenant, result.taskId, result.token);
-          await this.#settlement.settle(attempt, attemptResultOf(result));
+          await this.#settlement.settle(attempt, await this.#masked(attempt, attemptResultOf(result)));
         }),
       ),
     );
@@ -137,7 +138,7 @@ export class WorkExchange {
       request.progress.map(item =>
         this.#each(item, 'progress', rejected, async () => {
           const attempt = await this.#attempts.find(request.tenant, item.taskId, item.token);
-          await this.#settlement.report(attempt, item.report);
+          await this.#settlement.report(attempt, await this.#masked(attempt, item.report));
         }),
       ),
     );
@@ -146,19 +147,20 @@ export class WorkExchange {
   async #takeLogs(request: WorkRequest, rejected: Rejection[]): Promise<void> {
     for (const line of request.logs) {
       await this.#each(line, 'log', rejected, async () => {
-        const { task, agentId } = await this.#attempts.find(request.tenant, line.taskId, line.token);
+        const attempt = await this.#attempts.find(request.tenant, line.taskId, line.token);
+        const { task, agentId } = attempt;
         if (sealingKeyOf(task.spec) !== undefined) return;
-        const secrets = await this.#secrets.values(task.tenant, task.spec.secretNames);
+        const { message, component = 'worker', metadata } = await this.#masked(attempt, line);
         this.#journal.line({
           tenant: task.tenant,
           key: task.key,
           at: line.at,
           level: line.level,
-          component: line.component ?? 'worker',
+          component,
           attempt: task.attempt,
           agentId,
-          message: this.#secrets.mask(line.message, Object.values(secrets)),
-          ...(line.metadata === undefined ? {} : { metadata: line.metadata }),
+          message: this.#secrets.mask(message, []),
+          ...(metadata === undefined ? {} : { metadata }),
         });
       });
     }
@@ -266,6 +268,14 @@ export class WorkExchange {
     for (const attempt of attempts) {
       void this.#settlement.handBack(attempt, 'the worker went away before it got the task').catch(() => {});
     }
+  }
+
+  /** What a worker says, without the secrets it was given. */
+  async #masked<Value>({ task }: RunningAttempt, said: Value): Promise<Value> {
+    const { secretNames } = task.spec;
+    if (secretNames.length === 0) return said;
+    const secrets = await this.#secrets.values(task.tenant, secretNames);
+    return masked(said, Object.values(secrets), this.#secrets);
   }
 
   /** What the worker gets; null where the task cannot be given out after all, which ends its attempt. */

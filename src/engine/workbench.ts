@@ -14,6 +14,7 @@ import type { Blobs } from '../store/blobs.ts';
 import type { Store } from '../store/store.ts';
 import type { RunningAttempt } from './attempts.ts';
 import type { Journal } from './journal.ts';
+import { masked } from './masking.ts';
 import type { AttemptContext, NewArtifact } from './ports/executor.ts';
 import type { Sealer } from './ports/sealer.ts';
 import type { SecretKeeper } from './ports/secrets.ts';
@@ -114,7 +115,7 @@ export class Workbench {
           component: attempt.task.spec.type,
           agentId: attempt.agentId,
           message: this.#secrets.mask(message, values),
-          ...(metadata === undefined ? {} : { metadata }),
+          ...(metadata === undefined ? {} : { metadata: masked(metadata, values, this.#secrets) }),
         });
       },
       sample: usage => this.#journal.sample({ ...this.#origin(attempt), ...usage }),
@@ -175,12 +176,4 @@ export class Workbench {
     await this.#store.putArtifacts([artifact]);
     return artifact;
   }
-}
-
-/** The value with every secret in its strings masked; the very value where there are no secrets. */
-function masked<Value>(value: Value, secrets: readonly string[], keeper: SecretKeeper): Value {
-  if (secrets.length === 0) return value;
-  return JSON.parse(JSON.stringify(value), (_key, part) =>
-    typeof part === 'string' ? keeper.mask(part, secrets) : part,
-  ) as Value;
 }

@@ -17,6 +17,7 @@ import { ADMIN_HEADERS, type ServerProcess, serverProcess } from '../server.ts';
 const WEBHOOK_SECRET = 'storm-secret';
 const SUBMITTERS = 8;
 const WORKERS = 4;
+const ACKNOWLEDGED_A_KILL = 25;
 
 /** What came out of a storm; every count but the first four must be 0. */
 export interface StormReport {
@@ -71,6 +72,7 @@ export async function storm(
     );
     for (let kill = 1; kill <= kills; kill++) {
       await delay(300 + Math.random() * 900);
+      await busy(books, kill * ACKNOWLEDGED_A_KILL);
       await server.kill();
       onKill(kill, books);
       await server.start();
@@ -89,6 +91,12 @@ export async function storm(
     receiver.close();
     rmSync(dataDir, { recursive: true, force: true });
   }
+}
+
+/** Resolves when so much was acknowledged, or after ten seconds: a kill of an idle server would prove little. */
+async function busy(books: Books, acknowledged: number): Promise<void> {
+  const deadline = performance.now() + 10_000;
+  while (books.acknowledged.size < acknowledged && performance.now() < deadline) await delay(20);
 }
 
 async function submit(

@@ -1,6 +1,7 @@
 // What the engine needs from whoever keeps secrets. Values exist only in a running attempt and in a signature.
 
 import type { TenantId } from '../../domain/ids.ts';
+import type { Json } from '../../domain/json.ts';
 
 /** The secrets of tenants, by name. */
 export interface SecretKeeper {
@@ -12,6 +13,8 @@ export interface SecretKeeper {
   webhookSecrets(tenant: TenantId, sealed: string | undefined): Promise<readonly string[]>;
   /** The text with the values, and what looks like a credential, replaced by `***` (`SAM-63`). */
   mask(text: string, values: readonly string[]): string;
+  /** The same in every string, number and name of a JSON value. */
+  maskJson(value: Json, values: readonly string[]): Json;
 }
 
 /** The weights by which tenants share capacity (`SAM-111`). */
