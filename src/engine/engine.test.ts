@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { openHouse, orderOf, planOf, until } from '../../test/harness.ts';
+import { openHouse, orderOf, planOf, until, workAs } from '../../test/harness.ts';
+import { VirtualClock } from '../../test/simulation/clock.ts';
+import { connect } from '../../test/simulation/faults.ts';
 import type { TaskId } from '../domain/ids.ts';
 import { DEFAULT_TENANT } from '../domain/ids.ts';
+import { systemRandom } from '../runtime/random.ts';
+import { openSqliteInProcess } from '../store/sqlite/open.ts';
 
 const call = (id: string) => ({ tenant: DEFAULT_TENANT, id: id as TaskId, actor: 'test' });
 
@@ -121,4 +125,29 @@ test('SAM-34 a secret deleted while its task waits fails that task, with its nam
   assert.equal(task.outcome, 'failed');
   assert.match(task.result?.error?.message ?? '', /short-lived/);
   await house.stop();
+});
+
+test('SAM-105 what a killed server ran itself is taken up again at once, and its workers keep their leases', async () => {
+  const clock = new VirtualClock();
+  const store = openSqliteInProcess({
+    path: ':memory:',
+    clock,
+    random: systemRandom,
+    auditKey: Buffer.alloc(32),
+  });
+  const custom = { type: 'custom', typeName: 'work' } as const;
+  const wire = connect(store, clock, systemRandom, { refused: 0, lost: 0, delayMsMax: 0 });
+  const dead = await openHouse({ clock, store: wire.store, run: () => new Promise(() => {}) });
+  const worker = workAs(dead, 'w1', ['custom:work']);
+  await worker.hello();
+  await dead.engine.submit([orderOf('local'), orderOf('remote', custom)]);
+  const [lease] = (await worker.ask(1)).leases;
+  wire.cut();
+  await clock.advance(60_000);
+  const alive = await openHouse({ clock, store });
+  const remote = await alive.engine.task(DEFAULT_TENANT, 'remote' as TaskId);
+  assert.equal(remote.lease?.token, lease?.token);
+  await clock.advance(1_000);
+  const local = await until(alive, 'local', task => task.outcome !== null);
+  assert.deepEqual([local.outcome, local.attempt], ['completed', 2]);
 });

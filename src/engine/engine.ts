@@ -24,6 +24,7 @@ import type {
 } from './api.ts';
 import { defaultResources } from './forecast.ts';
 import { LocalWorker } from './local.ts';
+import { takeUpAgain } from './restart.ts';
 import { type EngineOptions, type EngineParts, furnish, type Rooms } from './rooms.ts';
 
 export type { EngineOptions, EngineParts } from './rooms.ts';
@@ -60,6 +61,9 @@ export class Engine implements EngineApi, Service {
       ...channels.map(channel => channel.start()),
       ...executors.map(executor => executor.start()),
     ]);
+    const { store } = this.#parts;
+    const { attempts, settlement } = this.#rooms;
+    if (!store.capabilities.shared) await takeUpAgain(store, attempts, settlement, this.#options);
     await this.#startLocal();
     this.#rooms.sweeper.start();
     this.#rooms.outbox.start();

@@ -1,0 +1,34 @@
+// What a process that starts alone on a store does before its first sweep, so that nobody pays for the time it was away. The sweep
+// would put all of it right too, only later: nothing depends on this having run.
+
+import type { AgentId } from '../domain/ids.ts';
+import type { TaskError } from '../domain/task.ts';
+import type { Store } from '../store/store.ts';
+import type { Attempts } from './attempts.ts';
+import type { Settlement } from './settlement.ts';
+
+/**
+ * Takes back what this process itself ran before it ended, and gives every other worker a fresh lease: workers could not renew
+ * while there was nobody to ask. Only for a store that no other process has open.
+ */
+export async function takeUpAgain(
+  store: Pick<Store, 'leases' | 'renew'>,
+  attempts: Attempts,
+  settlement: Settlement,
+  options: { readonly serverId: AgentId; readonly leaseMs: number },
+): Promise<void> {
+  const leases = await store.leases({});
+  const others = leases.filter(({ agentId }) => agentId !== options.serverId);
+  await store.renew(others.map(({ key, token }) => ({ key, token, leaseMs: options.leaseMs })));
+  const error: TaskError = {
+    code: 'unavailable',
+    message: 'the server ended while it ran the task',
+    recoverable: true,
+  };
+  const cause = { actor: 'system', reason: 'server restart', error };
+  for (const { agentId, tenant, taskId, token } of leases) {
+    if (agentId !== options.serverId) continue;
+    const attempt = await attempts.find(tenant, taskId, token);
+    await settlement.fail(attempt, cause, { metrics: {} }, { agent: agentId });
+  }
+}
