@@ -203,4 +203,22 @@ suite('a task from hand to archive', () => {
       assert.deepEqual(details.output, { said: '***', '***': 1 });
     }
   });
+
+  test('SAM-34 a secret that is a word of the protocol, or a number in it, masks what the worker says and not how it says it', async () => {
+    const worker = await hire(house.admin, 'kind-11');
+    const words = ['completed', 'status', 'output', 'percentage', 'remote', '1234'];
+    for (const [n, value] of words.entries())
+      await house.admin.ask('PUT', `/api/v2/secrets/word-${n}`, { body: { value } });
+    const needs = { execution_config: { environment: { secrets: words.map((_, n) => `word-${n}`) } } };
+    await submit(house.admin, taskOf('life-words', 'kind-11', needs));
+    const lease = await worker.lease();
+    await worker.report(lease, { percentage: 50, current_step: 'almost completed' });
+    const metrics = { api_calls: 1_234, tokens_used: 5 };
+    const { rejected } = await worker.complete(lease, { now: 'completed' }, { metrics });
+    assert.deepEqual(rejected, []);
+    const status = await statusOf(house.admin, 'life-words');
+    assert.equal(status.current_status.outcome, 'completed');
+    assert.deepEqual(status.execution_details.output, { now: '***' });
+    assert.deepEqual([status.metrics.tokens_used, status.metrics.api_calls], [5, 1_234]);
+  });
 });
