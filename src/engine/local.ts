@@ -142,10 +142,10 @@ export class LocalWorker {
       signal.throwIfAborted();
       const result = await executor.run(bench.context);
       await bench.settled();
-      return await this.#unlessStopped(attempt, signal, bench.mask(result));
+      return await this.#unlessStopped(attempt, signal, bench.mask.result(result));
     } catch (error) {
       const failure: AttemptResult = { status: 'failed', error: taskErrorOf(error) };
-      return await this.#unlessStopped(attempt, signal, bench.mask(failure));
+      return await this.#unlessStopped(attempt, signal, bench.mask.result(failure));
     } finally {
       await bench.clear();
     }

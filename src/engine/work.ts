@@ -12,7 +12,7 @@ import type { Attempts, RunningAttempt } from './attempts.ts';
 import type { Dispatcher } from './dispatch.ts';
 import type { Journal } from './journal.ts';
 import { taskErrorOf } from './local.ts';
-import { masked } from './masking.ts';
+import { Mask } from './masking.ts';
 import type { SecretKeeper } from './ports/secrets.ts';
 import type { Roster } from './roster.ts';
 import { AGENT_SLOTS_MAX } from './roster.ts';
@@ -33,6 +33,8 @@ export class WorkExchange {
   readonly #journal: Journal;
   readonly #secrets: SecretKeeper;
   readonly #leaseMs: number;
+  /** The secrets each attempt was given: they are masked even if they were changed or deleted since. */
+  readonly #given = new WeakMap<RunningAttempt, readonly string[]>();
   /** Orders not yet picked up, by agent. */
   readonly #orders = new Map<string, Cancellation[]>();
   /** Long-polls under way, by agent, to be ended when an order comes in. */
@@ -108,7 +110,8 @@ export class WorkExchange {
         this.#each(result, 'result', rejected, async () => {
           if (await this.#recorded(request.tenant, result)) return;
           const attempt = await this.#attempts.find(request.tenant, result.taskId, result.token);
-          await this.#settlement.settle(attempt, await this.#masked(attempt, attemptResultOf(result)));
+          const mask = await this.#maskOf(attempt);
+          await this.#settlement.settle(attempt, mask.result(attemptResultOf(result)));
         }),
       ),
     );
@@ -138,7 +141,8 @@ export class WorkExchange {
       request.progress.map(item =>
         this.#each(item, 'progress', rejected, async () => {
           const attempt = await this.#attempts.find(request.tenant, item.taskId, item.token);
-          await this.#settlement.report(attempt, await this.#masked(attempt, item.report));
+          const mask = await this.#maskOf(attempt);
+          await this.#settlement.report(attempt, mask.report(item.report));
         }),
       ),
     );
@@ -150,17 +154,18 @@ export class WorkExchange {
         const attempt = await this.#attempts.find(request.tenant, line.taskId, line.token);
         const { task, agentId } = attempt;
         if (sealingKeyOf(task.spec) !== undefined) return;
-        const { message, component = 'worker', metadata } = await this.#masked(attempt, line);
+        const { message, component, metadata } = line;
+        const mask = await this.#maskOf(attempt);
         this.#journal.line({
           tenant: task.tenant,
           key: task.key,
           at: line.at,
           level: line.level,
-          component,
+          component: component === undefined ? 'worker' : mask.text(component),
           attempt: task.attempt,
           agentId,
-          message: this.#secrets.mask(message, []),
-          ...(metadata === undefined ? {} : { metadata }),
+          message: mask.text(message),
+          ...(metadata === undefined ? {} : { metadata: mask.json(metadata) }),
         });
       });
     }
@@ -270,12 +275,15 @@ export class WorkExchange {
     }
   }
 
-  /** What a worker says, without the secrets it was given. */
-  async #masked<Value>({ task }: RunningAttempt, said: Value): Promise<Value> {
-    const { secretNames } = task.spec;
-    if (secretNames.length === 0) return said;
-    const secrets = await this.#secrets.values(task.tenant, secretNames);
-    return masked(said, Object.values(secrets), this.#secrets);
+  /** Of what the attempt was given; where another process gave it, of what there is now. */
+  async #maskOf(attempt: RunningAttempt): Promise<Mask> {
+    const { tenant, spec } = attempt.task;
+    const names = spec.secretNames;
+    const given = this.#given.get(attempt);
+    if (given !== undefined || names.length === 0) return new Mask(this.#secrets, given ?? []);
+    const missing = await this.#secrets.missing(tenant, names);
+    const left = names.filter(name => !missing.includes(name));
+    return new Mask(this.#secrets, Object.values(await this.#secrets.values(tenant, left)));
   }
 
   /** What the worker gets; null where the task cannot be given out after all, which ends its attempt. */
@@ -284,6 +292,7 @@ export class WorkExchange {
     const names = task.spec.secretNames;
     try {
       const secrets = names.length === 0 ? {} : await this.#secrets.values(task.tenant, names);
+      this.#given.set(attempt, Object.values(secrets));
       return { task, token, expiresAt: task.lease?.expiresAt ?? 0, secrets };
     } catch (error) {
       await this.#settlement.settle(attempt, { status: 'failed', error: taskErrorOf(error) });

@@ -14,7 +14,7 @@ import type { Blobs } from '../store/blobs.ts';
 import type { Store } from '../store/store.ts';
 import type { RunningAttempt } from './attempts.ts';
 import type { Journal } from './journal.ts';
-import { masked } from './masking.ts';
+import { Mask } from './masking.ts';
 import type { AttemptContext, NewArtifact } from './ports/executor.ts';
 import type { Sealer } from './ports/sealer.ts';
 import type { SecretKeeper } from './ports/secrets.ts';
@@ -29,8 +29,8 @@ export interface Bench {
   readonly context: AttemptContext;
   /** Resolves when every report made so far is committed. */
   settled(): Promise<void>;
-  /** The value with the attempt's secrets masked in every string of it (`SAM-34`). */
-  mask<Value>(value: Value): Value;
+  /** Takes out what the attempt was given in confidence (`SAM-34`). */
+  readonly mask: Mask;
   /** Removes the workspace with all that is in it. */
   clear(): Promise<void>;
 }
@@ -86,7 +86,7 @@ export class Workbench {
     const secrets = spec.secretNames.length === 0 ? {} : await this.#secrets.values(tenant, spec.secretNames);
     const workRoot = this.#workRoot;
     let workspace: string | null = null;
-    const values = Object.values(secrets);
+    const mask = new Mask(this.#secrets, Object.values(secrets));
     const reports: Promise<void>[] = [];
     const report = (work: Promise<void>): void => {
       reports.push(
@@ -105,7 +105,7 @@ export class Workbench {
         workspace ??= mkdtempSync(join(workRoot, 'attempt-'));
         return workspace;
       },
-      report: progress => report(this.#settlement.report(attempt, masked(progress, values, this.#secrets))),
+      report: progress => report(this.#settlement.report(attempt, mask.report(progress))),
       log: (level, message, metadata) => {
         // What an attempt prints is half its output.
         if (sealingKeyOf(spec) !== undefined) return;
@@ -114,8 +114,8 @@ export class Workbench {
           level,
           component: attempt.task.spec.type,
           agentId: attempt.agentId,
-          message: this.#secrets.mask(message, values),
-          ...(metadata === undefined ? {} : { metadata: masked(metadata, values, this.#secrets) }),
+          message: mask.text(message),
+          ...(metadata === undefined ? {} : { metadata: mask.json(metadata) }),
         });
       },
       sample: usage => this.#journal.sample({ ...this.#origin(attempt), ...usage }),
@@ -126,7 +126,7 @@ export class Workbench {
     };
     return {
       context,
-      mask: value => masked(value, values, this.#secrets),
+      mask,
       async settled() {
         await Promise.all(reports);
       },
