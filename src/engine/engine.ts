@@ -25,12 +25,15 @@ import type {
 import { defaultResources } from './forecast.ts';
 import { LocalWorker } from './local.ts';
 import { takeUpAgain } from './restart.ts';
+import { purge } from './retention.ts';
 import { type EngineOptions, type EngineParts, furnish, type Rooms } from './rooms.ts';
 
 export type { EngineOptions, EngineParts } from './rooms.ts';
 
 const SAVE_MS = 60_000;
 const ROSTER_MS = 5_000;
+/** A day's purge in hourly portions, so that a server that is restarted every night purges too. */
+const PURGE_MS = 3_600_000;
 
 /** A running engine. */
 export class Engine implements EngineApi, Service {
@@ -68,6 +71,8 @@ export class Engine implements EngineApi, Service {
     this.#rooms.sweeper.start();
     this.#rooms.outbox.start();
     this.#repeat(SAVE_MS, () => this.#rooms.statistics.save());
+    const { log, clock, blobs } = this.#parts;
+    this.#repeat(PURGE_MS, async () => void (await purge(log, clock, store, blobs)));
     if (this.#parts.store.capabilities.shared) this.#repeat(ROSTER_MS, () => this.#rooms.roster.load());
   }
 

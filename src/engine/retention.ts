@@ -1,0 +1,45 @@
+// How long things are kept, and the daily purge of what is past its term. Tasks keep their names and outcomes for ever; content goes
+// (`SAM-181`, `SAM-183`).
+
+import type { Clock } from '../runtime/clock.ts';
+import { pause } from '../runtime/clock.ts';
+import type { Log } from '../runtime/log.ts';
+import type { Blobs } from '../store/blobs.ts';
+import type { PurgeTerms } from '../store/rows.ts';
+import type { Store } from '../store/store.ts';
+
+const DAY_MS = 24 * 3_600_000;
+
+/** Results a year, logs 90 days, samples half a year, artifacts a week. */
+export const RETENTION: PurgeTerms = {
+  resultsMs: 365 * DAY_MS,
+  logsMs: 90 * DAY_MS,
+  samplesMs: 182 * DAY_MS,
+  artifactsMs: 7 * DAY_MS,
+};
+
+const TASKS_A_STEP = 500;
+const STEP_PAUSE_MS = 50;
+
+/** Purges what is past its term, a little at a time so that nobody waits for it; answers how many tasks lost their content. */
+export async function purge(
+  log: Log,
+  clock: Clock,
+  store: Pick<Store, 'purge'>,
+  blobs: Pick<Blobs, 'remove'>,
+  terms: PurgeTerms = RETENTION,
+): Promise<number> {
+  let tasks = 0;
+  for (let more = true; more; ) {
+    const counts = await store.purge(terms, TASKS_A_STEP);
+    await Promise.all(counts.freed.map(sha256 => blobs.remove(sha256)));
+    tasks += counts.tasks;
+    more = counts.more;
+    const { freed, ...rest } = counts;
+    if (counts.tasks + counts.logs + counts.samples + counts.artifacts > 0) {
+      log.info('purged what is past its term', { ...rest, blobs: freed.length });
+    }
+    if (more) await pause(clock, STEP_PAUSE_MS);
+  }
+  return tasks;
+}
