@@ -191,6 +191,33 @@ test('SAM-91 after ten failures in a row an endpoint is left alone, spending no 
   await close();
 });
 
+test('SAM-91 when an endpoint recovers, what it missed for passing reasons is sent once more, and only once', async () => {
+  let up = false;
+  const { clock, house, worker, submit, close } = await setup(({ event }) =>
+    up ? answer(200, 'delivered') : event === 'task_started' ? answer(400, 'fail') : answer(503, 'retry'),
+  );
+  const brief = { ...planOf(['task_started', 'task_completed']), retry: { ...all.retry, attemptsMax: 1 } };
+  for (let n = 0; n < 10; n++) await submit(`m${n}`, { notification: brief });
+  for (const lease of (await worker.ask(10)).leases) await worker.complete(lease, 1);
+  await clock.advance(120_000);
+  const failed = async () =>
+    (await house.store.deliveries({ tenant: DEFAULT_TENANT, statuses: ['failed'], limit: 100, offset: 0 }))
+      .items;
+  const missed = (await failed()).filter(({ event }) => event === 'task_completed').length;
+  assert.ok(missed > 0);
+  up = true;
+  for (const id of ['probe-1', 'probe-2']) {
+    await submit(id, { notification: brief });
+    await worker.complete((await worker.ask(1)).leases[0], 1);
+    await clock.advance(700_000);
+  }
+  const { items } = await house.store.deliveries({ tenant: DEFAULT_TENANT, limit: 200, offset: 0 });
+  const copies = items.filter(({ redeliveryOf }) => redeliveryOf !== undefined);
+  assert.deepEqual([copies.length, copies.every(({ status }) => status === 'delivered')], [missed, true]);
+  assert.ok(copies.every(({ event }) => event === 'task_completed'));
+  await close();
+});
+
 test('SAM-54 an endpoint gets no more than its hourly number of notifications; the rest waits', async () => {
   const clock = new VirtualClock();
   const house = await openHouse({ clock, options: { slotsPerType: 0, webhooksPerHour: 5 } });

@@ -15,6 +15,7 @@ import type { Endpoints } from './endpoints.ts';
 import { guardOf, type Lifecycle } from './lifecycle.ts';
 import type { Channel, NotificationRenderer, SendOutcome } from './ports/channel.ts';
 import type { SecretKeeper } from './ports/secrets.ts';
+import { replayMissed } from './replay.ts';
 import type { Signals } from './signals.ts';
 
 const IN_FLIGHT_MAX = 256;
@@ -35,7 +36,10 @@ export class Outbox {
   readonly #log: Log;
   readonly #clock: Clock;
   readonly #random: Random;
-  readonly #store: Pick<Store, 'dueDeliveries' | 'settleDeliveries' | 'logs' | 'artifacts'>;
+  readonly #store: Pick<
+    Store,
+    'dueDeliveries' | 'settleDeliveries' | 'logs' | 'artifacts' | 'deliveries' | 'redeliver'
+  >;
   readonly #lifecycle: Lifecycle;
   readonly #signals: Signals;
   readonly #endpoints: Endpoints;
@@ -56,7 +60,10 @@ export class Outbox {
     log: Log,
     clock: Clock,
     random: Random,
-    store: Pick<Store, 'dueDeliveries' | 'settleDeliveries' | 'logs' | 'artifacts'>,
+    store: Pick<
+      Store,
+      'dueDeliveries' | 'settleDeliveries' | 'logs' | 'artifacts' | 'deliveries' | 'redeliver'
+    >,
     parts: {
       readonly lifecycle: Lifecycle;
       readonly signals: Signals;
@@ -154,7 +161,13 @@ export class Outbox {
     const at = this.#clock.now();
     // A try never outlives its lease: whoever takes the delivery up after a crash is alone with it.
     const outcome = await this.#post(due, Math.min(clearance.timeoutMs, this.#leaseMs - SETTLE_MS));
-    this.#endpoints.note(task.tenant, delivery.endpoint, outcome.verdict === 'delivered', outcome.durationMs);
+    const { endpoint } = delivery;
+    const recovered = this.#endpoints.note(
+      task.tenant,
+      endpoint,
+      outcome.verdict === 'delivered',
+      outcome.durationMs,
+    );
     const next = this.#next(due, outcome);
     const { status, durationMs, answer } = outcome;
     const change = isEnd ? this.#closing(due, next.status, outcome) : null;
@@ -168,6 +181,8 @@ export class Outbox {
       this.#signals.publish(task.tenant, task.key);
       for (const timer of change.timers ?? []) this.#lifecycle.timerSet(timer.dueInMs);
     }
+    if (recovered)
+      await replayMissed(this.#clock, this.#random, this.#store, { tenant: task.tenant, endpoint });
     if (next.status === 'failed') {
       this.#log.warn('a notification was given up', { delivery: delivery.id, task: task.id, answer });
     }
