@@ -83,11 +83,13 @@ class CodeExecutor implements Executor {
   readonly #uidsTaken = new Set<number>();
   readonly #closing = new AbortController();
   #findings = NOT_STARTED;
-  #turn = 0;
+  #turn: number;
 
   constructor(parts: CodeExecutorParts) {
     this.#parts = parts;
     const { poolSize, workRoot } = parts.options;
+    // Somewhere in the range: the kernel counts a user's processes over all servers of the host, and two would begin alike.
+    this.#turn = Math.floor(parts.random.fraction() * UIDS.count);
     this.#pool = new WasmPool(parts.log, parts.clock, {
       sizeMax: poolSize,
       memoryMb: CODE_DEFAULTS.memoryMb,
