@@ -10,7 +10,7 @@ import { backoffMs } from './transport.ts';
 import type { WorkAnswer, WorkReference, WorkRequest } from './wire.ts';
 
 /** What the exchanges need to know of the place where the work is done. */
-export interface Workplace {
+export interface HeldTasks {
   /** Tasks under way. */
   readonly running: number;
   /** Leases that should be renewed now. */
@@ -49,7 +49,7 @@ interface Plan {
 export class Exchanges {
   readonly #options: ExchangeOptions;
   readonly #outbox: Outbox;
-  readonly #workplace: Workplace;
+  readonly #heldTasks: HeldTasks;
   #asking = false;
   /** The last answer gave all that was asked for, so there may be more. */
   #plenty = true;
@@ -68,10 +68,10 @@ export class Exchanges {
   #opening: PromiseWithResolvers<void> | null = null;
   #emptied: PromiseWithResolvers<void> | null = null;
 
-  constructor(options: ExchangeOptions, outbox: Outbox, workplace: Workplace) {
+  constructor(options: ExchangeOptions, outbox: Outbox, heldTasks: HeldTasks) {
     this.#options = options;
     this.#outbox = outbox;
-    this.#workplace = workplace;
+    this.#heldTasks = heldTasks;
   }
 
   /** Begins to ask for work; resolves with the first answer, rejects if it is a refusal. */
@@ -84,7 +84,7 @@ export class Exchanges {
 
   /** A task ended: its result goes at once, together with those that end in the same moment. */
   ended(): void {
-    if (this.#workplace.running === 0) this.#pump();
+    if (this.#heldTasks.running === 0) this.#pump();
     else this.#pumpSoon();
   }
 
@@ -143,7 +143,7 @@ export class Exchanges {
   #plan(): Plan | null {
     if (this.#rest !== null || this.#closed) return null;
     const { slots: all, claimMax, exchangesMax, waitSeconds } = this.#options;
-    const { running } = this.#workplace;
+    const { running } = this.#heldTasks;
     const slots = this.#asking ? Math.max(0, Math.min(all - running - this.#asked, claimMax)) : 0;
     const speaking = this.#pressing || this.#outbox.urgent;
     if (this.#short < exchangesMax && (speaking || (this.#plenty && slots > 0)))
@@ -207,7 +207,7 @@ export class Exchanges {
       results: said.flatMap(word => (word.kind === 'result' ? [word.item] : [])),
       progress: said.flatMap(word => (word.kind === 'progress' ? [word.item] : [])),
       logs: said.flatMap(word => (word.kind === 'log' ? [word.item] : [])),
-      heartbeats: plan.waitSeconds > 0 ? [] : this.#workplace.renewals(),
+      heartbeats: plan.waitSeconds > 0 ? [] : this.#heldTasks.renewals(),
     };
   }
 
@@ -215,7 +215,7 @@ export class Exchanges {
     this.#failures = 0;
     this.#outbox.heard(said);
     if (plan.slots > 0) this.#plenty = answer.leases.length >= plan.slots;
-    this.#workplace.answered(answer, said);
+    this.#heldTasks.answered(answer, said);
     this.#opening?.resolve();
     this.#opening = null;
   }

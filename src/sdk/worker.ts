@@ -6,7 +6,7 @@ import type { TaskType } from '../domain/task.ts';
 import { Attempt, type TaskHandler } from './attempt.ts';
 import type { BatutaClient } from './client.ts';
 import type { Cancel } from './clock.ts';
-import { Exchanges, type Workplace } from './exchanges.ts';
+import { Exchanges, type HeldTasks } from './exchanges.ts';
 import { Outbox, refusedResult, type Word } from './outbox.ts';
 import type { WorkAnswer, WorkLease, WorkReference } from './wire.ts';
 
@@ -85,7 +85,7 @@ export class Worker {
         onError: options.onError ?? (() => undefined),
       },
       this.#outbox,
-      this.#workplace(),
+      this.#heldTasks(),
     );
   }
 
@@ -145,7 +145,7 @@ export class Worker {
     return inTime;
   }
 
-  #workplace(): Workplace {
+  #heldTasks(): HeldTasks {
     const attempts = this.#attempts;
     const now = (): number => this.#options.client.clock.monotonic();
     return {
