@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import type { FencingToken, TaskId, TaskKey } from '../domain/ids.ts';
 import { isEnd } from '../domain/transitions.ts';
 import {
+  ACME,
   cancelling,
   claimed,
   claimedOne,
@@ -351,5 +352,33 @@ export const timing = suite(test => {
     assert.deepEqual(await store.dependencies(b.key), [{ id: 'a', outcome: null }]);
     const [outcome] = await store.commit([ending(await claimedOne(store))]);
     assert.equal(outcome?.status === 'done' && outcome.dependentsWoken, 1);
+  });
+
+  test('SAM-88 a changed notification plan holds at rest, under a lease, for the next claim, and over a restart', async bundle => {
+    const { store } = bundle;
+    const [key] = await submitted(store, order('a', { notify: ['task_started'] }));
+    const before = (await current(store, 'a')).spec;
+    const planTo = (url: string) => ({
+      channel: 'webhook',
+      url,
+      events: ['task_started' as const],
+      retry: before.retry,
+    });
+    const resting = planTo('https://example.org/second');
+    await store.commit([noting(await current(store, 'a'), { notification: resting })]);
+    assert.deepEqual((await current(store, 'a')).spec, { ...before, notification: resting });
+    const claim = await claimedOne(store);
+    assert.deepEqual(claim.task.spec.notification, resting);
+    const told = await store.deliveries({ tenant: ACME, limit: 10, offset: 0 });
+    assert.deepEqual(
+      told.items.map(({ endpoint }) => endpoint),
+      [resting.url],
+    );
+    const leased = planTo('https://example.org/third');
+    await store.commit([reporting(claim, 5, { notification: leased }), requeueing(claim)]);
+    await store.commit([reporting(claim, 9, { notification: resting })]);
+    await bundle.reopen();
+    const [again] = await claimed(bundle.store);
+    assert.deepEqual([again?.task.key, again?.task.spec], [key, { ...before, notification: leased }]);
   });
 });

@@ -1,6 +1,12 @@
 // The shapes that cross the store's port. Everything is readonly data that survives structured cloning.
 
-import type { Delivery, DeliveryAttempt, DeliveryStatus, NewDelivery } from '../domain/delivery.ts';
+import type {
+  Delivery,
+  DeliveryAttempt,
+  DeliveryStatus,
+  NewDelivery,
+  NotificationPlan,
+} from '../domain/delivery.ts';
 import type { EventBody, TaskEvent } from '../domain/event.ts';
 import type {
   AgentId,
@@ -16,6 +22,9 @@ import type { Json, JsonObject } from '../domain/json.ts';
 import type { QueueName } from '../domain/queue.ts';
 import type { Progress, ResourceLimits, Task, TaskResult, TaskSpec } from '../domain/task.ts';
 import type { Outcome, TaskState } from '../domain/transitions.ts';
+
+export type { LogLevel, LogLine, LogQuery, Sample, SampleQuery, StoredLogLine } from './log-rows.ts';
+export { LOG_LEVELS } from './log-rows.ts';
 
 /** One page of a list and how many match in all. */
 export interface Page<Item> {
@@ -108,6 +117,8 @@ export interface TaskChange {
   readonly result?: TaskResult;
   readonly progress?: Progress;
   readonly checkpoint?: Json;
+  /** Takes the place of the plan in the task's order; claims, deliveries and later changes go by it (`SAM-88`). */
+  readonly notification?: NotificationPlan;
   readonly timers?: readonly NewTimer[];
   readonly deliveries?: readonly NewDelivery[];
   /** The due timer this change answers; removed whatever the guard says. */
@@ -201,62 +212,6 @@ export interface QueueView {
   readonly depth: number;
   /** The rank of its first task, by which queues of one tenant are merged. */
   readonly headRank: number;
-}
-
-/** Log severities, least first. */
-export const LOG_LEVELS = ['DEBUG', 'INFO', 'WARN', 'ERROR', 'CRITICAL'] as const;
-/** A log line's severity (`SAM-61`). */
-export type LogLevel = (typeof LOG_LEVELS)[number];
-
-/** A log line to keep. */
-export interface LogLine {
-  readonly tenant: TenantId;
-  readonly key: TaskKey;
-  readonly at: number;
-  readonly level: LogLevel;
-  readonly component: string;
-  readonly attempt: number;
-  readonly agentId: string | null;
-  readonly message: string;
-  readonly metadata?: JsonObject;
-}
-
-/** A kept log line; `id` grows with time and is the page cursor. */
-export interface StoredLogLine extends LogLine {
-  readonly id: number;
-}
-
-/** Which log lines; `since` inclusive, `until` exclusive, `text` a case-insensitive substring; `last` answers the newest `limit` instead of the oldest. */
-export interface LogQuery {
-  readonly key: TaskKey;
-  readonly levelMin?: LogLevel;
-  readonly since?: number;
-  readonly until?: number;
-  readonly attempt?: number;
-  readonly text?: string;
-  readonly afterId?: number;
-  readonly last?: boolean;
-  readonly limit: number;
-}
-
-/** What an attempt used at one instant (`SAM-124`). */
-export interface Sample {
-  readonly tenant: TenantId;
-  readonly key: TaskKey;
-  readonly attempt: number;
-  readonly at: number;
-  readonly cpuPercent?: number;
-  readonly memoryMb?: number;
-  readonly bytesSent?: number;
-  readonly bytesReceived?: number;
-  readonly diskOperations?: number;
-}
-
-/** Which samples. */
-export interface SampleQuery {
-  readonly key: TaskKey;
-  readonly since?: number;
-  readonly limit: number;
 }
 
 /** A delivery to send now, with all its body is made of. */

@@ -36,6 +36,7 @@ export class Changes {
   readonly #saveResult: Prepared<object>;
   readonly #rest: Prepared<object>;
   readonly #moveResting: Prepared<object>;
+  readonly #replan: Prepared<object>;
 
   constructor(
     connection: Connection,
@@ -69,6 +70,9 @@ export class Changes {
       `UPDATE task SET state = coalesce(?, state), outcome = coalesce(?, outcome), version = ?,
          ended_at = coalesce(ended_at, ?), updated_at = ?, progress = coalesce(?, progress),
          result = coalesce(?, result), checkpoint = coalesce(?, checkpoint) WHERE key = ?`,
+    );
+    this.#replan = connection.prepare(
+      `UPDATE task SET notification = ?1, spec = json_set(spec, '$.notification', json(?1)) WHERE key = ?2`,
     );
   }
 
@@ -154,7 +158,8 @@ export class Changes {
   }
 
   #record(change: ChangeRecord, tenant: TenantId, versionBefore: number): CommitOutcome {
-    const { key } = change;
+    const { key, notification } = change;
+    if (notification !== null) this.#replan.run(notification, key);
     const before = { key, tenant, version: versionBefore };
     const version = this.#events.append(before, change.events, change.eventCount);
     for (const timer of change.timers) this.#timers.set(key, timer);

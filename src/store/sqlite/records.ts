@@ -57,6 +57,7 @@ export interface ChangeRecord {
   readonly result: string | null;
   readonly progress: string | null;
   readonly checkpoint: string | null;
+  readonly notification: string | null;
   readonly timers: readonly NewTimer[];
   readonly deliveries: readonly NewDelivery[];
   readonly fired: number | null;
@@ -180,6 +181,7 @@ export function packChange(change: TaskChange): ChangeRecord {
     result: textOf(change.result),
     progress: textOf(change.progress),
     checkpoint: textOf(change.checkpoint),
+    notification: textOf(change.notification),
     timers: change.timers ?? [],
     deliveries: change.deliveries ?? [],
     fired: change.fired ?? null,
