@@ -5,7 +5,7 @@ import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
-import type { DomainError } from '../domain/errors.ts';
+import { DomainError } from '../domain/errors.ts';
 import type { OutboundAnswer, OutboundRequest } from '../engine/ports/outbound.ts';
 import { type Clock, systemClock } from '../runtime/clock.ts';
 import { type Log, silentLog } from '../runtime/log.ts';
@@ -342,4 +342,32 @@ test('a refused connection is a failed dependency whose message names no address
   await stop();
   await stop();
   await assert.rejects(send(`http://127.0.0.1:${port}/`), { code: 'dependency_failed' });
+});
+
+test('a body taken as it comes is there before its end, and no more of it than was asked for', async t => {
+  const { promise: taken, resolve } = Promise.withResolvers<void>();
+  const { port, send } = await setup(t, {
+    allow: '127.0.0.1',
+    answer: (_, response) => {
+      response.write('first');
+      // The end waits for the taker: had the body been gathered, neither would ever come.
+      void taken.then(() => response.end('second'));
+    },
+  });
+  const url = `http://127.0.0.1:${port}/`;
+  const pieces: string[] = [];
+  const statuses: number[] = [];
+  const receive: OutboundRequest['receive'] = async ({ status }, body) => {
+    statuses.push(status);
+    for await (const piece of body) {
+      pieces.push(Buffer.from(piece).toString());
+      resolve();
+    }
+  };
+  const answer = await send(url, { receive });
+  assert.deepEqual([answer.status, answer.body.length, pieces.join('')], [200, 0, 'firstsecond']);
+  await assert.rejects(send(url, { receive, answerBytesMax: 8 }), { code: 'payload_too_large' });
+  const refusal = new DomainError('policy_violation', 'not this');
+  await assert.rejects(send(url, { receive: () => Promise.reject(refusal) }), refusal);
+  assert.deepEqual(statuses, [200, 200]);
 });

@@ -7,7 +7,7 @@ import { DomainError } from '../domain/errors.ts';
 import type { Outbound, OutboundAnswer, OutboundRequest } from '../engine/ports/outbound.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
-import { readBody } from './outbound/answer.ts';
+import { bodyOf, readBody } from './outbound/answer.ts';
 import { addressesOf, createConnector, type ResolveHost } from './outbound/connector.ts';
 import { assertHeaders } from './outbound/headers.ts';
 import {
@@ -42,6 +42,7 @@ const CHECK_MEMORY_MAX = 1_000;
 const HEADER_BYTES_MAX = 16 * 1024;
 /** A connection is renewed, and its name resolved again, after so many requests. */
 const REQUESTS_PER_CONNECTION_MAX = 1_000;
+const NOTHING = new Uint8Array();
 
 /** The guarded client; it keeps connections open between requests until stopped. */
 export function createOutbound(options: OutboundOptions): Outbound {
@@ -144,8 +145,14 @@ async function exchange(
   const headers: Record<string, string> = {};
   for (const [name, value] of Object.entries(response.headers))
     if (value !== undefined) headers[name] = Array.isArray(value) ? value.join(', ') : value;
-  const body = await readBody(response.body, headers['content-encoding'], request);
-  return { status: response.statusCode, headers, body };
+  const head = { status: response.statusCode, headers };
+  const encoding = headers['content-encoding'];
+  if (request.receive === undefined)
+    return { ...head, body: await readBody(response.body, encoding, request) };
+  await request.receive(head, bodyOf(response.body, encoding, request));
+  // Of what was not taken nothing more need come.
+  response.body.destroy();
+  return { ...head, body: NOTHING };
 }
 
 /** Says no more than the kind of failure: messages of sockets name addresses. */

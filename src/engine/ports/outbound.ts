@@ -13,6 +13,14 @@ export interface OutboundRequest {
   /** Keep what came and stop reading, instead of failing. */
   readonly truncate?: boolean;
   readonly signal?: AbortSignal;
+  /**
+   * Takes the body as it comes, decompressed and within `answerBytesMax`, in place of the answer's `body`, which is then empty.
+   * Slow taking slows the sender; a `DomainError` thrown here ends the request and is what `send` throws.
+   */
+  readonly receive?: (
+    head: Pick<OutboundAnswer, 'status' | 'headers'>,
+    body: AsyncIterable<Uint8Array>,
+  ) => Promise<void>;
 }
 
 /** The answer to a request; redirects are answers, never followed. The body is decompressed, the headers are as they came. */

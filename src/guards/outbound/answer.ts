@@ -18,21 +18,30 @@ export async function readBody(
   encoding: string | undefined,
   limit: AnswerLimit,
 ): Promise<Uint8Array> {
-  const chunks: Buffer[] = [];
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of bodyOf(body, encoding, limit)) chunks.push(chunk);
+  const [first] = chunks;
+  return chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks);
+}
+
+/** The same, piece by piece as it comes. */
+export async function* bodyOf(
+  body: Readable,
+  encoding: string | undefined,
+  limit: AnswerLimit,
+): AsyncGenerator<Uint8Array, void> {
   let room = limit.answerBytesMax;
   for await (const chunk of decoded(body, encoding)) {
     const bytes = chunk as Buffer;
     if (bytes.length > room) {
       if (limit.truncate !== true)
         throw new DomainError('payload_too_large', `the answer is larger than ${limit.answerBytesMax} bytes`);
-      chunks.push(bytes.subarray(0, room));
+      yield bytes.subarray(0, room);
       break;
     }
     room -= bytes.length;
-    chunks.push(bytes);
+    yield bytes;
   }
-  const [first] = chunks;
-  return chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks);
 }
 
 /** Undoes one known coding. Others, and several at once (a bomb in a bomb), stay as they are, their header telling so. */
