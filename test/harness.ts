@@ -12,7 +12,12 @@ import { RETRY_POLICIES } from '../src/domain/retry.ts';
 import type { TaskError, TaskSpec, TaskType } from '../src/domain/task.ts';
 import type { TaskOrder, WorkAnswer, WorkLease, WorkRequest } from '../src/engine/api.ts';
 import { Engine, type EngineOptions } from '../src/engine/engine.ts';
-import type { Channel, ChannelMessage, SendOutcome } from '../src/engine/ports/channel.ts';
+import type {
+  Channel,
+  ChannelMessage,
+  NotificationRenderer,
+  SendOutcome,
+} from '../src/engine/ports/channel.ts';
 import type {
   AttemptContext,
   AttemptResult,
@@ -21,6 +26,7 @@ import type {
 } from '../src/engine/ports/executor.ts';
 import { type Quotas, UNLIMITED } from '../src/engine/ports/quotas.ts';
 import { createSealer } from '../src/guards/sealer.ts';
+import { instructionsIn } from '../src/protocols/sam/instructions.ts';
 import type { Clock } from '../src/runtime/clock.ts';
 import { systemClock } from '../src/runtime/clock.ts';
 import { silentLog } from '../src/runtime/log.ts';
@@ -40,6 +46,8 @@ export interface HouseOptions {
   readonly types?: readonly TaskType[];
   readonly run?: (context: AttemptContext) => Promise<AttemptResult>;
   readonly send?: (message: ChannelMessage) => SendOutcome | Promise<SendOutcome>;
+  /** Judges targets; all are permitted unless given. */
+  readonly check?: (url: string) => Promise<void>;
   readonly secrets?: Readonly<Record<string, string>>;
   readonly options?: Partial<EngineOptions>;
   readonly weights?: Readonly<Record<string, number>>;
@@ -81,9 +89,9 @@ export async function openHouse(choice: HouseOptions = {}): Promise<House> {
       weights: { weight: tenant => choice.weights?.[tenant] ?? 1 },
       quotas: choice.quotas ?? UNLIMITED,
       sealer: createSealer(),
-      outbound: { send: unreachable, check: async () => {}, stop: async () => {} },
+      outbound: { send: unreachable, check: choice.check ?? (async () => {}), stop: async () => {} },
       schemas: { check: async () => {}, admit: async () => {} },
-      renderer: { render: due => ({ event_type: due.delivery.event, sequence: due.delivery.sequence }) },
+      renderer: plainRenderer,
       channels: [recordingChannel(sent, choice.send)],
       executors: (choice.types ?? ['code_execution']).map(type => executorOf(type, choice.run)),
     },
@@ -113,6 +121,11 @@ export async function openHouse(choice: HouseOptions = {}): Promise<House> {
     },
   };
 }
+
+const plainRenderer: NotificationRenderer = {
+  render: due => ({ event_type: due.delivery.event, sequence: due.delivery.sequence }),
+  instructionsIn,
+};
 
 /** An order for a task; `spec` overrides what a plain one has. */
 export function orderOf(

@@ -1,6 +1,7 @@
 // The attempts under way that this process knows of: what was claimed here, by whom, and how to stop it. A cache beside the
 // store's leases, which alone decide who leads a task; what is missing here is read from there.
 
+import type { NotificationPlan } from '../domain/delivery.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { AgentId, FencingToken, TaskId, TenantId } from '../domain/ids.ts';
 import type { Task } from '../domain/task.ts';
@@ -13,7 +14,8 @@ export type AttemptEnd = 'completed' | 'failed' | 'agent_error' | 'returned';
 
 /** An attempt under way. */
 export interface RunningAttempt {
-  readonly task: Task;
+  /** As it was claimed, with the notification plan that holds now. */
+  task: Task;
   readonly token: FencingToken;
   readonly agentId: AgentId;
   /** The tenant the agent belongs to; the pool's agents serve other tenants' tasks too. */
@@ -94,6 +96,13 @@ export class Attempts {
         hint: 'another attempt took over, or the task ended; drop this work',
       },
     });
+  }
+
+  /** The attempt's further notifications go by this plan. */
+  replan(token: FencingToken, notification: NotificationPlan): void {
+    const attempt = this.#byToken.get(token);
+    if (attempt === undefined) return;
+    attempt.task = { ...attempt.task, spec: { ...attempt.task.spec, notification } };
   }
 
   /** Whether this process knows an attempt by this token. */

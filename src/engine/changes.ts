@@ -1,10 +1,10 @@
 // Every way a task moves, as a pure function from the task to the change that moves it. Nothing here reads a clock or a store:
 // lifecycle.ts commits what these return. Each walks the machine of domain/transitions.ts and throws where that forbids it.
 
-import type { NewDelivery } from '../domain/delivery.ts';
+import type { NewDelivery, NotificationPlan } from '../domain/delivery.ts';
 import { type EventBody, type NotificationEvent, notificationOf } from '../domain/event.ts';
 import type { DeliveryId } from '../domain/ids.ts';
-import type { Json } from '../domain/json.ts';
+import type { Json, JsonObject } from '../domain/json.ts';
 import type { Progress, Task, TaskError, TaskResult, TaskSpec } from '../domain/task.ts';
 import { isEnd, type Outcome, phaseOf, type TaskState, walk } from '../domain/transitions.ts';
 import type { NewTimer, TaskChange } from '../store/rows.ts';
@@ -100,6 +100,38 @@ export function waitsFor(spec: TaskSpec, now: number): readonly NewTimer[] {
     return [{ kind: 'ready', dueInMs: spec.notBefore - now }];
   if (spec.dependsOn.length > 0) return [{ kind: 'dependency', dueInMs: 0 }];
   return [];
+}
+
+/** Puts the wished parts into the task's notification plan, telling old and new; null where nothing would change (`SAM-88`). */
+export function changePlan(
+  task: Task,
+  wish: Partial<NotificationPlan>,
+  cause: Cause,
+): (Draft & { readonly notification: NotificationPlan }) | null {
+  const plan = task.spec.notification;
+  if (plan === undefined) return null;
+  const notification = { ...plan, ...wish };
+  const before: Record<string, Json> = {};
+  const after: Record<string, Json> = {};
+  for (const part of PLAN_PARTS) {
+    const [was, is] = [asJson(plan[part]), asJson(notification[part])];
+    if (JSON.stringify(was) === JSON.stringify(is)) continue;
+    before[part] = was;
+    after[part] = is;
+  }
+  if (Object.keys(after).length === 0) return null;
+  const detail = { ...cause, before, after };
+  return {
+    events: [{ kind: 'note', name: 'notification_plan', detail: asJson(detail) as JsonObject }],
+    notification,
+  };
+}
+
+/** What of a plan a receiver may change, and a record of the change may show. */
+const PLAN_PARTS = ['url', 'events', 'retry', 'progressIntervalMs'] as const;
+
+function asJson(value: unknown): Json {
+  return value === undefined ? null : (JSON.parse(JSON.stringify(value)) as Json);
 }
 
 /** Makes a waiting task ready; no event, since it was `queued` all along. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { openHouse, orderOf, until, workAs } from '../../test/harness.ts';
+import { openHouse, orderOf, workAs } from '../../test/harness.ts';
 import { DomainError } from '../domain/errors.ts';
 import { DEFAULT_TENANT, type TaskId } from '../domain/ids.ts';
 
@@ -128,31 +128,6 @@ test('SAM-70 retrying a failed task makes a new one of the same specification an
   assert.deepEqual(fresh.spec.payload, { n: 1 });
   assert.equal((await house.engine.task(DEFAULT_TENANT, 'f' as TaskId)).outcome, 'failed');
   await assert.rejects(house.engine.retry(call('f.r1')), code('invalid_transition'));
-  await house.stop();
-});
-
-test('SAM-88 an acknowledgement that asks to cancel is obeyed', async () => {
-  const house = await openHouse({
-    options: { slotsPerType: 0 },
-    send: () => ({
-      status: 200,
-      durationMs: 1,
-      answer: '',
-      verdict: 'delivered',
-      acknowledgement: { acknowledged: true, next_instructions: { action: 'cancel' } },
-    }),
-  });
-  const worker = workAs(house, 'w1', ['custom:work']);
-  await worker.hello();
-  const notification = {
-    channel: 'webhook',
-    url: 'https://receiver.test/',
-    events: ['task_started'],
-    retry: orderOf('x').spec.retry,
-  } as const;
-  await house.engine.submit([orderOf('told', { ...custom, notification })]);
-  await worker.ask(1);
-  assert.equal((await until(house, 'told', task => task.outcome !== null)).outcome, 'cancelled');
   await house.stop();
 });
 

@@ -1,6 +1,7 @@
 // What people and orchestrators do to a task from outside: cancel, pause, resume. Each reads, decides and commits under a guard,
 // and decides again where something else happened in between, so that exactly one end is recorded (`SAM-104`).
 
+import type { NotificationPlan } from '../domain/delivery.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { TaskId, TenantId } from '../domain/ids.ts';
 import type { Task } from '../domain/task.ts';
@@ -8,7 +9,7 @@ import { hasEnded, isHeld } from '../domain/transitions.ts';
 import type { Store } from '../store/store.ts';
 import type { ControlCall } from './api.ts';
 import type { Attempts } from './attempts.ts';
-import { type Draft, end, pauseTask, resumeTask } from './changes.ts';
+import { changePlan, type Draft, end, pauseTask, resumeTask } from './changes.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { AttemptAbort } from './ports/executor.ts';
 
@@ -77,9 +78,25 @@ export class Control {
         if (hasEnded(task.state)) throw invalid(task, 'resume', 'it has ended');
         return null;
       }
-      const reason = call.reason === undefined ? {} : { reason: call.reason };
-      return resumeTask(task, { actor: call.actor, ...reason }, this.#lifecycle.tools().now);
+      return resumeTask(task, { actor: call.actor, ...withReason(call.reason) }, this.#lifecycle.tools().now);
     });
+  }
+
+  /**
+   * Tells whoever is told of the task by another plan from now on, recording what changed; a task that has ended has nothing more to
+   * tell and is left as it is (`SAM-88`).
+   */
+  async replan({ tenant, id, actor, reason }: ControlCall, wish: Partial<NotificationPlan>): Promise<void> {
+    for (let tried = 0; tried < TRIES_MAX; tried++) {
+      const task = await this.task(tenant, id);
+      const draft = task.outcome === null ? changePlan(task, wish, { actor, ...withReason(reason) }) : null;
+      if (draft === null) return;
+      const outcome = await this.#lifecycle.apply(task, draft);
+      if (outcome.status !== 'done') continue;
+      if (task.lease !== null) this.#attempts.replan(task.lease.token, draft.notification);
+      return;
+    }
+    throw tooFast(id);
   }
 
   async #move(
@@ -100,10 +117,18 @@ export class Control {
       }
       return this.task(call.tenant, call.id);
     }
-    throw new DomainError('unavailable', `task ${call.id} changes too fast to be ordered about; try again`, {
-      retryAfterMs: 1_000,
-    });
+    throw tooFast(call.id);
   }
+}
+
+function tooFast(id: TaskId): DomainError {
+  return new DomainError('unavailable', `task ${id} changes too fast to be ordered about; try again`, {
+    retryAfterMs: 1_000,
+  });
+}
+
+function withReason(reason: string | undefined): { readonly reason?: string } {
+  return reason === undefined ? {} : { reason };
 }
 
 function invalid(task: Task, verb: string, why: string): DomainError {

@@ -8,7 +8,7 @@ import { workTypeOf } from '../domain/task.ts';
 import { hasEnded } from '../domain/transitions.ts';
 import type { Cancel } from '../runtime/clock.ts';
 import type { Service } from '../runtime/service.ts';
-import { obeyAcknowledgement } from './acknowledgement.ts';
+import { obeyInstructions } from './acknowledgement.ts';
 import type {
   Admission,
   AgentRegistration,
@@ -48,9 +48,10 @@ export class Engine implements EngineApi, Service {
   constructor(parts: EngineParts, options: EngineOptions) {
     this.#parts = parts;
     this.#options = options;
-    this.#rooms = furnish(parts, options, (due, acknowledgement) =>
-      obeyAcknowledgement(parts.log, this, due, acknowledgement),
-    );
+    this.#rooms = furnish(parts, options, (due, instructions) => {
+      const hands = { engine: this, control: this.#rooms.control, outbound: parts.outbound };
+      void obeyInstructions(parts.log, hands, due, instructions);
+    });
   }
 
   /** Starts executors and channels, reads what was known, and begins to move tasks. */

@@ -13,7 +13,7 @@ import type { Store } from '../store/store.ts';
 import { closeNotification } from './changes.ts';
 import type { Endpoints } from './endpoints.ts';
 import { guardOf, type Lifecycle } from './lifecycle.ts';
-import type { Channel, NotificationRenderer, SendOutcome } from './ports/channel.ts';
+import type { Channel, Instructions, NotificationRenderer, SendOutcome } from './ports/channel.ts';
 import type { SecretKeeper } from './ports/secrets.ts';
 import { replayMissed } from './replay.ts';
 import type { Signals } from './signals.ts';
@@ -26,10 +26,7 @@ const LOOK_MS = 1_000;
 const LOG_LINES = 20;
 
 /** What a receiver asked for in its acknowledgement (`SAM-88`); obeying it is the engine's matter. */
-export type OnAcknowledged = (
-  due: DueDelivery,
-  acknowledgement: NonNullable<SendOutcome['acknowledgement']>,
-) => void;
+export type OnAcknowledged = (due: DueDelivery, instructions: Instructions) => void;
 
 /** Drains the outbox. */
 export class Outbox {
@@ -187,7 +184,7 @@ export class Outbox {
       this.#log.warn('a notification was given up', { delivery: delivery.id, task: task.id, answer });
     }
     if (outcome.acknowledgement !== undefined && outcome.verdict === 'delivered') {
-      this.#onAcknowledged(due, outcome.acknowledgement);
+      this.#onAcknowledged(due, this.#renderer.instructionsIn(outcome.acknowledgement));
     }
   }
 

@@ -1,6 +1,7 @@
 // What the engine needs from a way out: it hands over finished bytes and learns what became of them.
 
 import type { Artifact } from '../../domain/artifact.ts';
+import type { NotificationPlan } from '../../domain/delivery.ts';
 import type { NotificationEvent } from '../../domain/event.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import type { Service } from '../../runtime/service.ts';
@@ -45,11 +46,22 @@ export interface Channel extends Service {
   send(message: ChannelMessage): Promise<SendOutcome>;
 }
 
-/** Writes a notification's body in the words of the wire its requester speaks. */
+/** What a receiver asks for in its acknowledgement (`SAM-88`). */
+export interface Instructions {
+  readonly action?: 'cancel' | 'pause' | 'resume' | 'retry';
+  /** What of the task's notification plan is to be another from now on; empty where nothing is. */
+  readonly plan: Partial<Pick<NotificationPlan, 'url' | 'events' | 'retry' | 'progressIntervalMs'>>;
+  /** What was asked for in a way nobody understands, for the log. */
+  readonly faults: readonly string[];
+}
+
+/** Speaks with a task's requester in the words of the wire it came by. */
 export interface NotificationRenderer {
   /** `artifacts` are what the task left; recent logs come oldest first. */
   render(
     due: DueDelivery & { readonly artifacts: readonly Artifact[] },
     recentLogs: readonly LogLine[],
   ): JsonObject;
+  /** Never throws: a receiver's faults are among what it answers. */
+  instructionsIn(acknowledgement: JsonObject): Instructions;
 }

@@ -15,6 +15,7 @@ import type { EngineApi, TaskOrder } from '../../engine/api.ts';
 import { type Fault, instantOf } from '../validation.ts';
 import { canonicalCode } from './errors.ts';
 import { fingerprintOf } from './fingerprint.ts';
+import { deliveryRetry } from './instructions.ts';
 import { invalidRequest, refuseForeignAgent, refuseForeignType } from './refusals.ts';
 import {
   executionConfig,
@@ -212,8 +213,6 @@ async function notificationIn(
   const from = body.notification_config;
   if (from === undefined) return {};
   const { webhook_secret: secret, batch } = from;
-  const strategy = from.retry_policy?.backoff_strategy ?? 'exponential';
-  const attemptsMax = from.retry_policy?.max_attempts ?? RETRY_POLICIES.exponential.attemptsMax;
   const sealed = secret === undefined ? undefined : await deps.sealWebhookSecret(tenant, secret);
   return {
     notification: {
@@ -221,7 +220,7 @@ async function notificationIn(
       url: from.webhook_url,
       ...(sealed === undefined ? {} : { secretSealed: sealed }),
       events: from.notification_events ?? NOTIFICATION_EVENTS,
-      retry: { ...RETRY_POLICIES[strategy], attemptsMax },
+      retry: deliveryRetry(from.retry_policy),
       ...(from.progress_interval === undefined
         ? {}
         : { progressIntervalMs: Math.round(from.progress_interval * 1_000) }),

@@ -14,6 +14,7 @@ import {
   type RecommendedAction,
   taskFailure,
 } from './failure.ts';
+import { instructionsIn } from './instructions.ts';
 import { outputOrRef } from './output-ref.ts';
 import { logRecord, wireArtifact } from './records.ts';
 import { totalsOf } from './usage.ts';
@@ -31,9 +32,9 @@ type Escalation = 'none' | 'low' | 'medium' | 'high' | 'critical';
 
 type Told = Parameters<NotificationRenderer['render']>[0];
 
-/** Writes notifications as SAM webhooks. */
+/** Writes notifications as SAM webhooks, and reads what their receivers answer. */
 export function createSamRenderer(options: NotificationOptions): NotificationRenderer {
-  return { render: (due, recentLogs) => notificationBody(due, recentLogs, options) };
+  return { render: (due, recentLogs) => notificationBody(due, recentLogs, options), instructionsIn };
 }
 
 function notificationBody(
