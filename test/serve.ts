@@ -135,6 +135,7 @@ export async function serve(choice: ServeOptions = {}): Promise<Served> {
       },
     },
     limits: choice.limits ?? NO_LIMITS,
+    repeats: guards.repeats,
     log: choice.log ?? silentLog,
     clock,
     random: systemRandom,

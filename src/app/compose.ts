@@ -183,6 +183,7 @@ async function startHttp(floor: Floor, upstairs: Upstairs): Promise<HttpServer> 
     }),
     authenticator: guards.authenticator,
     limits: guards.limits,
+    repeats: guards.repeats,
     log,
     clock,
     random,

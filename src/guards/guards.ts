@@ -18,6 +18,7 @@ import { KeyProof } from './key-proof.ts';
 import { RateLimits, type RateOptions } from './limits.ts';
 import { TaskQuotas } from './quotas.ts';
 import { RefreshFamilies } from './refresh-families.ts';
+import { Repeats } from './repeats.ts';
 import { Revocations } from './revocations.ts';
 import { createSealer } from './sealer.ts';
 import { Secrets } from './secrets.ts';
@@ -54,6 +55,7 @@ export interface Guards extends Service {
   readonly tokens: TokenService;
   readonly authenticator: Authenticator;
   readonly limits: RateLimits;
+  readonly repeats: Repeats;
   readonly secrets: Secrets;
   readonly sealer: Sealer;
 }
@@ -63,7 +65,7 @@ export function createGuards(
   log: Log,
   clock: Clock,
   random: Random,
-  store: Pick<Store, 'documents' | 'putDocuments' | 'appendAudit' | 'list'>,
+  store: Pick<Store, 'capabilities' | 'documents' | 'putDocuments' | 'appendAudit' | 'list'>,
   options: GuardOptions,
 ): Guards {
   const vault = new Vault(random, options.masterKey, options.masterKeysBefore);
@@ -110,6 +112,7 @@ export function createGuards(
       standardPerHour: limits.standardPerHour,
     }),
     limits,
+    repeats: new Repeats(log, clock, random, store, vault, { isAlone: !store.capabilities.shared }),
     secrets: new Secrets(clock, store, vault, tenants, patterns),
     sealer: createSealer(),
     ...together([audit, tenants, quotas, usage, limits], () => proveMasterKey(store, vault)),

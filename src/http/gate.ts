@@ -3,12 +3,16 @@
 
 import type { Authenticator } from '../guards/authentication.ts';
 import type { RateLimits, RateStanding } from '../guards/limits.ts';
+import type { Repeats } from '../guards/repeats.ts';
 
 /** Finds out who is calling. */
 export type Gatekeeper = Pick<Authenticator, 'authenticate' | 'wantsBody'>;
 
 /** Charges requests to budgets; answers null where limits are off. */
 export type RequestLimits = Pick<RateLimits, 'charge' | 'chargeAddress'>;
+
+/** Remembers answered requests by their key. */
+export type RequestRepeats = Pick<Repeats, 'once'>;
 
 /** The rate headers every answer bears (`SAM-52`). */
 export function rateHeaders(standing: RateStanding): Readonly<Record<string, string>> {

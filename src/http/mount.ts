@@ -11,14 +11,16 @@ import { bodyCheck, type Check, type Fault, textCheck } from '../protocols/valid
 import type { Log } from '../runtime/log.ts';
 import { answer, answerError } from './answer.ts';
 import { Exchange, type ExchangeSetting } from './exchange.ts';
-import type { Gatekeeper, RequestLimits } from './gate.ts';
+import type { Gatekeeper, RequestLimits, RequestRepeats } from './gate.ts';
 import { parseJson } from './json.ts';
 import { presented } from './presented.ts';
+import { replyOnce } from './repeats.ts';
 
 /** What mounting needs of the server. */
 export interface MountDeps {
   readonly authenticator: Gatekeeper;
   readonly limits: RequestLimits;
+  readonly repeats: RequestRepeats;
   readonly log: Log;
   readonly setting: ExchangeSetting;
 }
@@ -156,7 +158,7 @@ async function serve(mounted: MountedRoute, exchange: Exchange): Promise<void> {
     if (!exchange.admitted) await identify(mounted, exchange, bytesOf(exchange.request.body));
     receive(mounted, exchange);
     exchange.step('schema');
-    const reply = await route.handle(exchange);
+    const reply = await replyOnce(route, exchange, deps.repeats);
     await answer(exchange, reply, deps.setting.clock);
   } catch (error) {
     refuse(protocol, exchange, error, deps.log);

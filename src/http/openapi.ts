@@ -3,6 +3,7 @@
 import type { TSchema } from 'typebox';
 import type { JsonObject } from '../domain/json.ts';
 import type { Protocol, Route } from '../protocols/protocol.ts';
+import { IDEMPOTENCY_HEADER, takesKey } from './repeats.ts';
 
 interface ObjectSchema {
   readonly properties?: Readonly<
@@ -77,6 +78,7 @@ function operationOf(route: Route, protocol: Protocol): object {
       ...parametersOf(route.params, 'path'),
       ...parametersOf(route.query, 'query'),
       ...parametersOf(route.headers, 'header'),
+      ...keyOf(route),
       ...Object.entries(REQUEST_HEADERS).map(([name, description]) => ({
         name,
         in: 'header',
@@ -87,6 +89,13 @@ function operationOf(route: Route, protocol: Protocol): object {
     ...bodyOf(route),
     responses: responsesOf(route, protocol),
   };
+}
+
+function keyOf(route: Route): readonly object[] {
+  if (!takesKey(route)) return [];
+  const { name, description, lengthMax } = IDEMPOTENCY_HEADER;
+  const schema = { type: 'string', minLength: 1, maxLength: lengthMax };
+  return [{ name, in: 'header', required: false, description, schema }];
 }
 
 function operationId({ method, path }: Route): string {

@@ -13,7 +13,7 @@ import type { Random } from '../runtime/random.ts';
 import type { Service } from '../runtime/service.ts';
 import { errorPagesRoute } from './errorpages.ts';
 import { Exchange, type ExchangeSetting } from './exchange.ts';
-import type { Gatekeeper, RequestLimits } from './gate.ts';
+import type { Gatekeeper, RequestLimits, RequestRepeats } from './gate.ts';
 import { mount, overBudget, refuse, translated } from './mount.ts';
 import { openApiOf } from './openapi.ts';
 
@@ -38,6 +38,7 @@ export interface ServerDeps {
   readonly protocols: readonly [Protocol, ...Protocol[]];
   readonly authenticator: Gatekeeper;
   readonly limits: RequestLimits;
+  readonly repeats: RequestRepeats;
   readonly log: Log;
   readonly clock: Clock;
   readonly random: Random;

@@ -91,6 +91,11 @@ export interface Route {
   readonly query?: TSchema;
   readonly params?: TSchema;
   readonly headers?: TSchema;
+  /**
+   * What an `Idempotency-Key` means to a route that changes something. Absent: a repeat is answered as the first time. `own`: the
+   * route knows a repeat by itself. `confidential`: the answer bears a secret and is not kept, so a repeat is refused.
+   */
+  readonly idempotency?: 'own' | 'confidential';
   /** Bytes of body at most; absent means the server's limit (4 MiB). */
   readonly bodyBytesMax?: number;
   /** Answers by status; errors every route can give are added by the wire's error schema. */

@@ -116,6 +116,7 @@ function changingRoutes({ apiKeys, audit }: ApiKeyDeps): readonly Route[] {
       method: 'POST',
       path: `${PREFIX}/api-keys`,
       summary: 'Make a key',
+      idempotency: 'confidential',
       body: newKey,
       answers: { 201: issuedAnswer },
       async handle(call) {
@@ -130,6 +131,7 @@ function changingRoutes({ apiKeys, audit }: ApiKeyDeps): readonly Route[] {
       method: 'POST',
       path: `${one}/rotate`,
       summary: 'Give a key a new secret; the old one works 24 h more',
+      idempotency: 'confidential',
       params,
       answers: { 200: issuedAnswer },
       async handle(call) {

@@ -82,6 +82,7 @@ export function authRoutes({ authenticator, tokens }: AuthDeps): readonly Route[
       path: `${PREFIX}/auth/revoke`,
       summary: 'End a token, or the one of a jti',
       access: 'authenticated',
+      idempotency: 'own',
       body: revokeBody,
       answers: {
         200: Type.Object({ revoked: Type.Boolean() }, { description: 'It is of no use any more.' }),

@@ -87,6 +87,7 @@ function makingRoutes({ tenants, apiKeys, audit }: TenantDeps): readonly Route[]
       method: 'POST',
       path: `${PREFIX}/tenants`,
       summary: 'Make a tenant and its first key',
+      idempotency: 'confidential',
       body: newTenant,
       answers: { 201: madeAnswer },
       async handle(call) {
@@ -157,6 +158,7 @@ function tuningRoutes({ tenants, audit }: TenantDeps): readonly Route[] {
       method: 'POST',
       path: `${PREFIX}/tenants/:tenant_id/webhook-secret/rotate`,
       summary: 'Make a new webhook secret; the old one signs along for 24 h',
+      idempotency: 'confidential',
       params,
       answers: {
         200: Type.Object({ webhook_secret: Type.String() }, { description: 'The secret, shown this once.' }),

@@ -124,6 +124,7 @@ export function workRoutes({ engine, clock }: WorkDeps): readonly Route[] {
   return [
     route({
       method: 'POST',
+      idempotency: 'own',
       path: `${PREFIX}/work`,
       summary: 'Report on tasks held and ask for more',
       tag: 'workers',
