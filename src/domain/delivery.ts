@@ -16,6 +16,7 @@ export interface NotificationPlan {
   readonly progressIntervalMs?: number;
   readonly encoding?: 'gzip';
   readonly format?: 'msgpack';
+  /** Progress is gathered and sent as an array (`SAM-84`). */
   readonly batch?: { readonly itemsMax: number; readonly delayMaxMs: number };
   readonly encryptTo?: JsonObject;
 }
@@ -60,6 +61,20 @@ export interface Delivery {
   readonly createdAt: number;
   readonly dueAt: number;
   readonly redeliveryOf?: DeliveryId;
+}
+
+/**
+ * When a notification of now is to be sent: at once, or, for progress of a plan that batches, at the end of the window under way, so
+ * that it waits for company at most `delayMaxMs` however much of it comes (`SAM-84`).
+ */
+export function dueAtOf(
+  plan: Pick<NotificationPlan, 'batch'>,
+  event: NotificationEvent,
+  now: number,
+): number {
+  const windowMs = plan.batch?.delayMaxMs ?? 0;
+  if (event !== 'task_progress' || windowMs === 0) return now;
+  return (Math.floor(now / windowMs) + 1) * windowMs;
 }
 
 /** True for the events that tell of a task's end. */

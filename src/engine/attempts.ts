@@ -25,6 +25,8 @@ export interface RunningAttempt {
   currentStep: string | undefined;
   /** When its requester was last told of progress, epoch milliseconds. */
   notifiedAt: number;
+  /** Progress gathered for one sending: when that is, and how much there is (`SAM-84`). */
+  gathered: { readonly dueAt: number; readonly count: number };
   hasCheckpoint: boolean;
   /** Resources already warned of (`SAM-118`). */
   readonly warned: Set<string>;
@@ -53,6 +55,7 @@ export class Attempts {
       percentage: task.progress?.percentage ?? 0,
       currentStep: undefined,
       notifiedAt: task.lease?.claimedAt ?? task.updatedAt,
+      gathered: { dueAt: 0, count: 0 },
       hasCheckpoint: task.checkpoint !== null,
       warned: new Set(),
       stop: null,

@@ -1,7 +1,7 @@
 // Every way a task moves, as a pure function from the task to the change that moves it. Nothing here reads a clock or a store:
 // lifecycle.ts commits what these return. Each walks the machine of domain/transitions.ts and throws where that forbids it.
 
-import type { NewDelivery, NotificationPlan } from '../domain/delivery.ts';
+import { dueAtOf, type NewDelivery, type NotificationPlan } from '../domain/delivery.ts';
 import { type EventBody, type NotificationEvent, notificationOf } from '../domain/event.ts';
 import type { DeliveryId } from '../domain/ids.ts';
 import type { Json, JsonObject } from '../domain/json.ts';
@@ -139,11 +139,14 @@ export function makeReady(): Draft {
   return { events: [], state: 'queued', placement: 'ready' };
 }
 
-/** Writes down how far an attempt has come; `notify` also tells those who asked for progress (`SAM-86`). */
+/**
+ * Writes down how far an attempt has come, and tells those who asked for progress (`SAM-86`): not now, with what is being gathered for
+ * them, or at once.
+ */
 export function advance(
   task: Task,
   report: { readonly progress: Progress; readonly intermediate?: Json; readonly checkpoint?: Json },
-  notify: boolean,
+  notify: 'no' | 'gathered' | 'at_once',
   tools: ChangeTools,
 ): Draft {
   const { progress, intermediate, checkpoint } = report;
@@ -157,8 +160,13 @@ export function advance(
     events: [event],
     progress,
     ...(checkpoint === undefined ? {} : { checkpoint }),
-    deliveries: notify ? deliveriesFor(task.spec, [event], tools) : [],
+    deliveries: notify === 'no' ? [] : deliveriesFor(task.spec, [event], tools, notify === 'at_once'),
   };
+}
+
+/** Keeps what the next attempt would begin from; no event, since nothing is further than before. */
+export function saveCheckpoint(checkpoint: Json): Draft {
+  return { events: [], checkpoint };
 }
 
 /** Records that a limit is near (`SAM-118`). */
@@ -219,16 +227,20 @@ function stateEvent(from: TaskState, to: TaskState, cause: Cause, attempt: numbe
   };
 }
 
-function deliveriesFor(spec: TaskSpec, events: readonly EventBody[], tools: ChangeTools): NewDelivery[] {
+function deliveriesFor(
+  spec: TaskSpec,
+  events: readonly EventBody[],
+  tools: ChangeTools,
+  atOnce = false,
+): NewDelivery[] {
   const plan = spec.notification;
   if (plan === undefined) return [];
   return events.flatMap((event, eventIndex) => {
     const asked = subscribedAs(event, plan.events);
     if (asked === null) return [];
     const { channel, url } = plan;
-    return [
-      { id: tools.newDeliveryId(), channel, endpoint: url, event: asked, eventIndex, dueAt: tools.now },
-    ];
+    const dueAt = atOnce ? tools.now : dueAtOf(plan, asked, tools.now);
+    return [{ id: tools.newDeliveryId(), channel, endpoint: url, event: asked, eventIndex, dueAt }];
   });
 }
 

@@ -8,12 +8,19 @@ import { Batcher } from '../runtime/batcher.ts';
 import type { Cancel, Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
 import type { Random } from '../runtime/random.ts';
-import type { DeliverySettlement, DueDelivery } from '../store/rows.ts';
+import type { DeliverySettlement, DueDelivery, LogLine } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import { closeNotification } from './changes.ts';
 import type { Endpoints } from './endpoints.ts';
+import { unsentBefore } from './gathering.ts';
 import { guardOf, type Lifecycle } from './lifecycle.ts';
-import type { Channel, Instructions, NotificationRenderer, SendOutcome } from './ports/channel.ts';
+import type {
+  Channel,
+  ChannelMessage,
+  Instructions,
+  NotificationRenderer,
+  SendOutcome,
+} from './ports/channel.ts';
 import type { SecretKeeper } from './ports/secrets.ts';
 import { replayMissed } from './replay.ts';
 import type { Signals } from './signals.ts';
@@ -28,6 +35,8 @@ const LOG_LINES = 20;
 /** What a receiver asked for in its acknowledgement (`SAM-88`); obeying it is the engine's matter. */
 export type OnAcknowledged = (due: DueDelivery, instructions: Instructions) => void;
 
+type Told = Parameters<NotificationRenderer['render']>[0];
+
 /** Drains the outbox. */
 export class Outbox {
   readonly #log: Log;
@@ -35,7 +44,7 @@ export class Outbox {
   readonly #random: Random;
   readonly #store: Pick<
     Store,
-    'dueDeliveries' | 'settleDeliveries' | 'logs' | 'artifacts' | 'deliveries' | 'redeliver'
+    'dueDeliveries' | 'settleDeliveries' | 'logs' | 'artifacts' | 'deliveries' | 'redeliver' | 'events'
   >;
   readonly #lifecycle: Lifecycle;
   readonly #signals: Signals;
@@ -59,7 +68,7 @@ export class Outbox {
     random: Random,
     store: Pick<
       Store,
-      'dueDeliveries' | 'settleDeliveries' | 'logs' | 'artifacts' | 'deliveries' | 'redeliver'
+      'dueDeliveries' | 'settleDeliveries' | 'logs' | 'artifacts' | 'deliveries' | 'redeliver' | 'events'
     >,
     parts: {
       readonly lifecycle: Lifecycle;
@@ -223,11 +232,20 @@ export class Outbox {
       agentId: task.agentId ?? this.#serverId,
       traceparent: `00-${task.spec.traceId}-${span}-01`,
       secrets,
-      body: this.#renderer.render({ ...due, artifacts }, logs),
+      body: await this.#bodyOf({ ...due, artifacts }, logs),
       ...(plan?.encoding === undefined ? {} : { encoding: plan.encoding }),
       ...(plan?.format === undefined ? {} : { format: plan.format }),
       timeoutMs,
     });
+  }
+
+  async #bodyOf(due: Told, logs: readonly LogLine[]): Promise<ChannelMessage['body']> {
+    const body = this.#renderer.render(due, logs);
+    const batch = due.task.spec.notification?.batch;
+    if (batch === undefined) return body;
+    const before = await unsentBefore(this.#store, due, batch.itemsMax - 1);
+    // What happened around the others is told with the last.
+    return [...before.map(one => this.#renderer.render({ ...one, artifacts: [] }, [])), body];
   }
 
   #next({ delivery, task }: DueDelivery, outcome: SendOutcome): DeliverySettlement['next'] {

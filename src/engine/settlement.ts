@@ -1,6 +1,7 @@
 // What an attempt reports, and what follows from it: progress, warnings, and the end of the attempt (success, another attempt, or
 // the end of the task). Every report proves itself by fencing token; a late one changes nothing.
 
+import { dueAtOf, type NotificationPlan } from '../domain/delivery.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { Json } from '../domain/json.ts';
 import { delayAfter, jittered, retries } from '../domain/retry.ts';
@@ -8,7 +9,7 @@ import { type Progress, type Task, type TaskError, type TaskResult, workTypeOf }
 import type { Clock } from '../runtime/clock.ts';
 import type { Random } from '../runtime/random.ts';
 import type { AttemptEnd, Attempts, RunningAttempt } from './attempts.ts';
-import { advance, type Cause, type Draft, end, requeue, warnOf } from './changes.ts';
+import { advance, type Cause, type Draft, end, requeue, saveCheckpoint, warnOf } from './changes.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { AttemptResult, ProgressReport } from './ports/executor.ts';
 import type { RunStatistics } from './statistics.ts';
@@ -104,6 +105,10 @@ export class Settlement {
 
   /** Records how far an attempt has come; throws `lease_lost`. */
   async report(attempt: RunningAttempt, report: ProgressReport): Promise<void> {
+    if (saysOnlyCheckpoint(report)) {
+      attempt.hasCheckpoint = true;
+      return this.#commit(attempt, saveCheckpoint(report.checkpoint), 'running');
+    }
     const progress = this.#progressOf(attempt, report);
     const stepped = report.currentStep !== undefined && report.currentStep !== attempt.currentStep;
     attempt.percentage = progress.percentage;
@@ -162,21 +167,39 @@ export class Settlement {
     };
   }
 
-  #notifies(attempt: RunningAttempt, stepped: boolean): boolean {
+  #notifies(attempt: RunningAttempt, stepped: boolean): 'no' | 'gathered' | 'at_once' {
     const { spec, tenant } = attempt.task;
-    if (spec.notification?.events.includes('task_progress') !== true) return false;
+    if (spec.notification?.events.includes('task_progress') !== true) return 'no';
     const now = this.#clock.now();
     const expectedMs = this.#statistics.median(tenant, workTypeOf(spec)) ?? spec.timeoutMs;
     const { least, most, shareOfExpected } = PROGRESS_INTERVAL_MS;
     const intervalMs =
       spec.notification.progressIntervalMs ?? Math.min(most, Math.max(least, expectedMs * shareOfExpected));
-    if (!stepped && now - attempt.notifiedAt < intervalMs) return false;
+    if (!stepped && now - attempt.notifiedAt < intervalMs) return 'no';
     attempt.notifiedAt = now;
-    return true;
+    return fillsBatch(attempt, spec.notification, now) ? 'at_once' : 'gathered';
   }
 
   #ranSeconds(task: Task): number {
     const ranMs = task.ranMs + this.#clock.now() - (task.lease?.claimedAt ?? this.#clock.now());
     return Math.round(ranMs) / 1_000;
   }
+}
+
+/** Counts one more of what is gathered; true when that is as much as one sending takes. */
+function fillsBatch(attempt: RunningAttempt, plan: NotificationPlan, now: number): boolean {
+  if (plan.batch === undefined) return false;
+  const dueAt = dueAtOf(plan, 'task_progress', now);
+  const count = attempt.gathered.dueAt === dueAt ? attempt.gathered.count + 1 : 1;
+  const isFull = count >= plan.batch.itemsMax;
+  attempt.gathered = { dueAt, count: isFull ? 0 : count };
+  return isFull;
+}
+
+/** A checkpoint alone is no progress: nobody is told what they know already. */
+function saysOnlyCheckpoint(
+  report: ProgressReport,
+): report is ProgressReport & { readonly checkpoint: Json } {
+  const { checkpoint, ...rest } = report;
+  return checkpoint !== undefined && Object.values(rest).every(value => value === undefined);
 }
