@@ -7,6 +7,7 @@ import { resolve } from 'node:path';
 import { DomainError } from '../domain/errors.ts';
 import { isCallerId } from '../domain/ids.ts';
 import type { Verbosity } from '../runtime/log.ts';
+import { type BlockedPhrase, type ModelPrices, readBlocked, readPrices } from './config-models.ts';
 
 /** The process's environment, for those who are handed it. */
 export const environment: Readonly<Record<string, string | undefined>> = process.env;
@@ -43,6 +44,20 @@ export interface Config {
   /** Whether untrusted Python and shell may run with resource limits alone, where bubblewrap is missing. */
   readonly allowRlimits: boolean;
   readonly logLevel: Verbosity;
+  /** Where the API of the model provider begins; null where there is none (`SAM-154`). */
+  readonly modelUrl: string | null;
+  readonly modelKey: string | null;
+  /** Language models callers may name, the default first; `*` for any. */
+  readonly model: readonly string[];
+  readonly modelImage: string | null;
+  readonly modelModeration: string | null;
+  readonly modelPrices: ModelPrices;
+  /** What may neither be asked of a model nor answered by one (`SAM-156`). */
+  readonly modelBlocked: readonly BlockedPhrase[];
+  /** The provider to ask where the first is out or asked too often. */
+  readonly modelFallbackUrl: string | null;
+  readonly modelFallbackKey: string | null;
+  readonly modelFallback: readonly string[];
 }
 
 type Reader<Value> = (text: string) => Value;
@@ -83,6 +98,16 @@ const SETTINGS: { readonly [Name in keyof Config]: Setting<Config[Name]> } = {
   publicUrl: { variable: 'BATUTA_PUBLIC_URL', read: httpUrl, fallBack: () => null },
   allowRlimits: { variable: 'BATUTA_ALLOW_RLIMITS', read: yesOrNo, fallBack: () => false },
   logLevel: { variable: 'BATUTA_LOG_LEVEL', read: oneOf(VERBOSITIES), fallBack: () => 'info' },
+  modelUrl: { variable: 'BATUTA_MODEL_URL', read: httpUrl, fallBack: () => null },
+  modelKey: { variable: 'BATUTA_MODEL_KEY', read: text => text, fallBack: () => null },
+  model: { variable: 'BATUTA_MODEL', read: list, fallBack: () => [] },
+  modelImage: { variable: 'BATUTA_MODEL_IMAGE', read: text => text, fallBack: () => null },
+  modelModeration: { variable: 'BATUTA_MODEL_MODERATION', read: text => text, fallBack: () => null },
+  modelPrices: { variable: 'BATUTA_MODEL_PRICES', read: readPrices, fallBack: () => ({}) },
+  modelBlocked: { variable: 'BATUTA_MODEL_BLOCKED', read: readBlocked, fallBack: () => [] },
+  modelFallbackUrl: { variable: 'BATUTA_MODEL_FALLBACK_URL', read: httpUrl, fallBack: () => null },
+  modelFallbackKey: { variable: 'BATUTA_MODEL_FALLBACK_KEY', read: text => text, fallBack: () => null },
+  modelFallback: { variable: 'BATUTA_MODEL_FALLBACK', read: list, fallBack: () => [] },
 };
 
 /** Variables that belong to clients and tests; a server has no use for them but must not stumble over them. */
@@ -192,6 +217,15 @@ function oneOf<Word extends string>(words: readonly Word[]): Reader<Word> {
 
 function yesOrNo(text: string): boolean {
   return oneOf(['true', 'false'])(text) === 'true';
+}
+
+function list(text: string): readonly string[] {
+  const entries = text
+    .split(',')
+    .map(entry => entry.trim())
+    .filter(entry => entry !== '');
+  if (entries.length === 0) throw new Error('it must be a comma-separated list');
+  return entries;
 }
 
 function callerId(text: string): string {

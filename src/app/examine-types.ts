@@ -65,9 +65,11 @@ export async function examineTaskTypes(config: Config): Promise<readonly Finding
       executors.map(executor => [executor.type, executor.status()]),
     );
     const [code, rows] = [statuses.get('code_execution'), statuses.get('data_processing')];
+    const content = statuses.get('content_generation');
     return [
       ...(code === undefined ? [] : [quickjs(code), sandbox(code)]),
       ...(rows === undefined ? [] : [duckdb(rows)]),
+      ...(content === undefined ? [] : [model(content)]),
     ];
   } catch (error) {
     return [{ name: 'task types', state: 'failed', detail: wordsOf(error), hint: 'reinstall with npm ci' }];
@@ -108,6 +110,24 @@ function duckdb({ available, missing = 'it did not start', detail }: ExecutorSta
     detail: missing,
     hint: 'data_processing tasks are refused until it loads',
   };
+}
+
+/** What is set, not whether it answers: a call would cost money. */
+function model({ available, missing = 'it did not start', detail }: ExecutorStatus): Finding {
+  const name = 'model';
+  if (!available) {
+    return {
+      name,
+      state: 'warning',
+      detail: missing,
+      hint: 'content_generation tasks are refused until then',
+    };
+  }
+  const providers = detail.providers as readonly JsonObject[];
+  const words = providers.map(
+    one => `${one.name} (${(one.models as readonly string[]).join(', ') || one.image_model})`,
+  );
+  return { name, state: 'ok', detail: `set up, not tried: ${words.join(', then ')}` };
 }
 
 function firstLine(text: string): string {

@@ -6,10 +6,17 @@ import { createWebhookChannel } from '../channels/webhook/webhook.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { Channel } from '../engine/ports/channel.ts';
 import type { Executor } from '../engine/ports/executor.ts';
+import type { ModelProvider } from '../engine/ports/model-provider.ts';
 import type { Outbound } from '../engine/ports/outbound.ts';
+import { createApiExecutor } from '../executors/api/executor.ts';
 import { createCodeExecutor } from '../executors/code/executor.ts';
+import { createContentExecutor } from '../executors/content/executor.ts';
+import { createOpenAiProvider } from '../executors/content/provider.ts';
 import { createDataExecutor } from '../executors/data/executor.ts';
 import { createRemoteAgents } from '../executors/remote/index.ts';
+import { withHostBreakers } from '../guards/host-breakers.ts';
+import { createOutbound, parsePrivateTargets } from '../guards/outbound.ts';
+import { SchemaGuard } from '../guards/schemas.ts';
 import type { Protocol } from '../protocols/protocol.ts';
 import { createSamProtocol, type SamDeps } from '../protocols/sam/index.ts';
 import { createSamRenderer } from '../protocols/sam/notification.ts';
@@ -73,13 +80,58 @@ export function openBlobs(config: Config, random: Random): Promise<Blobs> {
 }
 
 /** The task types that run in this process. */
-export function createExecutors({ log, clock, random, outbound, config }: AdapterParts): readonly Executor[] {
+export function createExecutors(parts: AdapterParts): readonly Executor[] {
+  const { log, clock, random, outbound, config } = parts;
   const { allowRlimits, slots: poolSize, dataDir } = config;
   const options = { workRoot: workRootOf(dataDir), poolSize: Math.max(1, poolSize), allowRlimits };
   return [
     createCodeExecutor({ log, clock, random, outbound, options }),
     createDataExecutor({ log, clock, outbound, options: { compileCache: join(dataDir, 'compiled') } }),
+    createApiExecutor({ clock, random, outbound }),
+    createContentExecutor({
+      log,
+      clock,
+      outbound,
+      schemas: new SchemaGuard(clock, []),
+      providers: createModelProviders(parts),
+      blocked: config.modelBlocked,
+    }),
   ];
+}
+
+/** The model providers the configuration names, first choice first; one without any model is none. */
+export function createModelProviders({
+  log,
+  clock,
+  outbound,
+  config,
+}: AdapterParts): readonly ModelProvider[] {
+  const { modelPrices: prices } = config;
+  const first = {
+    name: 'primary',
+    baseUrl: config.modelUrl,
+    key: config.modelKey,
+    models: config.model,
+    imageModel: config.modelImage,
+    moderationModel: config.modelModeration,
+  };
+  const second = {
+    name: 'fallback',
+    baseUrl: config.modelFallbackUrl,
+    key: config.modelFallbackKey,
+    models: config.modelFallback,
+    imageModel: null,
+    moderationModel: null,
+  };
+  return [first, second].flatMap(({ baseUrl, ...settings }) => {
+    if (baseUrl === null || (settings.models.length === 0 && settings.imageModel === null)) return [];
+    // Who names a provider lets requests through to it, wherever it is, and to nothing beside it.
+    const allowed = parsePrivateTargets(new URL(baseUrl).hostname);
+    const way = withHostBreakers(createOutbound({ clock, log, allowed }), clock);
+    return [
+      createOpenAiProvider({ ...settings, baseUrl, prices }, { clock, outbound: way, elsewhere: outbound }),
+    ];
+  });
 }
 
 /** Where attempts in this process have their workspaces. */
