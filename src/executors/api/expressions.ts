@@ -1,0 +1,138 @@
+// JMESPath expressions: what they are and what they speak of, known at submission; and their values, found in a thread that is killed
+// when it takes too long, since a short expression can make a value without end.
+
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
+import { compile } from '@jmespath-community/jmespath';
+import { DomainError } from '../../domain/errors.ts';
+import type { Json } from '../../domain/json.ts';
+import type { Clock } from '../../runtime/clock.ts';
+import type { ExpressionAnswer, ExpressionJob } from './expression-thread.ts';
+
+/** An expression that parses. */
+export interface Expression {
+  readonly text: string;
+  /** Every name it has, wherever it stands. */
+  readonly names: ReadonlySet<string>;
+  /** What it takes by name from the places templates see: `{place: 'responses', name: 'login'}`. */
+  readonly references: readonly { readonly place: string; readonly name: string }[];
+}
+
+const JOB_MS_MAX = 1_000;
+const NESTING_MAX = 200;
+
+/** Parses it; throws an `Error` whose message says what is wrong. */
+export function parseExpression(text: string): Expression {
+  const names = new Set<string>();
+  const references: { place: string; name: string }[] = [];
+  const walk = (node: unknown, depth: number): void => {
+    if (typeof node !== 'object' || node === null) return;
+    if (depth > NESTING_MAX) throw new Error('it is nested too deep');
+    const { type, name, left, right } = node as Record<string, unknown>;
+    if (type === 'Literal') return;
+    if (type === 'Field') names.add(String(name));
+    if (type === 'Root' || type === 'Current') names.add('$');
+    const place = fieldOf(left, 'right');
+    const taken = fieldOf(right, 'left');
+    if (type === 'Subexpression' && place !== null && taken !== null) references.push({ place, name: taken });
+    for (const child of Object.values(node)) walk(child, depth + 1);
+  };
+  walk(parsed(text), 0);
+  return { text, names, references };
+}
+
+function parsed(text: string): unknown {
+  try {
+    return compile(text);
+  } catch (error) {
+    throw new Error(error instanceof Error ? error.message : String(error), { cause: error });
+  }
+}
+
+/** The name a node is, or the one nearest to the dot: of `$.a` and `a[0]`, `a`. */
+function fieldOf(node: unknown, side: 'left' | 'right'): string | null {
+  if (typeof node !== 'object' || node === null) return null;
+  const { type, name, left, right } = node as Record<string, unknown>;
+  if (type === 'Field') return String(name);
+  if (type === 'Subexpression' && side === 'right') {
+    const isRoot = typeof left === 'object' && left !== null && 'type' in left && left.type === 'Root';
+    return isRoot ? fieldOf(right, side) : null;
+  }
+  return type === 'IndexExpression' && side === 'left' ? fieldOf(left, side) : null;
+}
+
+/** Evaluates expressions, one job at a time, so that a job's time is its own. */
+export class Expressions {
+  readonly #clock: Clock;
+  #thread: Worker | null = null;
+  #line: Promise<unknown> = Promise.resolve();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Their values over one value, `null` where there is none; throws `task_failed` naming the expression that has no value at all. */
+  async evaluate(expressions: readonly Expression[], value: Json): Promise<readonly Json[]> {
+    if (expressions.length === 0) return [];
+    const turn = this.#line.then(() =>
+      this.#run({ expressions: expressions.map(({ text }) => text), value }),
+    );
+    this.#line = turn.catch(() => {});
+    const answer = await turn;
+    if ('json' in answer) return answer.json.map(text => JSON.parse(text) as Json);
+    throw new DomainError(
+      'task_failed',
+      `the expression ${expressions[answer.index]?.text}: ${answer.fault}`,
+      {
+        details: { expression: expressions[answer.index]?.text },
+      },
+    );
+  }
+
+  /** Lets go of the thread; a later evaluation starts another. */
+  async stop(): Promise<void> {
+    await this.#thread?.terminate();
+    this.#thread = null;
+  }
+
+  async #run(job: ExpressionJob): Promise<ExpressionAnswer> {
+    // Its start is not the job's time.
+    const thread = this.#thread ?? (await this.#launch());
+    return new Promise((resolve, reject) => {
+      const fail = (message: string): void => {
+        cancel();
+        this.#discard(thread);
+        reject(new DomainError('task_failed', message, { details: { expressions: job.expressions } }));
+      };
+      const cancel = this.#clock.after(JOB_MS_MAX, () => fail('the expressions take too long to evaluate'));
+      thread.removeAllListeners('message').once('message', (answer: ExpressionAnswer) => {
+        cancel();
+        resolve(answer);
+      });
+      thread
+        .removeAllListeners('error')
+        .on('error', () => fail('the expressions take too much memory to evaluate'));
+      thread.postMessage(job);
+    });
+  }
+
+  async #launch(): Promise<Worker> {
+    const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+    const thread = new Worker(new URL(`./expression-thread.${extension}`, import.meta.url), {
+      resourceLimits: { maxOldGenerationSizeMb: 128, stackSizeMb: 2 },
+      env: {},
+    });
+    await once(thread, 'message');
+    thread.unref();
+    this.#thread = thread;
+    return thread;
+  }
+
+  #discard(thread: Worker): void {
+    this.#thread = null;
+    thread.removeAllListeners();
+    // A thread that dies of its limits reports it once more while it is terminated.
+    thread.on('error', () => {});
+    void thread.terminate();
+  }
+}
