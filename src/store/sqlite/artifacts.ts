@@ -98,7 +98,7 @@ export class Artifacts {
   before(instant: number, limit: number): readonly Reference[] {
     return this.#connection
       .prepare<Reference>(
-        'SELECT tenant, id, sha256 FROM artifact WHERE created_at < ? ORDER BY created_at LIMIT ?',
+        'SELECT tenant, id, sha256 FROM artifact WHERE created_at < ? ORDER BY created_at LIMIT +?',
       )
       .all(instant, limit);
   }

@@ -83,7 +83,7 @@ export class Audit {
     add('at < ?', query.until);
     add('sequence > ?', query.afterSequence);
     return this.#connection
-      .prepare<AuditRow>(`SELECT * FROM audit WHERE ${conditions.join(' AND ')} ORDER BY sequence LIMIT ?`)
+      .prepare<AuditRow>(`SELECT * FROM audit WHERE ${conditions.join(' AND ')} ORDER BY sequence LIMIT +?`)
       .all(...values, query.limit)
       .map(entryOf);
   }

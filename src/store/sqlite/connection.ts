@@ -37,7 +37,7 @@ export class Connection {
     this.now = clock.now();
   }
 
-  /** The statement for this SQL, compiled once. */
+  /** The statement for this SQL, compiled once. A limit is bound as `+?`: a bare `LIMIT ?` is planned anew at each value (15 µs). */
   prepare<Row extends object = object>(sql: string): Prepared<Row> {
     let statement = this.#statements.get(sql);
     if (statement === undefined) {
@@ -74,7 +74,19 @@ export class Connection {
     }
   }
 
-  /** Runs work in one transaction: when this returns it is on disk; when it throws nothing happened. */
+  /** Runs work that only reads on one state of the database, paying for its locks once. */
+  snapshot<Answer>(work: () => Answer): Answer {
+    return this.reading(() => {
+      this.prepare('BEGIN').run();
+      try {
+        return work();
+      } finally {
+        this.prepare('COMMIT').run();
+      }
+    });
+  }
+
+  /** Runs work in one transaction: when this returns it is committed; when it throws nothing happened. */
   transaction<Answer>(work: () => Answer): Answer {
     this.now = this.#clock.now();
     let answer: Answer;

@@ -1,5 +1,5 @@
-// The store's verbs as plain functions over one SQLite database, in the thread that calls them. How calls reach it (in this
-// thread, or gathered for a worker) is decided in open.ts.
+// The store's verbs as plain functions over one SQLite database, in the thread that calls them. How calls reach it (one by
+// one, gathered, or from another thread) is decided in open.ts.
 
 import type { TaskId, TenantId } from '../../domain/ids.ts';
 import type { Clock } from '../../runtime/clock.ts';
@@ -11,7 +11,7 @@ import { Audit } from './audit.ts';
 import { Changes } from './changes.ts';
 import { Claims } from './claims.ts';
 import { type CommitHook, Connection } from './connection.ts';
-import { type OpenDatabase, openDatabase, openForReading } from './database.ts';
+import { type CheckpointReach, type OpenDatabase, openDatabase, openForReading } from './database.ts';
 import { Deliveries, type DueDeliveryRows } from './deliveries.ts';
 import { Documents } from './documents.ts';
 import { Edges } from './edges.ts';
@@ -80,6 +80,8 @@ export interface CoreOptions {
   readonly auditKey: string | Uint8Array;
   /** Opens a database that is open already, for reads that may take long; the verbs that write fail. */
   readonly readOnly?: boolean;
+  /** Whoever opens it syncs the log and checkpoints it: a commit is on disk only once they have synced. */
+  readonly unsynced?: boolean;
   /** For simulation: what to do around each commit. */
   readonly faults?: CommitHook;
 }
@@ -102,6 +104,11 @@ const READS: ReadonlySet<VerbName> = new Set<VerbName>([
   'measure',
 ]);
 
+/** Whether the verb changes nothing. */
+export function isRead(verb: VerbName): boolean {
+  return READS.has(verb);
+}
+
 /** One open database and everything the port can do with it. */
 export class SqliteCore {
   readonly #opened: OpenDatabase;
@@ -112,7 +119,9 @@ export class SqliteCore {
   /** Opens or makes the database; throws `unavailable` where it cannot be used. */
   constructor(options: CoreOptions) {
     this.#readOnly = options.readOnly === true;
-    this.#opened = this.#readOnly ? openForReading(options.path) : openDatabase(options.path);
+    this.#opened = this.#readOnly
+      ? openForReading(options.path)
+      : openDatabase(options.path, { unsynced: options.unsynced === true });
     try {
       this.#connection = new Connection(this.#opened.database, options.clock, options.faults);
       this.#verbs = verbsOf(roomsOf(this.#connection, options), this.#connection, this.#opened);
@@ -125,14 +134,17 @@ export class SqliteCore {
   /** Runs one call in a transaction of its own. */
   run(call: Call): unknown {
     const work = (): unknown => this.#do(call);
-    return READS.has(call.verb) ? this.#connection.reading(work) : this.#connection.transaction(work);
+    return isRead(call.verb) ? this.#connection.reading(work) : this.#connection.transaction(work);
   }
 
   /** Runs calls in one transaction; should one of them fail, each in its own, so that it fails alone. */
   runAll(calls: readonly Call[]): readonly Reply[] {
-    if (calls.length > 1 && !this.#readOnly) {
+    if (calls.length > 1) {
+      const work = (): readonly Reply[] => calls.map(call => ({ answer: this.#do(call) }));
       try {
-        return this.#connection.transaction(() => calls.map(call => ({ answer: this.#do(call) })));
+        return calls.every(({ verb }) => isRead(verb))
+          ? this.#connection.snapshot(work)
+          : this.#connection.transaction(work);
       } catch {
         // Whoever failed shall fail again below, alone.
       }
@@ -149,6 +161,16 @@ export class SqliteCore {
   /** Writes a consistent copy while serving. */
   backup(path: string): Promise<void> {
     return this.#opened.backup(path);
+  }
+
+  /** Pages in the write-ahead log. */
+  logPages(): number {
+    return this.#opened.logPages();
+  }
+
+  /** Brings what is in the write-ahead log into the database, as far as readers allow, and has the disk keep it. */
+  checkpoint(): CheckpointReach {
+    return this.#opened.checkpoint();
   }
 
   /** Checkpoints and closes; idempotent. */

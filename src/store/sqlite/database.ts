@@ -16,8 +16,18 @@ export interface OpenDatabase {
   bytes(): number;
   /** Writes a consistent copy of what is committed. */
   backup(path: string): Promise<void>;
+  /** Pages in the write-ahead log. */
+  logPages(): number;
+  /** Brings what is in the log into the database, as far as readers allow, and has the disk keep it. */
+  checkpoint(): CheckpointReach;
   /** Idempotent. */
   close(): void;
+}
+
+/** How far a checkpoint came: all of the log is in the database where both are equal. */
+export interface CheckpointReach {
+  readonly logPages: number;
+  readonly donePages: number;
 }
 
 /** Marks a file as Batuta's ('Batu'). */
@@ -33,8 +43,17 @@ const SETTINGS = `
   PRAGMA journal_size_limit = 67108864;
 `;
 
-/** Opens or makes the database at a path (or `:memory:`), for this process alone. */
-export function openDatabase(path: string): OpenDatabase {
+/** With NORMAL a commit only writes the log, and checkpoints still sync: the durability of FULL once the log is synced. */
+const UNSYNCED = 'PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0';
+
+/**
+ * Opens or makes the database at a path (or `:memory:`), for this process alone. `unsynced`: the opener syncs and checkpoints the
+ * log; else every commit is on disk when it returns.
+ */
+export function openDatabase(
+  path: string,
+  { unsynced = false }: { readonly unsynced?: boolean } = {},
+): OpenDatabase {
   const inMemory = path === ':memory:';
   const unlock = inMemory ? () => {} : lockFile(`${path}.lock`);
   let database: DatabaseSync | undefined;
@@ -42,6 +61,7 @@ export function openDatabase(path: string): OpenDatabase {
     if (!inMemory) refuseOrphanedLog(path);
     database = new DatabaseSync(path, { timeout: 5_000 });
     const schemaVersion = prepare(database);
+    if (unsynced) database.exec(UNSYNCED);
     return opened(database, { path, inMemory, schemaVersion, unlock });
   } catch (error) {
     database?.close();
@@ -50,12 +70,14 @@ export function openDatabase(path: string): OpenDatabase {
   }
 }
 
-/** Opens a second, reading connection to a database that is open; it sees what is committed when it asks. */
+/** Opens a second connection to a database that is open, for reading and checkpoints; it sees what is committed when it asks. */
 export function openForReading(path: string): OpenDatabase {
   let database: DatabaseSync | undefined;
   try {
-    database = new DatabaseSync(path, { readOnly: true, timeout: 5_000 });
-    database.exec('PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY');
+    database = new DatabaseSync(path, { timeout: 5_000 });
+    database.exec(
+      'PRAGMA query_only = ON; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY',
+    );
     return opened(database, { path, inMemory: false, schemaVersion: MIGRATIONS.length, unlock: () => {} });
   } catch (error) {
     database?.close();
@@ -74,9 +96,15 @@ function opened(
 ): OpenDatabase {
   const pages = database.prepare('PRAGMA page_count');
   const pageSize = numberOf(database, 'PRAGMA page_size');
+  const reach = (mode: 'NOOP' | 'PASSIVE'): CheckpointReach => {
+    const row = database.prepare(`PRAGMA wal_checkpoint(${mode})`).get();
+    return { logPages: Number(row?.log), donePages: Number(row?.checkpointed) };
+  };
   return {
     database,
     schemaVersion: about.schemaVersion,
+    logPages: () => reach('NOOP').logPages,
+    checkpoint: () => reach('PASSIVE'),
     bytes() {
       const log = about.inMemory ? undefined : statSync(`${about.path}-wal`, { throwIfNoEntry: false });
       return Number(Object.values(pages.get() ?? {})[0] ?? 0) * pageSize + (log?.size ?? 0);

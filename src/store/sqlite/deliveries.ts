@@ -74,7 +74,7 @@ export class Deliveries {
     );
     this.#byId = connection.prepare(`SELECT ${COLUMNS} ${FROM} WHERE d.id = ?`);
     this.#due = connection.prepare(
-      `SELECT ${COLUMNS} ${FROM} WHERE d.next_at IS NOT NULL AND d.next_at <= ? ORDER BY d.next_at, d.key LIMIT ?`,
+      `SELECT ${COLUMNS} ${FROM} WHERE d.next_at IS NOT NULL AND d.next_at <= ? ORDER BY d.next_at, d.key LIMIT +?`,
     );
     this.#next = connection.prepare(
       'SELECT next_at FROM delivery WHERE next_at IS NOT NULL ORDER BY next_at LIMIT 1',
@@ -163,7 +163,7 @@ export class Deliveries {
     const { where, values } = conditionsOf(query);
     const count = this.#connection.prepare<{ total: number }>(`SELECT count(*) AS total ${FROM} ${where}`);
     const page = this.#connection.prepare<DeliveryRow>(
-      `SELECT ${COLUMNS} ${FROM} ${where} ORDER BY d.key DESC LIMIT ? OFFSET ?`,
+      `SELECT ${COLUMNS} ${FROM} ${where} ORDER BY d.key DESC LIMIT +? OFFSET +?`,
     );
     return {
       items: page.all(...values, query.limit, query.offset).map(deliveryOf),

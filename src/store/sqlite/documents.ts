@@ -34,7 +34,7 @@ export class Documents {
     this.#delete = connection.prepare('DELETE FROM document WHERE kind = ? AND tenant = ? AND id = ?');
     this.#expire = connection.prepare(
       `DELETE FROM document WHERE (kind, tenant, id) IN
-       (SELECT kind, tenant, id FROM document WHERE expires_at IS NOT NULL AND expires_at <= ? LIMIT ?)`,
+       (SELECT kind, tenant, id FROM document WHERE expires_at IS NOT NULL AND expires_at <= ? LIMIT +?)`,
     );
   }
 
@@ -52,7 +52,7 @@ export class Documents {
     }
     return this.#connection
       .prepare<DocumentRow>(
-        `SELECT * FROM document WHERE ${conditions.join(' AND ')} ORDER BY tenant, id LIMIT ? OFFSET ?`,
+        `SELECT * FROM document WHERE ${conditions.join(' AND ')} ORDER BY tenant, id LIMIT +? OFFSET +?`,
       )
       .all(...values, query.limit ?? -1, query.offset ?? 0)
       .map(documentOf);

@@ -28,3 +28,10 @@ export function resultCode(error: unknown): number | null {
   if (!(error instanceof Error) || !('errcode' in error) || typeof error.errcode !== 'number') return null;
   return error.errcode & 0xff;
 }
+
+/** What a call is answered when there is nothing left to run it. */
+export function closed(cause?: unknown): DomainError {
+  if (cause === undefined) return new DomainError('unavailable', 'the store is closed');
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new DomainError('unavailable', `the store failed: ${why}`, { cause });
+}

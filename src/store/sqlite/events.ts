@@ -38,9 +38,9 @@ export class Events {
     this.#rows = new RowBuffer(connection, 'event', ['id', 'task', 'tenant', 'seq', 'count', 'at', 'body']);
     this.#ofTask = connection.prepare(
       `${SELECT} WHERE e.task = ? AND e.seq >= coalesce(
-         (SELECT max(seq) FROM event WHERE task = ? AND seq <= ?), 0) ORDER BY e.seq LIMIT ?`,
+         (SELECT max(seq) FROM event WHERE task = ? AND seq <= ?), 0) ORDER BY e.seq LIMIT +?`,
     );
-    this.#ofTenant = connection.prepare(`${SELECT} WHERE e.tenant = ? AND e.id >= ? ORDER BY e.id LIMIT ?`);
+    this.#ofTenant = connection.prepare(`${SELECT} WHERE e.tenant = ? AND e.id >= ? ORDER BY e.id LIMIT +?`);
     this.#at = connection.prepare(`${SELECT} WHERE e.task = ? AND e.seq <= ? ORDER BY e.seq DESC LIMIT 1`);
     this.#remove = connection.prepare('DELETE FROM event WHERE task = ?');
   }

@@ -104,7 +104,7 @@ export class Logs {
     add('id > ?', query.afterId);
     const order = query.last === true ? 'DESC' : 'ASC';
     const rows = this.#connection
-      .prepare<LogRow>(`SELECT * FROM log WHERE ${conditions.join(' AND ')} ORDER BY id ${order} LIMIT ?`)
+      .prepare<LogRow>(`SELECT * FROM log WHERE ${conditions.join(' AND ')} ORDER BY id ${order} LIMIT +?`)
       .all(...values, query.limit);
     return (query.last === true ? rows.reverse() : rows).map(lineOf);
   }
@@ -112,7 +112,7 @@ export class Logs {
   /** Samples that match, oldest first. */
   samples(query: SampleQuery): readonly Sample[] {
     const rows = this.#connection
-      .prepare<SampleRow>('SELECT * FROM sample WHERE task = ? AND at >= ? ORDER BY at, id LIMIT ?')
+      .prepare<SampleRow>('SELECT * FROM sample WHERE task = ? AND at >= ? ORDER BY at, id LIMIT +?')
       .all(query.key, query.since ?? 0, query.limit);
     return rows.map(sampleOf);
   }

@@ -1,4 +1,4 @@
-// The two ways to open the SQLite store: in threads of its own, for serving, and in the caller's, for simulation and tests.
+// The two ways to open the SQLite store: for serving, with group commit, and with each verb a commit of its own, for simulation and tests.
 
 export { openSqliteInProcess } from './in-process.ts';
-export { openSqlite, type SqliteOptions } from './threaded.ts';
+export { openSqlite, type SqliteOptions } from './serving.ts';

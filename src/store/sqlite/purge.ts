@@ -44,17 +44,17 @@ export class Purge {
     this.#rooms = rooms;
     this.#past = connection.prepare(
       `SELECT key, spec FROM task
-       WHERE ended_at IS NOT NULL AND purged = 0 AND ended_at < ? ORDER BY ended_at LIMIT ?`,
+       WHERE ended_at IS NOT NULL AND purged = 0 AND ended_at < ? ORDER BY ended_at LIMIT +?`,
     );
     this.#strip = connection.prepare(
       `UPDATE task SET purged = 1, spec = ?, result = NULL, progress = NULL, checkpoint = NULL, session = NULL,
          user = NULL, correlation = NULL WHERE key = ?`,
     );
     this.#oldLogs = connection.prepare(
-      'DELETE FROM log WHERE id IN (SELECT id FROM log WHERE at < ? ORDER BY at LIMIT ?)',
+      'DELETE FROM log WHERE id IN (SELECT id FROM log WHERE at < ? ORDER BY at LIMIT +?)',
     );
     this.#oldSamples = connection.prepare(
-      'DELETE FROM sample WHERE id IN (SELECT id FROM sample WHERE at < ? ORDER BY at LIMIT ?)',
+      'DELETE FROM sample WHERE id IN (SELECT id FROM sample WHERE at < ? ORDER BY at LIMIT +?)',
     );
   }
 

@@ -61,11 +61,11 @@ export class Queues {
     this.#leaveUpTo = connection.prepare('DELETE FROM ready WHERE queue = ? AND (rank, task) <= (?, ?)');
     this.#page = connection.prepare(
       `SELECT rank, task, since, memory_mb, cpu_cores, disk_mb, network_mbps FROM ready
-       WHERE queue = ? AND (rank, task) > (?, ?) ORDER BY rank, task LIMIT ?`,
+       WHERE queue = ? AND (rank, task) > (?, ?) ORDER BY rank, task LIMIT +?`,
     );
     this.#before = connection.prepare(
       `SELECT count(*) AS count FROM
-       (SELECT 1 FROM ready WHERE queue = ? AND (rank, task) < (?, ?) LIMIT ?)`,
+       (SELECT 1 FROM ready WHERE queue = ? AND (rank, task) < (?, ?) LIMIT +?)`,
     );
     this.#holds = connection.prepare('SELECT 1 FROM ready WHERE queue = ? AND rank = ? AND task = ?');
     this.#load();

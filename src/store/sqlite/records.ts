@@ -1,5 +1,5 @@
-// The port's hottest shapes as flat records of scalars and JSON texts: what the tables hold and what crosses to the store's
-// thread cheaply. Packing and unpacking happen on the caller's side, so that the thread neither writes nor reads JSON.
+// The port's hottest shapes as flat records of scalars and JSON texts: what the tables hold, and what crosses to another thread
+// cheaply.
 
 import type { NewDelivery } from '../../domain/delivery.ts';
 import type { AgentId, ExecutionId, FencingToken, TaskId, TaskKey, TenantId } from '../../domain/ids.ts';

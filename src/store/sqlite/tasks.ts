@@ -45,7 +45,7 @@ export class Tasks {
     const { where, values } = conditionsOf(query);
     const count = this.#connection.prepare<{ total: number }>(`SELECT count(*) AS total ${FROM} ${where}`);
     const page = this.#connection.prepare<TaskRow>(
-      `SELECT ${TASK_COLUMNS}, ${LEASE_COLUMNS} ${FROM} ${where} ORDER BY t.key DESC LIMIT ? OFFSET ?`,
+      `SELECT ${TASK_COLUMNS}, ${LEASE_COLUMNS} ${FROM} ${where} ORDER BY t.key DESC LIMIT +? OFFSET +?`,
     );
     return {
       items: page.all(...values, query.limit, query.offset),

@@ -37,7 +37,7 @@ export class Timers {
     this.#connection = connection;
     this.#ids = new Sequence(connection, 'timer');
     this.#insert = connection.prepare('INSERT INTO timer (due, id, kind, task) VALUES (?, ?, ?, ?)');
-    this.#due = connection.prepare('SELECT * FROM timer WHERE due <= ? ORDER BY due, id LIMIT ?');
+    this.#due = connection.prepare('SELECT * FROM timer WHERE due <= ? ORDER BY due, id LIMIT +?');
     this.#next = connection.prepare('SELECT due FROM timer WHERE due > ? ORDER BY due LIMIT 1');
     this.#drop = connection.prepare('DELETE FROM timer WHERE due = ? AND id = ?');
     this.#find = connection.prepare('SELECT due FROM timer WHERE due <= ? AND id = ?');

@@ -1,15 +1,14 @@
-// What passes between the store's thread and its opener's, and how errors survive the passage.
+// What passes between the side reader's thread and its opener's, and how errors survive the passage.
 
 import { DomainError, type ErrorCode } from '../../domain/errors.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import type { Call } from './core.ts';
+import type { CheckpointReach } from './database.ts';
 
 /** How the thread is to open the database. */
 export interface WorkerOptions {
   readonly path: string;
   readonly auditKey: string | Uint8Array;
-  readonly readOnly: boolean;
-  readonly now: number;
 }
 
 /** An error as plain data. */
@@ -24,7 +23,7 @@ export interface PlainError {
 /** What the opener asks of the thread. */
 export type Order =
   | { readonly kind: 'calls'; readonly now: number; readonly calls: readonly Call[] }
-  | { readonly kind: 'backup'; readonly id: number; readonly path: string }
+  | { readonly kind: 'checkpoint' }
   | { readonly kind: 'stop' };
 
 /** One call's outcome in transit. */
@@ -35,8 +34,7 @@ export type Answer =
   | { readonly kind: 'opened' }
   | { readonly kind: 'failed'; readonly error: PlainError }
   | { readonly kind: 'replies'; readonly replies: readonly PlainReply[] }
-  | { readonly kind: 'copied'; readonly id: number; readonly error?: PlainError }
-  | { readonly kind: 'stopped' };
+  | { readonly kind: 'checkpointed'; readonly reach: CheckpointReach };
 
 /** An error as plain data. */
 export function fromError(error: unknown): PlainError {

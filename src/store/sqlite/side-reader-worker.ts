@@ -1,5 +1,4 @@
-// A thread with a connection to the database: runs the batches it is sent, one transaction each, and answers once they are on
-// disk. One such thread owns the database; another only reads.
+// A thread with a connection of its own to a database that is open elsewhere: reads what it is asked, and checkpoints.
 
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Clock } from '../../runtime/clock.ts';
@@ -8,28 +7,26 @@ import { SqliteCore } from './core.ts';
 import { type Answer, fromError, type Order, type WorkerOptions } from './wire.ts';
 
 const port = parentPort;
-if (port === null) throw new Error('worker.ts runs only as a worker thread');
+if (port === null) throw new Error('this file runs only as a worker thread');
 
 let now = 0;
-// The store's clock is its opener's: each batch brings the time it was sent.
+// The store's clock is its opener's: each order brings the time it was sent.
 const clock: Clock = { now: () => now, monotonic: () => now, after: () => () => {} };
 
-const options = workerData as WorkerOptions;
-now = options.now;
+const { path, auditKey } = workerData as WorkerOptions;
 let core: SqliteCore | null = null;
 try {
-  const { path, auditKey, readOnly } = options;
-  core = new SqliteCore({ path, auditKey, readOnly, clock, random: systemRandom });
+  core = new SqliteCore({ path, auditKey, readOnly: true, clock, random: systemRandom });
   answer({ kind: 'opened' });
 } catch (error) {
   answer({ kind: 'failed', error: fromError(error) });
 }
 
 port.on('message', (order: Order) => {
-  if (core !== null) void obey(core, order);
+  if (core !== null) obey(core, order);
 });
 
-async function obey(store: SqliteCore, order: Order): Promise<void> {
+function obey(store: SqliteCore, order: Order): void {
   switch (order.kind) {
     case 'calls':
       now = order.now;
@@ -40,17 +37,15 @@ async function obey(store: SqliteCore, order: Order): Promise<void> {
           .map(reply => ('error' in reply ? { error: fromError(reply.error) } : reply)),
       });
       return;
-    case 'backup':
+    case 'checkpoint':
       try {
-        await store.backup(order.path);
-        answer({ kind: 'copied', id: order.id });
+        answer({ kind: 'checkpointed', reach: store.checkpoint() });
       } catch (error) {
-        answer({ kind: 'copied', id: order.id, error: fromError(error) });
+        answer({ kind: 'failed', error: fromError(error) });
       }
       return;
     case 'stop':
       store.close();
-      answer({ kind: 'stopped' });
       port?.close();
       return;
   }

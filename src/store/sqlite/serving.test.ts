@@ -1,7 +1,7 @@
-// What only a store behind threads can get wrong: calls that cannot cross, batches that share a fate, clocks that are elsewhere.
+// What only a store that commits in groups can get wrong: batches that share a fate, the disk's word, a log that grows.
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -12,19 +12,26 @@ import type { Store } from '../store.ts';
 import { openSqlite } from './open.ts';
 
 async function setup(t: TestContext, clock?: Clock): Promise<Store> {
-  const directory = mkdtempSync(join(tmpdir(), 'batuta-threaded-'));
+  return (await opened(t, clock)).store;
+}
+
+async function opened(
+  t: TestContext,
+  clock?: Clock,
+): Promise<{ readonly store: Store; readonly path: string }> {
+  const directory = mkdtempSync(join(tmpdir(), 'batuta-serving-'));
   const path = join(directory, 'batuta.db');
   const store = await openSqlite({ path, auditKey: 'k', ...(clock !== undefined && { clock }) });
   t.after(async () => {
     await store.stop();
     rmSync(directory, { recursive: true });
   });
-  return store;
+  return { store, path };
 }
 
-test('a call that cannot be sent to the thread fails alone', async t => {
+test('a call that fails in a batch fails alone', async t => {
   const store = await setup(t);
-  const odd = { f: () => 1 } as unknown as JsonObject;
+  const odd = { n: 1n } as unknown as JsonObject;
   const [first, wrong, last] = await Promise.allSettled([
     store.submit([order('a')]),
     store.record([logLine('odd', { metadata: odd })], []),
@@ -65,14 +72,26 @@ test('what many ask at once is answered to each, in one transaction or few', asy
     return 1_000_000;
   };
   const store = await setup(t, { now, monotonic: now, after: () => () => {} });
-  const opened = reads;
+  const before = reads;
   const outcomes = await Promise.all(Array.from({ length: 300 }, (_, at) => store.submit([order(`t${at}`)])));
   assert.equal(
     outcomes.flat().every(({ status }) => status === 'created'),
     true,
   );
   // The clock is read once a batch.
-  assert.equal(reads - opened <= 2, true);
+  assert.equal(reads - before <= 2, true);
   const page = await store.list({ tenant: ACME, limit: 1, offset: 0 });
   assert.equal(page.total, 300);
+});
+
+test('the log is brought into the database while the store serves, and begins anew', async t => {
+  const { store, path } = await opened(t);
+  const payload = { text: 'x'.repeat(20_000) };
+  for (let round = 0; round < 400; round++) {
+    const tasks = Array.from({ length: 20 }, (_, at) => order(`t${round}-${at}`, { spec: { payload } }));
+    assert.equal((await store.submit(tasks)).length, 20);
+  }
+  // 160 MB of tasks went through it.
+  assert.ok(statSync(`${path}-wal`).size < 100_000_000, `the log has ${statSync(`${path}-wal`).size} bytes`);
+  assert.ok(statSync(path).size > 60_000_000, `the database has ${statSync(path).size} bytes`);
 });
