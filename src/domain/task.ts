@@ -44,6 +44,12 @@ export interface ResourceLimits {
   readonly networkMbps?: number;
 }
 
+/** Whether a limit is held by force, or only asked for (`SAM-117`). */
+export type LimitMode = 'enforced' | 'advisory';
+
+/** How each limit of a task is held where it runs. */
+export type LimitModes = Readonly<Record<'memory' | 'cpu' | 'disk' | 'network', LimitMode>>;
+
 /** Who asked, in the requester's own words; all four are list filters (`SAM-32`). */
 export interface Requester {
   readonly agentId: AgentId;
@@ -69,6 +75,8 @@ export interface TaskSpec {
   readonly queueTimeoutMs?: number;
   readonly retry: RetryPolicy;
   readonly resources: ResourceLimits;
+  /** May use processors beyond its own while nobody else wants them (`SAM-117`). */
+  readonly burst?: boolean;
   readonly variables: Readonly<Record<string, string>>;
   /** Names in the tenant's secret store; values exist only in a running attempt (`SAM-34`). */
   readonly secretNames: readonly string[];

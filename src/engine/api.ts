@@ -4,7 +4,15 @@ import type { Agent, AgentHealth, AgentKind } from '../domain/agent.ts';
 import type { DomainError } from '../domain/errors.ts';
 import type { AgentId, ExecutionId, FencingToken, TaskId, TaskKey, TenantId } from '../domain/ids.ts';
 import type { Json, JsonObject } from '../domain/json.ts';
-import type { ResourceLimits, Task, TaskError, TaskMetrics, TaskSpec, WorkType } from '../domain/task.ts';
+import type {
+  LimitModes,
+  ResourceLimits,
+  Task,
+  TaskError,
+  TaskMetrics,
+  TaskSpec,
+  WorkType,
+} from '../domain/task.ts';
 import type { LogLevel } from '../store/rows.ts';
 import type { ProgressReport } from './ports/executor.ts';
 
@@ -238,6 +246,8 @@ export interface EngineApi {
   defaultTimeoutMs(tenant: TenantId, spec: Pick<TaskSpec, 'type' | 'typeName'>): number;
   /** Limits of a task of the kind that names none. */
   defaultResources(spec: Pick<TaskSpec, 'type' | 'typeName'>): ResourceLimits;
+  /** How the task's limits are held where it runs, or would run now; what runs elsewhere can only be asked to keep them (`SAM-117`). */
+  limitModes(task: Pick<Task, 'agentId' | 'spec'>): LimitModes;
 
   /** Ends a task in any state before an end; repeating it is harmless; throws `not_found`, `invalid_transition` (`SAM-66`). */
   cancel(call: ControlCall & { readonly graceMs?: number }): Promise<Task>;

@@ -3,7 +3,7 @@
 
 import { DomainError } from '../domain/errors.ts';
 import type { AgentId, TaskId, TaskKey, TenantId } from '../domain/ids.ts';
-import type { ResourceLimits, Task, TaskSpec } from '../domain/task.ts';
+import type { LimitModes, ResourceLimits, Task, TaskSpec } from '../domain/task.ts';
 import { workTypeOf } from '../domain/task.ts';
 import { hasEnded } from '../domain/transitions.ts';
 import type { Cancel } from '../runtime/clock.ts';
@@ -22,7 +22,7 @@ import type {
   WorkAnswer,
   WorkRequest,
 } from './api.ts';
-import { defaultResources } from './forecast.ts';
+import { defaultResources, limitModes } from './forecast.ts';
 import { LocalWorker } from './local.ts';
 import { takeUpAgain } from './restart.ts';
 import { purge } from './retention.ts';
@@ -108,6 +108,10 @@ export class Engine implements EngineApi, Service {
 
   defaultResources(spec: Pick<TaskSpec, 'type' | 'typeName'>): ResourceLimits {
     return defaultResources(this.#rooms.executors, spec.type);
+  }
+
+  limitModes(task: Pick<Task, 'agentId' | 'spec'>): LimitModes {
+    return limitModes(this.#rooms.executors, task, this.#options.serverId);
   }
 
   cancel(call: ControlCall & { readonly graceMs?: number }): Promise<Task> {

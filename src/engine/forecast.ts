@@ -2,7 +2,14 @@
 // estimates; what is unknown is null, never invented (`SAM-58`).
 
 import type { AgentId, ExecutionId, TenantId } from '../domain/ids.ts';
-import { type ResourceLimits, type Task, type TaskSpec, type TaskType, workTypeOf } from '../domain/task.ts';
+import {
+  type LimitModes,
+  type ResourceLimits,
+  type Task,
+  type TaskSpec,
+  type TaskType,
+  workTypeOf,
+} from '../domain/task.ts';
 import { isHeld } from '../domain/transitions.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Store } from '../store/store.ts';
@@ -209,3 +216,15 @@ export class Forecaster {
 export function defaultResources(executors: ReadonlyMap<TaskType, Executor>, type: TaskType): ResourceLimits {
   return executors.get(type)?.defaults.resources ?? {};
 }
+
+/** How the limits of a task are held here, or asked for where another agent runs it. */
+export function limitModes(
+  executors: ReadonlyMap<TaskType, Executor>,
+  { agentId, spec }: Pick<Task, 'agentId' | 'spec'>,
+  serverId: AgentId,
+): LimitModes {
+  const executor = agentId === null || agentId === serverId ? executors.get(spec.type) : undefined;
+  return executor?.limitModes?.(spec) ?? ASKED_FOR;
+}
+
+const ASKED_FOR: LimitModes = { memory: 'advisory', cpu: 'advisory', disk: 'advisory', network: 'advisory' };

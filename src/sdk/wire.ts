@@ -31,6 +31,7 @@ export interface ExecutionConfig {
   readonly resource_limits?:
     | {
         readonly memory_mb?: number | undefined;
+        readonly burst?: boolean | undefined;
         readonly cpu_cores?: number | undefined;
         readonly disk_mb?: number | undefined;
         readonly network_bandwidth_mbps?: number | undefined;

@@ -6,6 +6,7 @@ import type { ArtifactId } from '../../domain/ids.ts';
 import type { Json, JsonObject } from '../../domain/json.ts';
 import type {
   IsolationLevel,
+  LimitModes,
   ResourceLimits,
   Task,
   TaskError,
@@ -116,6 +117,8 @@ export interface Executor extends Service {
    * payload (field paths begin `task_data`), `unprocessable` for what this host lacks. The schema was checked before.
    */
   check(spec: TaskSpec): void | Promise<void>;
+  /** How the limits of such a task are held on this host; absent where none is held by force. Never throws (`SAM-117`). */
+  limitModes?(spec: TaskSpec): LimitModes;
   /** Runs one attempt to its end. Must settle within 1 s of the signal's abort, leaving no process and no file behind. */
   run(context: AttemptContext): Promise<AttemptResult>;
 }

@@ -3,7 +3,7 @@
 import { chmod, mkdir, mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DomainError } from '../../domain/errors.ts';
-import type { IsolationLevel, TaskSpec } from '../../domain/task.ts';
+import type { IsolationLevel, LimitModes, TaskSpec } from '../../domain/task.ts';
 import {
   AttemptAbort,
   type AttemptContext,
@@ -20,7 +20,7 @@ import { ConfinedAttempt } from './confined.ts';
 import { Dependencies } from './dependencies.ts';
 import { JavascriptAttempt } from './javascript.ts';
 import { CODE_DEFAULTS, limitsOf, limitsOfTrial } from './limits.ts';
-import { type Findings, levelFor, placeOf, refusal, statusOf } from './offers.ts';
+import { type Findings, levelFor, modesOf, placeOf, refusal, statusOf } from './offers.ts';
 import {
   CODE_PAYLOAD_SCHEMA,
   codeJobOf,
@@ -124,6 +124,12 @@ class CodeExecutor implements Executor {
 
   status(): ExecutorStatus {
     return statusOf(this.#findings, { ...this.#pool.counts() });
+  }
+
+  limitModes(spec: TaskSpec): LimitModes {
+    const { language } = spec.payload;
+    const known = typeof language === 'string' && isLanguage(language) ? language : 'javascript';
+    return modesOf(this.#findings, known, { least: spec.minIsolation, limits: limitsOf(spec, 0) });
   }
 
   async check(spec: TaskSpec): Promise<void> {

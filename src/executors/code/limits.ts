@@ -9,6 +9,8 @@ export const CODE_DEFAULTS = { memoryMb: 256, cpuCores: 1, diskMb: 512 } as cons
 export interface CodeLimits {
   readonly memoryMb: number;
   readonly cpuCores: number;
+  /** Beyond them it may use what nobody else wants. */
+  readonly cpuBurst: boolean;
   readonly diskMb: number;
   /** Processes and threads at once. */
   readonly processes: number;
@@ -29,12 +31,14 @@ const TRIAL_MS = 10_000;
 export function limitsOf(spec: TaskSpec, ranMs: number): CodeLimits {
   const left = Math.max(1, spec.timeoutMs - ranMs);
   const { memoryMb, cpuCores, diskMb } = { ...CODE_DEFAULTS, ...spec.resources };
-  return { memoryMb, cpuCores, diskMb, ...FIXED, runMs: Math.min(left, spec.attemptTimeoutMs ?? left) };
+  const cpuBurst = spec.burst === true;
+  const runMs = Math.min(left, spec.attemptTimeoutMs ?? left);
+  return { memoryMb, cpuCores, cpuBurst, diskMb, ...FIXED, runMs };
 }
 
 /** The limits of a program of our own that finds out what a sandbox offers. */
 export function limitsOfTrial(): CodeLimits {
-  return { ...CODE_DEFAULTS, ...FIXED, runMs: TRIAL_MS };
+  return { ...CODE_DEFAULTS, ...FIXED, cpuBurst: false, runMs: TRIAL_MS };
 }
 
 /** A program used more than it may; ends its attempt. */

@@ -2,8 +2,9 @@
 
 import { DomainError } from '../../domain/errors.ts';
 import type { JsonObject } from '../../domain/json.ts';
-import { ISOLATION_LEVELS, type IsolationLevel } from '../../domain/task.ts';
+import { ISOLATION_LEVELS, type IsolationLevel, type LimitModes } from '../../domain/task.ts';
 import type { ExecutorStatus } from '../../engine/ports/executor.ts';
+import type { CodeLimits } from './limits.ts';
 import { LANGUAGES, type Language } from './payload.ts';
 import type { Probed } from './probe.ts';
 import type { Interpreters, Tier } from './sandbox/confinement.ts';
@@ -63,11 +64,9 @@ export function levelFor(
   language: Language,
   least: IsolationLevel | undefined,
 ): IsolationLevel {
-  const levels = offered(findings, language);
-  const rank = (level: IsolationLevel): number => ISOLATION_LEVELS.indexOf(level);
-  const enough = levels.filter(level => least === undefined || rank(level) >= rank(least));
-  const chosen = language === 'javascript' ? enough[0] : enough.at(-1);
+  const chosen = chosenLevel(findings, language, least);
   if (chosen !== undefined) return chosen;
+  const levels = offered(findings, language);
   const lacking = missing(findings, language);
   if (levels.length === 0)
     throw refusal(`${language} cannot be run here: ${lacking}`, {
@@ -82,12 +81,42 @@ export function levelFor(
   });
 }
 
+function chosenLevel(
+  findings: Findings,
+  language: Language,
+  least: IsolationLevel | undefined,
+): IsolationLevel | undefined {
+  const rank = (level: IsolationLevel): number => ISOLATION_LEVELS.indexOf(level);
+  const enough = offered(findings, language).filter(
+    level => least === undefined || rank(level) >= rank(least),
+  );
+  return language === 'javascript' ? enough[0] : enough.at(-1);
+}
+
 /** Where programs of a level run; null for those in the pool of QuickJS processes. */
 export function placeOf(findings: Findings, level: IsolationLevel): Place | null {
   for (const probed of [findings.bubblewrap, findings.rlimits])
     if (probed.tier !== null && probed.tier.level === level) return probed;
   return null;
 }
+
+/** How the limits of a program are held at the level it gets; a program that gets none is held to nothing (`SAM-117`). */
+export function modesOf(
+  findings: Findings,
+  language: Language,
+  wanted: { readonly least: IsolationLevel | undefined; readonly limits: CodeLimits },
+): LimitModes {
+  const { least, limits } = wanted;
+  const level = chosenLevel(findings, language, least);
+  if (level === undefined) return NOT_HELD;
+  // One thread uses no more than one processor, and its requests go through us but as fast as they can.
+  if (level === 'wasm')
+    return { ...HELD, cpu: limits.cpuCores >= 1 ? 'enforced' : 'advisory', network: 'advisory' };
+  return placeOf(findings, level)?.tier.modes(limits) ?? NOT_HELD;
+}
+
+const HELD: LimitModes = { memory: 'enforced', cpu: 'enforced', disk: 'enforced', network: 'enforced' };
+const NOT_HELD: LimitModes = { memory: 'advisory', cpu: 'advisory', disk: 'advisory', network: 'advisory' };
 
 /** The findings as the port reports them. */
 export function statusOf(findings: Findings, pool: JsonObject): ExecutorStatus {

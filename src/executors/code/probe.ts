@@ -48,6 +48,7 @@ export async function probeBubblewrap(options: ProbeOptions): Promise<Probed> {
     seccomp: seccompFilter(arch),
     processors: availableParallelism(),
     groupBase: 'base' in group ? group.base : null,
+    groupHoldsCpu: 'base' in group && group.holdsCpu,
   };
   const complaints: string[] = [];
   for (const mode of modes(setpriv)) {
@@ -75,6 +76,7 @@ export async function probeRlimits(options: ProbeOptions): Promise<Probed> {
       level: 'rlimits',
       uidOf: ({ uid }) => (dropsUser ? uid : null),
       confine: (command, mark) => confineByRlimits({ prlimit, dropsUser }, command, mark),
+      modes: () => ({ memory: 'enforced', cpu: 'advisory', disk: 'enforced', network: 'advisory' }),
     },
     options,
   );
@@ -88,7 +90,23 @@ function bubblewrapTier(settings: BubblewrapSettings): Tier {
     level: 'bubblewrap',
     uidOf: ({ uid }) => (settings.mode === 'drop' ? uid : null),
     confine: (command, mark) => confineByBubblewrap(settings, command, mark),
+    // There is no network in it to use too much of.
+    modes: limits => ({
+      memory: 'enforced',
+      cpu: holdsCpu(settings, limits) ? 'enforced' : 'advisory',
+      disk: 'enforced',
+      network: 'enforced',
+    }),
   };
+}
+
+/** Whole processors can be held without control groups, and more than there are need no holding. */
+function holdsCpu(
+  { groupHoldsCpu, taskset, processors }: BubblewrapSettings,
+  { cpuCores, cpuBurst }: Parameters<Tier['modes']>[0],
+): boolean {
+  if (cpuBurst) return false;
+  return groupHoldsCpu || cpuCores >= processors || (taskset !== null && Number.isInteger(cpuCores));
 }
 
 function modes(setpriv: string | null): BubblewrapSettings['mode'][] {
@@ -100,14 +118,14 @@ function isRoot(): boolean {
 }
 
 /** Which limits the kernel holds alone, and which with the watch's help. */
-function enforcement({ groupBase, taskset }: BubblewrapSettings): JsonObject {
+function enforcement({ groupBase, groupHoldsCpu, taskset }: BubblewrapSettings): JsonObject {
   const held = groupBase === null ? 'enforced by rlimit and watch' : 'enforced by cgroup';
   const pinned = taskset === null ? 'advisory' : 'enforced by affinity, in whole processors';
   return {
     memory: held,
     processes: held,
     disk: 'enforced by rlimit and watch',
-    cpu: groupBase === null ? pinned : 'enforced by cgroup',
+    cpu: groupHoldsCpu ? 'enforced by cgroup' : pinned,
     network: 'none',
   };
 }

@@ -3,7 +3,7 @@
 import { availableParallelism } from 'node:os';
 import type { DomainError } from '../../domain/errors.ts';
 import type { JsonObject } from '../../domain/json.ts';
-import type { TaskSpec } from '../../domain/task.ts';
+import type { LimitModes, TaskSpec } from '../../domain/task.ts';
 import type { AttemptContext, AttemptResult, Executor, ExecutorStatus } from '../../engine/ports/executor.ts';
 import type { Outbound } from '../../engine/ports/outbound.ts';
 import type { Clock } from '../../runtime/clock.ts';
@@ -83,6 +83,13 @@ class DataExecutor implements Executor {
 
   status(): ExecutorStatus {
     return this.#status;
+  }
+
+  /** Processors are held as threads, which are whole. */
+  limitModes({ resources }: TaskSpec): LimitModes {
+    const { cpuCores } = { ...this.defaults.resources, ...resources };
+    const cpu = Number.isInteger(cpuCores) ? 'enforced' : 'advisory';
+    return { memory: 'enforced', cpu, disk: 'enforced', network: 'advisory' };
   }
 
   async check(spec: TaskSpec): Promise<void> {

@@ -106,7 +106,7 @@ function taskData({ payload, typeName, requiredCapabilities }: TaskSpec): JsonOb
 function executionConfig(spec: TaskSpec): JsonObject {
   return {
     max_retries: 0,
-    resource_limits: wireLimits(spec.resources),
+    resource_limits: { ...wireLimits(spec.resources), ...(spec.burst === true ? { burst: true } : {}) },
     environment: {
       variables: spec.variables,
       secrets: spec.secretNames,

@@ -68,6 +68,7 @@ export async function decodeTask(body: TaskBody, scene: DecodeScene, deps: Decod
     timeoutMs: timeoutIn(body, headers) ?? deps.engine.defaultTimeoutMs(principal.tenant, kind),
     retry: retryOf(config),
     resources: { ...deps.engine.defaultResources(kind), ...limitsOf(config.resource_limits) },
+    ...(config.resource_limits?.burst === true ? { burst: true } : {}),
     variables: variablesOf(config.environment?.variables),
     secretNames: config.environment?.secrets ?? [],
     dependencies: config.environment?.dependencies ?? [],

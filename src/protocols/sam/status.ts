@@ -12,7 +12,7 @@ import type { LogLevel, Sample, StoredLogLine } from '../../store/rows.ts';
 import type { Store } from '../../store/store.ts';
 import { needsPerson, taskFailure } from './failure.ts';
 import { logRecord, wireArtifact } from './records.ts';
-import { resourceUsage, totalsOf, wireSample } from './usage.ts';
+import { resourceUsage, totalsOf, wireLimits, wireSample } from './usage.ts';
 import { instant, priorityName, samState } from './vocabulary.ts';
 
 /** What a status question asks for. */
@@ -27,7 +27,7 @@ export interface StatusWish {
 
 /** Where a status is read from. */
 export interface StatusDeps {
-  readonly engine: Pick<EngineApi, 'forecast' | 'defaultResources'>;
+  readonly engine: Pick<EngineApi, 'forecast' | 'defaultResources' | 'limitModes'>;
   readonly store: Pick<Store, 'artifacts' | 'events' | 'logs' | 'samples'>;
   readonly serverId: string;
 }
@@ -105,7 +105,10 @@ export function wireStatus(
     ...(spec.retryOf === undefined ? {} : { retry_of: spec.retryOf }),
     ...(task.purged ? { purged: true } : {}),
     current_status: currentStatus(view),
-    resource_usage: resourceUsage(task, samples, limits),
+    resource_usage: {
+      ...resourceUsage(task, samples, limits),
+      limits: wireLimits(limits, scene.deps.engine.limitModes(task), spec.burst),
+    },
     execution_details: executionDetails(view, wish, { origin: scene.origin, memoryLimitMb: limits.memoryMb }),
     ...(view.logs === null ? {} : { logs: view.logs.map(line => logRecord(line, task)) }),
     ...(wish.metrics ? { metrics: metricsOf(view, wish, scene.now) } : {}),

@@ -2,7 +2,7 @@
 // (`SAM-59`, `SAM-64`, `SAM-81`).
 
 import type { JsonObject } from '../../domain/json.ts';
-import type { ResourceLimits, Task } from '../../domain/task.ts';
+import type { LimitModes, ResourceLimits, Task } from '../../domain/task.ts';
 import { hasEnded } from '../../domain/transitions.ts';
 import type { Sample } from '../../store/rows.ts';
 import { instant } from './vocabulary.ts';
@@ -22,6 +22,21 @@ export function resourceUsage(task: Task, samples: readonly Sample[], limits: Re
       average_percentage: meanCpu(task, samples),
     },
     network: { bytes_sent: bytes.sent, bytes_received: bytes.received },
+  };
+}
+
+/** Each limit the task has, and whether it is held by force or only asked for (`SAM-117`). */
+export function wireLimits(limits: ResourceLimits, modes: LimitModes, burst = false): JsonObject {
+  const { memoryMb, cpuCores, diskMb, networkMbps } = limits;
+  return {
+    ...(memoryMb === undefined ? {} : { memory_mb: { limit: memoryMb, mode: modes.memory } }),
+    ...(cpuCores === undefined
+      ? {}
+      : { cpu_cores: { limit: cpuCores, mode: modes.cpu, ...(burst ? { burst } : {}) } }),
+    ...(diskMb === undefined ? {} : { disk_mb: { limit: diskMb, mode: modes.disk } }),
+    ...(networkMbps === undefined
+      ? {}
+      : { network_bandwidth_mbps: { limit: networkMbps, mode: modes.network } }),
   };
 }
 

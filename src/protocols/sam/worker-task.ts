@@ -54,6 +54,7 @@ function executionConfig(spec: TaskSpec): JsonObject {
       ...(resources.cpuCores === undefined ? {} : { cpu_cores: resources.cpuCores }),
       ...(resources.diskMb === undefined ? {} : { disk_mb: resources.diskMb }),
       ...(resources.networkMbps === undefined ? {} : { network_bandwidth_mbps: resources.networkMbps }),
+      ...(spec.burst === true ? { burst: true } : {}),
     },
     environment: {
       variables: spec.variables,

@@ -13,6 +13,7 @@ import {
   type Confined,
   ENVIRONMENT_SHIM,
   environmentScript,
+  giveWay,
   INSIDE,
   PROCESS_MARGIN,
   type ProgramCommand,
@@ -38,6 +39,8 @@ export interface BubblewrapSettings {
   readonly processors: number;
   /** Where control groups can be made, or null. */
   readonly groupBase: string | null;
+  /** Whether they hold processors too. */
+  readonly groupHoldsCpu: boolean;
 }
 
 const FD = { environment: 3, seccomp: 4, status: 5, hold: 6 };
@@ -55,9 +58,10 @@ export function confineByBubblewrap(
 ): Confined {
   const group = settings.groupBase === null ? null : new Group(join(settings.groupBase, `batuta-${mark.id}`));
   group?.make(groupLimits(command));
-  const held = group !== null;
+  const { cpuCores, cpuBurst } = command.limits;
+  const held = group !== null || cpuBurst;
   const processors =
-    settings.taskset === null ? null : processorsFor(command.limits.cpuCores, settings.processors, mark.turn);
+    settings.taskset === null || cpuBurst ? null : processorsFor(cpuCores, settings.processors, mark.turn);
   const pinned =
     processors === null || settings.taskset === null ? [] : [settings.taskset, '--cpu-list', processors];
   const [program = settings.path, ...args] = [
@@ -75,15 +79,16 @@ export function confineByBubblewrap(
     env: {},
     stdio: onlyDescriptors(['pipe', 'pipe', 'pipe', 'pipe', 'pipe', 'pipe', held ? 'pipe' : 'ignore']),
   });
-  const sandbox = new Sandbox(child, group);
+  const sandbox = new Sandbox(child, group, cpuBurst);
   feed(child, FD.environment, environmentScript(INSIDE.work, command.environment));
   feed(child, FD.seccomp, settings.seccomp);
   return sandbox;
 }
 
 function groupLimits({ limits, boundsData }: ProgramCommand): GroupLimits {
+  const { cpuCores, cpuBurst } = limits;
   const memoryMb = limits.memoryMb + (boundsData ? 0 : ENGINE_MB);
-  return { memoryMb, processes: limits.processes + PROCESS_MARGIN, cpuCores: limits.cpuCores };
+  return { memoryMb, processes: limits.processes + PROCESS_MARGIN, cpuCores, cpuBurst };
 }
 
 function namespaceArguments(mode: BubblewrapSettings['mode']): string[] {
@@ -189,14 +194,16 @@ class Sandbox implements Confined {
   readonly ended: Promise<ProgramExit>;
   readonly #child: ChildProcess;
   readonly #group: Group | null;
+  readonly #givesWay: boolean;
   #init: number | null = null;
   #isKilled = false;
   #isOver = false;
   #outOfMemory = false;
 
-  constructor(child: ChildProcess, group: Group | null) {
+  constructor(child: ChildProcess, group: Group | null, givesWay: boolean) {
     this.#child = child;
     this.#group = group;
+    this.#givesWay = givesWay;
     const { stdin, stdout, stderr } = streamsOf(child);
     this.stdin = stdin;
     this.stdout = stdout;
@@ -229,8 +236,10 @@ class Sandbox implements Confined {
     const outer = this.#child.pid;
     try {
       if (this.#isKilled) this.kill();
-      if (this.#isKilled || this.#group === null || outer === undefined) return;
-      for (const half of [outer, this.#init]) this.#group.add(half);
+      if (this.#isKilled || outer === undefined) return;
+      if (this.#group === null && !this.#givesWay) return;
+      for (const half of [outer, this.#init]) this.#group?.add(half);
+      if (this.#givesWay) giveWay(this.#init);
       feed(this.#child, FD.hold, 'go');
     } catch {
       // A program that cannot be held to its limits does not begin.

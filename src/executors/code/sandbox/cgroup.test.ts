@@ -20,11 +20,12 @@ const FILES = [
   'memory.swap.max',
   'memory.oom.group',
   'pids.max',
+  'cpu.weight',
   'cpu.max',
   'cgroup.procs',
   'cgroup.kill',
 ];
-const LIMITS = { memoryMb: 64, processes: 80, cpuCores: 1.5 };
+const LIMITS = { memoryMb: 64, processes: 80, cpuCores: 1.5, cpuBurst: false };
 
 test('SAM-117 a group holds memory, swap, processes and processors', async () => {
   const path = await kernelGroup(join(root, 'full'), FILES);
@@ -40,14 +41,25 @@ test('SAM-117 a group holds memory, swap, processes and processors', async () =>
     'memory.swap.max': '0',
     'memory.oom.group': '1',
     'pids.max': '80',
+    'cpu.weight': '150',
     'cpu.max': '150000 100000',
     'cgroup.procs': '42',
     'cgroup.kill': '1',
   });
 });
 
+test('SAM-117 a group that may burst has its cores as its share and no bound', async () => {
+  const path = await kernelGroup(join(root, 'burst'), FILES);
+  assert.deepEqual(new Group(path).make({ ...LIMITS, cpuBurst: true }), { holdsCpu: true });
+  const [weight, max] = await Promise.all(
+    ['cpu.weight', 'cpu.max'].map(file => readFile(join(path, file), 'utf8')),
+  );
+  assert.deepEqual([weight, max], ['150', 'max 100000']);
+});
+
 test('a group does without the cpu controller, but not without memory and processes', async () => {
-  new Group(await kernelGroup(join(root, 'less'), ['memory.max', 'pids.max'])).make(LIMITS);
+  const less = await kernelGroup(join(root, 'less'), ['memory.max', 'pids.max']);
+  assert.deepEqual(new Group(less).make(LIMITS), { holdsCpu: false });
   for (const only of ['memory.max', 'pids.max']) {
     const path = await kernelGroup(join(root, `only-${only}`), [only]);
     assert.throws(() => new Group(path).make(LIMITS), { code: 'ENOENT' });

@@ -6,19 +6,23 @@ import { dirname, join } from 'node:path';
 
 const MOUNT = '/sys/fs/cgroup';
 const PERIOD_US = 100_000;
+/** What groups have that were given none, as the server's own. */
+const WEIGHT_A_CORE = 100;
 
 /** What a group may use. */
 export interface GroupLimits {
   readonly memoryMb: number;
   readonly processes: number;
   readonly cpuCores: number;
+  /** Its cores become its share against others instead of a bound: the kernel takes back the rest at once (`SAM-117`). */
+  readonly cpuBurst: boolean;
 }
 
 /** A directory under which groups with memory and process limits can be made, or why there is none. */
 export function findGroupBase(
   mount = MOUNT,
   membership = '/proc/self/cgroup',
-): { base: string } | { missing: string } {
+): { base: string; holdsCpu: boolean } | { missing: string } {
   let own: string | undefined;
   try {
     own = /^0::(\/.*)$/m.exec(readFileSync(membership, 'utf8'))?.[1];
@@ -32,8 +36,8 @@ export function findGroupBase(
     const group = new Group(join(base, `batuta-probe-${process.pid}`));
     try {
       enableControllers(base);
-      group.make({ memoryMb: 64, processes: 8, cpuCores: 1 });
-      return { base };
+      const { holdsCpu } = group.make({ memoryMb: 64, processes: 8, cpuCores: 1, cpuBurst: false });
+      return { base, holdsCpu };
     } catch {
       // Not ours to use; the next may be.
     } finally {
@@ -51,8 +55,8 @@ export class Group {
     this.#path = path;
   }
 
-  /** Throws where the group or its limits cannot be made. */
-  make(limits: GroupLimits): void {
+  /** Throws where the group or its limits cannot be made, but for that on processors: answers whether that holds. */
+  make(limits: GroupLimits): { readonly holdsCpu: boolean } {
     try {
       mkdirSync(this.#path);
     } catch (error) {
@@ -60,13 +64,13 @@ export class Group {
     }
     this.#write('memory.max', String(limits.memoryMb * 2 ** 20));
     this.#write('pids.max', String(limits.processes));
-    try {
-      this.#write('memory.swap.max', '0');
-      this.#write('memory.oom.group', '1');
-      this.#write('cpu.max', `${Math.round(limits.cpuCores * PERIOD_US)} ${PERIOD_US}`);
-    } catch {
-      // Kernels without swap accounting or the cpu controller still hold memory and processes.
-    }
+    // Kernels without swap accounting or the cpu controller still hold memory and processes.
+    this.#tryWrite('memory.swap.max', '0');
+    this.#tryWrite('memory.oom.group', '1');
+    const { cpuCores, cpuBurst } = limits;
+    this.#tryWrite('cpu.weight', String(Math.min(10_000, Math.max(1, Math.round(cpuCores * WEIGHT_A_CORE)))));
+    const quota = cpuBurst ? 'max' : String(Math.round(cpuCores * PERIOD_US));
+    return { holdsCpu: this.#tryWrite('cpu.max', `${quota} ${PERIOD_US}`) };
   }
 
   add(pid: number): void {
@@ -105,6 +109,15 @@ export class Group {
   #write(file: string, value: string): void {
     // Never made, only written: where the kernel offers no such file, this is no control group.
     writeFileSync(join(this.#path, file), value, { flag: 'r+' });
+  }
+
+  #tryWrite(file: string, value: string): boolean {
+    try {
+      this.#write(file, value);
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   #read(file: string): string {

@@ -9,6 +9,7 @@ import {
   type Confined,
   ENVIRONMENT_SHIM,
   environmentScript,
+  giveWay,
   PROCESS_MARGIN,
   type ProgramCommand,
   type ProgramExit,
@@ -49,6 +50,8 @@ export function confineByRlimits(
       stdio: onlyDescriptors(['pipe', 'pipe', 'pipe', 'pipe']),
     },
   );
+  // It waits for its environment until then.
+  if (command.limits.cpuBurst && child.pid !== undefined) giveWay(child.pid);
   const environment = child.stdio[ENVIRONMENT_FD] as Writable;
   environment.on('error', () => {});
   environment.end(environmentScript(command.layout.work, command.environment));

@@ -237,3 +237,19 @@ suite('many tasks', () => {
     assert.deepEqual([body.limit, body.offset, body.total], [50, 0, 0]);
   });
 });
+
+test('SAM-117 each limit says whether it is enforced or advisory; a burst is taken, shown and passed on', async t => {
+  const served = await setup(t);
+  const limits = { memory_mb: 64, cpu_cores: 2, network_bandwidth_mbps: 5, burst: true };
+  await submit(served, 'one', { execution_config: { resource_limits: limits } });
+  const { resource_usage: usage } = await ended(served, 'one');
+  // The executor of this test holds nobody to anything.
+  assert.deepEqual(usage.limits, {
+    memory_mb: { limit: 64, mode: 'advisory' },
+    cpu_cores: { limit: 2, mode: 'advisory', burst: true },
+    disk_mb: { limit: 512, mode: 'advisory' },
+    network_bandwidth_mbps: { limit: 5, mode: 'advisory' },
+  });
+  const refused = await submit(served, 'two', { execution_config: { resource_limits: { burst: 'yes' } } });
+  assert.deepEqual([refused.status, refused.body.error.code], [400, 'INVALID_REQUEST']);
+});

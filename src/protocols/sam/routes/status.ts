@@ -22,7 +22,7 @@ import { callerId, OUTCOMES_OF, paging, SAM_STATES, STATES_BEFORE_END } from '..
 /** What status answers are made from. */
 export interface StatusRouteDeps extends StatusDeps {
   readonly clock: Clock;
-  readonly engine: Pick<EngineApi, 'task' | 'forecast' | 'defaultResources'>;
+  readonly engine: Pick<EngineApi, 'task' | 'forecast' | 'defaultResources' | 'limitModes'>;
   readonly store: Pick<Store, 'read' | 'list' | 'artifacts' | 'events' | 'logs' | 'samples'>;
 }
 

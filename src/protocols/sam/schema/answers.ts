@@ -115,6 +115,12 @@ const currentStatus = Type.Object({
   }),
 });
 
+const heldLimit = Type.Object({
+  limit: Type.Number(),
+  mode: Type.Enum(['enforced', 'advisory']),
+  burst: Type.Optional(Type.Boolean()),
+});
+
 /** The status of a task (`SAM-55`). */
 export const taskStatus = Type.Object(
   {
@@ -130,6 +136,12 @@ export const taskStatus = Type.Object(
       }),
       cpu: Type.Object({ current_percentage: Type.Number(), average_percentage: Type.Number() }),
       network: Type.Object({ bytes_sent: Type.Integer(), bytes_received: Type.Integer() }),
+      limits: Type.Object({
+        memory_mb: Type.Optional(heldLimit),
+        cpu_cores: Type.Optional(heldLimit),
+        disk_mb: Type.Optional(heldLimit),
+        network_bandwidth_mbps: Type.Optional(heldLimit),
+      }),
     }),
     execution_details: Type.Object({
       output: Type.Optional(Type.Unknown()),

@@ -28,6 +28,12 @@ export const resourceLimits = Type.Object({
   network_bandwidth_mbps: Type.Optional(Type.Number({ exclusiveMinimum: 0 })),
 });
 
+/** What a task may use; with `burst` also processors that are idle (`SAM-117`). */
+const taskLimits = Type.Object({
+  ...resourceLimits.properties,
+  burst: Type.Optional(Type.Boolean({ description: 'May use idle processors beyond its own.' })),
+});
+
 /** Variables, secret names and dependencies of a task. */
 export const environment = Type.Object({
   variables: Type.Optional(Type.Record(Type.String(), scalar)),
@@ -61,7 +67,7 @@ export const executionConfig = Type.Object({
     Type.Number({ minimum: 0, maximum: 86_400, description: 'The first delay in seconds.' }),
   ),
   retry_policy: Type.Optional(customRetry),
-  resource_limits: Type.Optional(resourceLimits),
+  resource_limits: Type.Optional(taskLimits),
   environment: Type.Optional(environment),
   depends_on: Type.Optional(Type.Array(callerId, { maxItems: 1_000 })),
   not_before: Type.Optional(instantSchema),
