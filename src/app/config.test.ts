@@ -50,3 +50,33 @@ test('rate limits can be lifted, whole or one by one', () => {
 test('variables of clients and tests do not stop a server', () => {
   load({ BATUTA_URL: 'http://127.0.0.1:1', BATUTA_TEST_POSTGRES_URL: 'x', HOME: '/' });
 });
+
+test('SAM-154 models are set with their prices and a provider to fall back on', () => {
+  const config = load({
+    BATUTA_MODEL_URL: 'https://api.example.com/v1/',
+    BATUTA_MODEL: 'writer, *',
+    BATUTA_MODEL_PRICES: 'writer=0.15/0.6, vendor/painter=0.04',
+    BATUTA_MODEL_BLOCKED: 'weapons: pipe bomb, darn',
+    BATUTA_MODEL_FALLBACK_URL: 'http://127.0.0.1:11434/v1',
+    BATUTA_MODEL_FALLBACK: 'llama',
+  });
+  assert.deepEqual([config.modelUrl, config.model], ['https://api.example.com/v1', ['writer', '*']]);
+  assert.deepEqual(config.modelPrices, {
+    writer: { inputPerMillion: 0.15, outputPerMillion: 0.6 },
+    'vendor/painter': { perImage: 0.04 },
+  });
+  assert.deepEqual(config.modelBlocked, [
+    { category: 'weapons', phrase: 'pipe bomb' },
+    { category: 'blocked', phrase: 'darn' },
+  ]);
+  assert.deepEqual([config.modelFallbackUrl, config.modelFallback], ['http://127.0.0.1:11434/v1', ['llama']]);
+  for (const [name, value] of [
+    ['BATUTA_MODEL_URL', 'api.example.com'],
+    ['BATUTA_MODEL', ' , '],
+    ['BATUTA_MODEL_PRICES', 'writer'],
+    ['BATUTA_MODEL_PRICES', 'writer=1/2/3'],
+    ['BATUTA_MODEL_PRICES', 'writer=/2'],
+    ['BATUTA_MODEL_BLOCKED', 'weapons:'],
+  ] as const)
+    assert.throws(() => load({ [name]: value }), new RegExp(`${name} is wrong`), value);
+});

@@ -47,6 +47,8 @@ export interface TextRequest {
   readonly signal: AbortSignal;
   /** Told each piece of the answer as it comes; throws to stop the call. */
   readonly onText?: (piece: string) => void;
+  /** Told what is written beside the answer, thoughts and calls of tools; throws to stop the call. */
+  readonly onAside?: (piece: string) => void;
 }
 
 /** Why a model stopped. */

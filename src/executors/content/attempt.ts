@@ -190,6 +190,7 @@ class Attempt {
       return drawn;
     });
     this.#progress.step('Saving', 95);
+    signal.throwIfAborted();
     const artifacts = await savePictures(answer.images.slice(0, n), name, this.#context);
     return {
       images: artifacts.length,
@@ -204,6 +205,8 @@ class Attempt {
   async #judgeResult(text: string): Promise<void> {
     this.#progress.step('Checking the result', 97);
     await this.#policy.judge(text, 'result', this.#context.signal);
+    // Nothing is saved of an attempt that is over.
+    this.#context.signal.throwIfAborted();
   }
 
   #metrics(): TaskMetrics {

@@ -15,6 +15,8 @@ import type {
 } from '../../engine/ports/model-provider.ts';
 import { estimateTokens } from './tokens.ts';
 
+const NAME_CHARS_MAX = 200;
+
 /** A request in the words of the SDK. */
 export function optionsOf(request: TextRequest): LanguageModelV4CallOptions {
   const { messages, outputTokensMax, temperature, seed, schema, tools, signal } = request;
@@ -88,7 +90,11 @@ function parsedOrText(text: string): unknown {
 
 /** A call of a tool in the words of the port. */
 export function toolCallOf(part: { toolCallId: string; toolName: string; input: string }): ModelToolCall {
-  return { id: part.toolCallId, name: part.toolName, input: part.input ?? '' };
+  return {
+    id: part.toolCallId.slice(0, NAME_CHARS_MAX),
+    name: part.toolName.slice(0, NAME_CHARS_MAX),
+    input: part.input ?? '',
+  };
 }
 
 /** Why a model stopped; what the SDK has no word for is `other`. */
@@ -104,6 +110,11 @@ export function reasonOf(unified: string): FinishReason {
     default:
       return 'other';
   }
+}
+
+/** What the model calls itself, within reason. */
+export function nameOf(told: string | undefined, { model }: TextRequest): string {
+  return told === undefined || told === '' ? model : told.slice(0, NAME_CHARS_MAX);
 }
 
 /** Tokens as the provider counted them, or as they are guessed from the texts where it did not. */

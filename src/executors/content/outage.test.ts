@@ -122,23 +122,35 @@ test('a provider that falls silent ends the call, before its answer and within',
   }
 });
 
-test('a stream without end ends at the limit of tokens, and its connection with it', async t => {
-  const { error, server } = await setup(t);
-  server.answers.push(
-    begins('Well', response => {
-      const write = (): void => {
-        while (!response.destroyed && response.write(piece('and so on and on '.repeat(20))));
-        response.once('drain', write);
-      };
-      write();
-    }),
-  );
-  const failed = await error({ ...TASK, max_tokens: 100 });
-  assert.deepEqual(
-    [failed.code, failed.recoverable, failed.details?.resource],
-    ['resource_exhausted', false, 'tokens'],
-  );
-  await cut(server);
+test('a stream without end ends at the limit of tokens, and its connection with it, whatever it is made of', async t => {
+  const endless: readonly object[] = [
+    { content: 'and so on '.repeat(20) },
+    { reasoning_content: 'but then again '.repeat(20) },
+    {
+      tool_calls: [
+        { index: 0, id: 'c', type: 'function', function: { name: 'look', arguments: 'a'.repeat(200) } },
+      ],
+    },
+  ];
+  for (const delta of endless) {
+    const { error, server } = await setup(t);
+    const line = `data: ${JSON.stringify({ choices: [{ index: 0, delta }] })}\n\n`;
+    server.answers.push(
+      begins('Well', response => {
+        const write = (): void => {
+          while (!response.destroyed && response.write(line));
+          response.once('drain', write);
+        };
+        write();
+      }),
+    );
+    const failed = await error({ ...TASK, max_tokens: 100 });
+    assert.deepEqual(
+      [failed.code, failed.recoverable, failed.details?.resource],
+      ['resource_exhausted', false, 'tokens'],
+    );
+    await cut(server);
+  }
 });
 
 test('an answer larger than any model writes ends the call', async t => {

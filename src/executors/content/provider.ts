@@ -17,7 +17,7 @@ import type { Outbound } from '../../engine/ports/outbound.ts';
 import { mask } from '../../guards/mask.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { type ClientLimits, createClient } from './client.ts';
-import { asProviderError, optionsOf, reasonOf, toolCallOf, usageOf } from './conversion.ts';
+import { asProviderError, nameOf, optionsOf, reasonOf, toolCallOf, usageOf } from './conversion.ts';
 
 /** One provider as the operator set it up. */
 export interface ProviderSettings {
@@ -213,12 +213,14 @@ async function whole(
   const { content, finishReason, usage, response } = await model.doGenerate(options);
   const text = content.flatMap(part => (part.type === 'text' ? [part.text] : [])).join('');
   const toolCalls = content.flatMap(part => (part.type === 'tool-call' ? [toolCallOf(part)] : []));
+  for (const part of content) if (part.type === 'reasoning') request.onAside?.(part.text);
+  for (const { input } of toolCalls) request.onAside?.(input);
   if (text !== '') request.onText?.(text);
   return {
     text,
     toolCalls,
     finishReason: reasonOf(finishReason.unified),
-    model: response?.modelId ?? request.model,
+    model: nameOf(response?.modelId, request),
     usage: usageOf(usage, request, text),
   };
 }
@@ -231,7 +233,7 @@ async function streamed(
   const { stream } = await model.doStream(options);
   const pieces: string[] = [];
   const toolCalls: ModelToolCall[] = [];
-  let named = request.model;
+  let named: string | undefined;
   // Leaving the loop early cancels the stream, and with it the request.
   for await (const part of stream) {
     switch (part.type) {
@@ -239,18 +241,28 @@ async function streamed(
         pieces.push(part.delta);
         request.onText?.(part.delta);
         break;
+      case 'reasoning-delta':
+      case 'tool-input-delta':
+        request.onAside?.(part.delta);
+        break;
       case 'tool-call':
         toolCalls.push(toolCallOf(part));
         break;
       case 'response-metadata':
-        named = part.modelId ?? named;
+        named = part.modelId;
         break;
       case 'error':
         throw part.error;
       case 'finish': {
         const text = pieces.join('');
         const finishReason = reasonOf(part.finishReason.unified);
-        return { text, toolCalls, finishReason, model: named, usage: usageOf(part.usage, request, text) };
+        return {
+          text,
+          toolCalls,
+          finishReason,
+          model: nameOf(named, request),
+          usage: usageOf(part.usage, request, text),
+        };
       }
     }
   }

@@ -118,7 +118,7 @@ export class Writing {
     const inputTokens = estimateTokens(textOf(said));
     const outputTokensMax = budget.room(inputTokens, price, share);
     progress.begin(step === 1 ? 'Generating' : `Generating, step ${step}`, outputTokensMax);
-    const watches = [budget.watch(outputTokensMax), policy.watch()];
+    const [budgetWatch, policyWatch] = [budget.watch(outputTokensMax), policy.watch()];
     const written: string[] = [];
     this.#calls++;
     try {
@@ -134,8 +134,13 @@ export class Writing {
         signal,
         onText: piece => {
           written.push(piece);
-          for (const watch of watches) watch(piece);
+          budgetWatch(piece);
+          policyWatch(piece);
           if (stream) progress.wrote(piece);
+        },
+        onAside: piece => {
+          written.push(piece);
+          budgetWatch(piece);
         },
       });
       budget.spend(answer.usage, price);
