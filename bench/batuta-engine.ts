@@ -1,4 +1,4 @@
-// Batuta's engine as a peer among peers: the real engine over the real store (a thread of its own, synchronous=FULL), submitting
+// Batuta's engine as a peer among peers: the real engine over the real store (each commit synced before it is answered), submitting
 // and running no-op tasks in this process.
 
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -31,7 +31,7 @@ export async function startPeer(): Promise<Peer> {
   return {
     name: 'batuta engine',
     version: VERSION,
-    server: 'SQLite in a thread of its own, synchronous=FULL',
+    server: 'SQLite, each commit synced before it is answered',
     trials: [{ slots: 100 }],
     async submit(payload) {
       const [admission] = await house.engine.submit([

@@ -1,14 +1,13 @@
-// Batuta over HTTP as a peer among peers: a server process, tasks submitted with a verified JWT, run by the SDK's worker, whose
-// exchanges carry results in and tasks out in one call.
+// Batuta over HTTP as a peer among peers: a server process, tasks submitted by the SDK's orchestrator with a verified JWT and run
+// by its worker, whose exchanges carry results in and tasks out in one call.
 
 import { createHmac } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { VERSION } from '../src/app/version.ts';
-import { BatutaClient, Worker } from '../src/sdk/index.ts';
+import { BatutaClient, Orchestrator, Worker } from '../src/sdk/index.ts';
 import { ADMIN, serverProcess } from '../test/server.ts';
-import { type Keep, keepAlivePost } from './keep-alive.ts';
 import type { Peer } from './peers/peer.ts';
 
 /** Starts a server on a data directory of its own. */
@@ -22,21 +21,21 @@ export async function startPeer(): Promise<Peer> {
   });
   // The worker's type must be known before the first submit.
   await client.work({ agent_id: 'bench', types: ['custom:bench'], slots: 0, wait_seconds: 0 });
-  const post: Keep = keepAlivePost(server.port, '/api/v2/execute-task', {
-    authorization: `Bearer ${token()}`,
+  const orchestrator = new Orchestrator({
+    client: new BatutaClient({ url: server.url, credentials: { token: token() } }),
+    agentId: 'bench',
   });
   let submitted = 0;
   return {
     name: 'batuta http',
     version: VERSION,
-    server: 'one process, SQLite, synchronous=FULL; JWT; SDK worker',
+    server: 'one process, SQLite, each commit synced before it is answered; JWT; SDK',
     trials: [
       { slots: 100, claimMax: 100, exchangesMax: 2 },
       { slots: 100, claimMax: 50, exchangesMax: 3 },
     ],
     async submit(payload) {
-      const { status, body } = await post.send(JSON.stringify(taskBody(`bench-${submitted++}`, payload)));
-      if (status !== 200) throw new Error(`submit answered ${status}: ${body}`);
+      await orchestrator.submit({ id: `bench-${submitted++}`, type: 'custom:bench', data: payload as never });
     },
     async work({ slots, claimMax, exchangesMax }, onJob) {
       const worker = new Worker({
@@ -51,7 +50,6 @@ export async function startPeer(): Promise<Peer> {
       return () => worker.stop({ graceMs: 5_000 });
     },
     async stop() {
-      post.close();
       await server.kill();
       rmSync(dir, { recursive: true, force: true });
     },

@@ -1,5 +1,5 @@
 // What a backlog costs: claims against 1,000 queued tasks and against 1,000,000, and the memory the million takes. One process, the
-// real store in its own thread, synchronous=FULL. Prints one line of JSON; `node bench/claims.ts [backlog]`.
+// real store as it serves. Prints one line of JSON; `node bench/claims.ts [backlog]`.
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';

@@ -154,15 +154,15 @@ interface Run {
 
 const RUNS: readonly Run[] = [
   { what: 'lives, one thread, 300 a verb', threaded: false, measure: store => batched(store, 300) },
-  { what: 'lives, own thread, 300 a verb', threaded: true, measure: store => batched(store, 300) },
+  { what: 'lives, serving, 300 a verb', threaded: true, measure: store => batched(store, 300) },
   ...[1, 64, 256, 512].flatMap(callers => [
     {
-      what: `submits, own thread, ${callers} callers`,
+      what: `submits, serving, ${callers} callers`,
       threaded: true,
       measure: (store: Store) => submits(store, callers),
     },
     {
-      what: `lives, own thread, ${callers} callers`,
+      what: `lives, serving, ${callers} callers`,
       threaded: true,
       measure: (store: Store) => concurrent(store, callers),
     },

@@ -215,3 +215,43 @@ test('SAM-66 cancelling says why', async context => {
   assert.equal(end.asked[0]?.path, '/api/v2/tasks/t1/cancel');
   assert.equal(end.asked[0]?.json.reason, 'no longer needed');
 });
+
+const accepted = (task: JsonObject): JsonObject => ({ task_id: task.task_id ?? null, status: 'queued' });
+
+test('SAM-39 many callers at once share requests, and each gets its own answer or error', async context => {
+  const { end, orchestrator } = await setup(context, ({ json }) => {
+    const { tasks } = json as { readonly tasks?: readonly JsonObject[] };
+    if (tasks === undefined) return { json: accepted(json as JsonObject) };
+    const results = tasks.map(task =>
+      task.task_id === 't50'
+        ? { task_id: 't50', http_status: 409, body: wireError(409, 'CONFLICT').json ?? {} }
+        : { task_id: task.task_id ?? null, http_status: 200, body: accepted(task) },
+    );
+    return { json: { results } };
+  });
+  const answers = await Promise.allSettled(
+    Array.from({ length: 64 }, (_, at) => orchestrator.submit({ type: 'custom:x', id: `t${at}`, data: {} })),
+  );
+  answers.forEach((answer, at) => {
+    if (at === 50) assert.ok(answer.status === 'rejected' && answer.reason instanceof ConflictError);
+    else assert.equal(answer.status === 'fulfilled' && answer.value.task_id, `t${at}`);
+  });
+  assert.deepEqual(
+    end.asked.map(({ path }) => path),
+    [...Array(4).fill('/api/v2/execute-task'), '/api/v2/execute-task/batch'],
+  );
+});
+
+test('SAM-39 callers whose tasks are too large together go alone', async context => {
+  const { end, orchestrator } = await setup(context, ({ path, json }) =>
+    path.endsWith('/batch') ? wireError(413, 'PAYLOAD_TOO_LARGE') : { json: accepted(json as JsonObject) },
+  );
+  const answers = await Promise.all(
+    Array.from({ length: 8 }, (_, at) => orchestrator.submit({ type: 'custom:x', id: `t${at}`, data: {} })),
+  );
+  assert.deepEqual(
+    answers.map(answer => answer.task_id),
+    Array.from({ length: 8 }, (_, at) => `t${at}`),
+  );
+  assert.equal(end.asked.length, 9);
+});

@@ -4,7 +4,8 @@ import type { NotificationEvent } from '../domain/event.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { TaskType } from '../domain/task.ts';
 import type { BatutaClient } from './client.ts';
-import { type BatutaError, errorOf, WaitTimeoutError } from './errors.ts';
+import { Crowd } from './crowd.ts';
+import { BatutaError, errorOf, WaitTimeoutError } from './errors.ts';
 import { outputOf, type TaskOutput } from './outcome.ts';
 import { type ReceiverOptions, type WebhookCallbacks, webhookReceiver } from './receiver.ts';
 import { EndWatch } from './waiting.ts';
@@ -70,22 +71,35 @@ export interface WaitOptions {
 }
 
 const BATCH_MAX = 1_000;
+/** Submits with a request of their own; whoever comes while so many are under way shares one, with this many others at most. */
+const SUBMITS_UNDER_WAY_MAX = 4;
+const SHARED_MAX = 100;
+const TOO_LARGE = 413;
+
+type NamedRequest = TaskRequest & { readonly task_id: string };
 
 /** Gives tasks out and learns what became of them. */
 export class Orchestrator {
   readonly #client: BatutaClient;
   readonly #options: OrchestratorOptions;
   readonly #ends: EndWatch;
+  readonly #submits: Crowd<NamedRequest, Acceptance>;
 
   constructor(options: OrchestratorOptions) {
     this.#client = options.client;
     this.#options = options;
     this.#ends = new EndWatch(options.client);
+    this.#submits = new Crowd({
+      alone: request => this.#client.execute(request),
+      together: requests => this.#together(requests),
+      underWayMax: SUBMITS_UNDER_WAY_MAX,
+      togetherMax: SHARED_MAX,
+    });
   }
 
-  /** Hands a task in; answered once it is durable. */
+  /** Hands a task in; answered once it is durable. What many callers hand in at once shares requests. */
   submit(order: TaskOrder): Promise<Acceptance> {
-    return this.#client.execute(this.requestOf(order));
+    return this.#submits.add(this.requestOf(order));
   }
 
   /** Hands in any number of tasks, a thousand a call, answering each in order; one refused does not hinder the others. */
@@ -93,12 +107,7 @@ export class Orchestrator {
     const outcomes: SubmitOutcome[] = [];
     for (let start = 0; start < orders.length; start += BATCH_MAX) {
       const requests = orders.slice(start, start + BATCH_MAX).map(order => this.requestOf(order));
-      const items = await this.#client.executeBatch(requests);
-      requests.forEach(({ task_id: taskId }, index) => {
-        const { http_status: status, body } = items[index] ?? { http_status: 500, body: {} };
-        if (status < 300) outcomes.push({ taskId, acceptance: body as unknown as Acceptance });
-        else outcomes.push({ taskId, error: refusalOf(status, body) });
-      });
+      outcomes.push(...(await this.#batch(requests)));
     }
     return outcomes;
   }
@@ -154,7 +163,7 @@ export class Orchestrator {
   }
 
   /** The order as execute-task takes it, for those who send it by other means. */
-  requestOf(order: TaskOrder): TaskRequest & { readonly task_id: string } {
+  requestOf(order: TaskOrder): NamedRequest {
     const { more, webhook } = order;
     const typeName = order.type.startsWith('custom:') ? order.type.slice('custom:'.length) : undefined;
     return {
@@ -193,6 +202,30 @@ export class Orchestrator {
               notification_events: webhook.events,
             },
     };
+  }
+
+  async #batch(requests: readonly NamedRequest[]): Promise<readonly SubmitOutcome[]> {
+    const items = await this.#client.executeBatch(requests);
+    return requests.map(({ task_id: taskId }, index) => {
+      const { http_status: status, body } = items[index] ?? { http_status: 500, body: {} };
+      if (status < 300) return { taskId, acceptance: body as unknown as Acceptance };
+      return { taskId, error: refusalOf(status, body) };
+    });
+  }
+
+  /** Strangers to each other: should they be too large together, each goes alone. */
+  async #together(requests: readonly NamedRequest[]): Promise<readonly PromiseSettledResult<Acceptance>[]> {
+    try {
+      const outcomes = await this.#batch(requests);
+      return outcomes.map(outcome =>
+        'error' in outcome
+          ? { status: 'rejected', reason: outcome.error }
+          : { status: 'fulfilled', value: outcome.acceptance },
+      );
+    } catch (error) {
+      if (!(error instanceof BatutaError) || error.status !== TOO_LARGE) throw error;
+      return Promise.allSettled(requests.map(request => this.#client.execute(request)));
+    }
   }
 
   async #waited(taskId: string, signal: AbortSignal | undefined): Promise<TaskOutput> {

@@ -36,7 +36,7 @@ async function underTest(openStore: (path: string, clock: Clock) => Promise<Stor
   };
 }
 
-testStore('SQLite in a thread of its own', () =>
+testStore('SQLite, for serving', () =>
   underTest((path, clock) => openSqlite({ path, clock, auditKey: AUDIT_KEY })),
 );
 
