@@ -43,6 +43,8 @@ export interface Config {
   readonly publicUrl: string | null;
   /** Whether untrusted Python and shell may run with resource limits alone, where bubblewrap is missing. */
   readonly allowRlimits: boolean;
+  /** The browser of web automation, where it is not one of the usual ones on the path. */
+  readonly chromium: string | null;
   readonly logLevel: Verbosity;
   /** Where the API of the model provider begins; null where there is none (`SAM-154`). */
   readonly modelUrl: string | null;
@@ -97,6 +99,7 @@ const SETTINGS: { readonly [Name in keyof Config]: Setting<Config[Name]> } = {
   },
   publicUrl: { variable: 'BATUTA_PUBLIC_URL', read: httpUrl, fallBack: () => null },
   allowRlimits: { variable: 'BATUTA_ALLOW_RLIMITS', read: yesOrNo, fallBack: () => false },
+  chromium: { variable: 'BATUTA_CHROMIUM', read: text => resolve(text), fallBack: () => null },
   logLevel: { variable: 'BATUTA_LOG_LEVEL', read: oneOf(VERBOSITIES), fallBack: () => 'info' },
   modelUrl: { variable: 'BATUTA_MODEL_URL', read: httpUrl, fallBack: () => null },
   modelKey: { variable: 'BATUTA_MODEL_KEY', read: text => text, fallBack: () => null },

@@ -14,9 +14,11 @@ import { createContentExecutor } from '../executors/content/executor.ts';
 import { createOpenAiProvider } from '../executors/content/provider.ts';
 import { createDataExecutor } from '../executors/data/executor.ts';
 import { createRemoteAgents } from '../executors/remote/index.ts';
+import { createWebExecutor } from '../executors/web/executor.ts';
 import { withHostBreakers } from '../guards/host-breakers.ts';
 import { createOutbound, parsePrivateTargets } from '../guards/outbound.ts';
 import { SchemaGuard } from '../guards/schemas.ts';
+import { createTunnels } from '../guards/tunnels.ts';
 import type { Protocol } from '../protocols/protocol.ts';
 import { createSamProtocol, type SamDeps } from '../protocols/sam/index.ts';
 import { createSamRenderer } from '../protocols/sam/notification.ts';
@@ -36,7 +38,7 @@ import {
 import { lockFile } from '../store/sqlite/lock.ts';
 import { openSqlite } from '../store/sqlite/open.ts';
 import type { Store } from '../store/store.ts';
-import type { Config } from './config.ts';
+import { type Config, environment } from './config.ts';
 
 /** What adapters are made from. */
 export interface AdapterParts {
@@ -84,9 +86,19 @@ export function createExecutors(parts: AdapterParts): readonly Executor[] {
   const { log, clock, random, outbound, config } = parts;
   const { allowRlimits, slots: poolSize, dataDir } = config;
   const options = { workRoot: workRootOf(dataDir), poolSize: Math.max(1, poolSize), allowRlimits };
+  const allowed = parsePrivateTargets(config.allowPrivateTargets);
   return [
     createCodeExecutor({ log, clock, random, outbound, options }),
     createDataExecutor({ log, clock, outbound, options: { compileCache: join(dataDir, 'compiled') } }),
+    createWebExecutor({
+      ...{ log, clock, random, outbound, tunnels: createTunnels({ clock, log, allowed }) },
+      options: {
+        chromium: config.chromium,
+        path: environment.PATH ?? '',
+        slots: poolSize,
+        allowUnconfined: allowRlimits,
+      },
+    }),
     createApiExecutor({ clock, random, outbound }),
     createContentExecutor({
       log,

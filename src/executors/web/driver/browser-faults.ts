@@ -1,0 +1,29 @@
+// What Playwright's errors mean to the person whose pages these are: a canonical code and the address.
+
+import { WebError } from '../web-error.ts';
+import type { Ask } from './tab.ts';
+
+const GONE = /has been closed|Target closed|browser has disconnected|Target crashed|Page crashed/i;
+
+/** The error as a `WebError`; where the proxy turned the job away, what the guard said. */
+export async function describeFault(error: unknown, url: string, ask: Ask): Promise<WebError> {
+  const text = error instanceof Error ? error.message : String(error);
+  if (GONE.test(text))
+    return new WebError('dependency_failed', 'the browser ended unexpectedly', { url }, error);
+  const at = /net::ERR_\w+ at (\S+)/.exec(text)?.[1] ?? url;
+  const refusal = await ask('refusal', { url: at });
+  if (refusal !== null)
+    return new WebError(refusal.code, refusal.message, { ...refusal.details, url: at }, error);
+  const net = /net::(ERR_\w+)/.exec(text)?.[1];
+  if (net !== undefined)
+    return new WebError(
+      'dependency_failed',
+      `${at} cannot be opened: ${net}`,
+      { url: at, reason: net },
+      error,
+    );
+  const [first = ''] = text.replace(/^\w+\.\w+: /, '').split('\n');
+  if (error instanceof Error && error.name === 'TimeoutError')
+    return new WebError('upstream_timeout', `${url}: ${first}`, { url }, error);
+  return new WebError('task_failed', `${url}: ${first.slice(0, 500)}`, { url }, error);
+}

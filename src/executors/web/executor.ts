@@ -1,0 +1,206 @@
+// Runs web_automation tasks: knows whether there is a browser here and how it can be confined, and gives each attempt a driver and a
+// way through the filtering proxy.
+
+import { DomainError } from '../../domain/errors.ts';
+import type { JsonObject } from '../../domain/json.ts';
+import type { TaskSpec } from '../../domain/task.ts';
+import type { AttemptContext, AttemptResult, Executor, ExecutorStatus } from '../../engine/ports/executor.ts';
+import type { Outbound } from '../../engine/ports/outbound.ts';
+import type { Tunnels } from '../../engine/ports/tunnels.ts';
+import type { Clock } from '../../runtime/clock.ts';
+import type { Log } from '../../runtime/log.ts';
+import type { Random } from '../../runtime/random.ts';
+import { runAttempt } from './attempt.ts';
+import { browserNeeds, checkPayload, literalUrls, payloadOf } from './check.ts';
+import { type Confinement, confinements, findChromium, findSetpriv } from './chromium.ts';
+import type { DriverThread } from './driver-thread.ts';
+import { Drivers } from './drivers.ts';
+import { Pace } from './pace.ts';
+import { WEB_PAYLOAD, type WebPayload } from './payload.ts';
+import { FilteringProxy } from './proxy.ts';
+import { Robots } from './robots.ts';
+
+/** What may be set. */
+export interface WebExecutorOptions {
+  /** The browser to use (`BATUTA_CHROMIUM`); null to look for one. */
+  readonly chromium: string | null;
+  /** Where to look for one. */
+  readonly path: string;
+  /** Jobs at once. */
+  readonly slots: number;
+  /** Whether a browser may run with neither a sandbox nor a user of its own. */
+  readonly allowUnconfined: boolean;
+  /** Jobs a browser serves before it is replaced. */
+  readonly jobsPerBrowser?: number;
+}
+
+/** What the executor of `web_automation` is made from. */
+export interface WebExecutorParts {
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly outbound: Outbound;
+  readonly tunnels: Tunnels;
+  readonly options: WebExecutorOptions;
+}
+
+const MIB = 1_048_576;
+/** What comes over the network may be this many times what a job may keep on disk. */
+const TRAFFIC_SHARE = 1;
+
+/** The executor of `web_automation` (`SAM-142` to `SAM-148`); without Chromium it reads static pages and says what is missing. */
+export function createWebExecutor(parts: WebExecutorParts): Executor {
+  return new WebExecutor(parts);
+}
+
+class WebExecutor implements Executor {
+  readonly type = 'web_automation';
+  readonly payloadSchema = WEB_PAYLOAD as unknown as JsonObject;
+  readonly defaults = { resources: { memoryMb: 1_024, cpuCores: 1, diskMb: 1_024 }, expectedMs: 60_000 };
+  readonly #parts: WebExecutorParts;
+  readonly #pace: Pace;
+  readonly #robots: Robots;
+  readonly #proxy: FilteringProxy;
+  #drivers: Drivers | null = null;
+  #missing: string | null = 'the executor was not started';
+  /** The ways to confine a browser that have not failed yet, strongest first. */
+  #ways: readonly Confinement[] = [];
+  #version: string | null = null;
+
+  constructor(parts: WebExecutorParts) {
+    this.#parts = parts;
+    this.#pace = new Pace(parts.clock);
+    this.#robots = new Robots(parts.clock, parts.outbound);
+    this.#proxy = new FilteringProxy(parts.log, parts.random, parts.tunnels);
+  }
+
+  async start(): Promise<void> {
+    const { log, clock, random, options } = this.#parts;
+    const { chromium, path, slots, allowUnconfined, jobsPerBrowser } = options;
+    const executable = await findChromium(chromium, path);
+    const setpriv = await findSetpriv();
+    const isRoot = process.getuid?.() === 0;
+    this.#ways = confinements({ isRoot, hasSetpriv: setpriv !== null, allowNone: allowUnconfined });
+    this.#missing = missingOf(executable, chromium, this.#ways);
+    this.#drivers = new Drivers(log, clock, random, {
+      ...{ executable, setpriv, max: Math.max(1, slots) },
+      ...(jobsPerBrowser === undefined ? {} : { jobsMax: jobsPerBrowser }),
+    });
+    await this.#drivers.sweep();
+  }
+
+  async stop(): Promise<void> {
+    await this.#drivers?.stop();
+    this.#drivers = null;
+    await this.#proxy.stop();
+  }
+
+  status(): ExecutorStatus {
+    const [confinement = null] = this.#ways;
+    const { warm = 0, cold = 0 } = this.#drivers?.counts ?? {};
+    return {
+      available: this.#drivers !== null,
+      ...(this.#missing === null ? {} : { missing: this.#missing }),
+      isolation: this.#missing === null ? ['process'] : [],
+      detail: {
+        engines: this.#missing === null ? ['browser', 'http'] : ['http'],
+        ...(this.#missing === null ? { confinement, version: this.#version } : {}),
+        warm_starts: warm,
+        cold_starts: cold,
+      },
+    };
+  }
+
+  async check(spec: TaskSpec): Promise<void> {
+    const payload = await checkPayload(spec);
+    this.#engineOf(payload);
+    for (const url of literalUrls(payload)) await this.#parts.outbound.check(url);
+  }
+
+  async run(context: AttemptContext): Promise<AttemptResult> {
+    const payload = payloadOf(context.task.spec);
+    const engine = this.#engineOf(payload);
+    for (;;) {
+      const [way] = this.#ways;
+      const result = await this.#attempt(context, payload, engine === 'browser' ? (way ?? null) : null);
+      const isLaunch = result.status === 'failed' && result.error.details?.launch === true;
+      if (!isLaunch || this.#ways[0] !== way || this.#ways.length < 2) return result;
+      // What a host offers is found out by doing it; the next way is weaker, and the last may fail too.
+      this.#ways = this.#ways.slice(1);
+      this.#parts.log.warn('the browser cannot be confined as wished', { failed: way, next: this.#ways[0] });
+    }
+  }
+
+  async #attempt(
+    context: AttemptContext,
+    payload: WebPayload,
+    confinement: Confinement | null,
+  ): Promise<AttemptResult> {
+    const { log, clock, outbound } = this.#parts;
+    const { spec, tenant } = context.task;
+    const drivers = this.#drivers;
+    if (drivers === null) throw new DomainError('unavailable', 'the executor is stopping');
+    const limits = { ...this.defaults.resources, ...spec.resources };
+    context.signal.throwIfAborted();
+    const driver = await drivers.take(tenant, confinement);
+    // A job that is told to stop takes its browser with it: nothing of it can linger, and it is nobody else's.
+    const onAbort = (): void => void driver.kill();
+    context.signal.addEventListener('abort', onAbort, { once: true });
+    let result: AttemptResult | null = null;
+    try {
+      const pass = confinement === null ? null : await this.#proxy.admit(limits.diskMb * MIB * TRAFFIC_SHARE);
+      result = await runAttempt(context, payload, {
+        ...{ log, clock, outbound, limits, driver, pass, pace: this.#pace, robots: this.#robots },
+        onBrowser: version => {
+          this.#version = version;
+        },
+      });
+      return result;
+    } finally {
+      context.signal.removeEventListener('abort', onAbort);
+      await this.#giveBack(drivers, driver, tenant, result);
+    }
+  }
+
+  async #giveBack(
+    drivers: Drivers,
+    driver: DriverThread,
+    tenant: string,
+    result: AttemptResult | null,
+  ): Promise<void> {
+    const wasBounded = result?.status === 'failed' && result.error.code === 'resource_exhausted';
+    if (result === null || wasBounded) await driver.kill();
+    await drivers.give(driver, tenant);
+  }
+
+  /** Throws `unprocessable` for what needs a browser where there is none, or where none is wanted (`SAM-147`). */
+  #engineOf(payload: WebPayload): 'browser' | 'http' {
+    const { engine = 'auto' } = payload;
+    if (engine === 'browser' || (engine === 'auto' && this.#missing === null)) {
+      if (this.#missing === null) return 'browser';
+      throw new DomainError('unprocessable', `there is no browser: ${this.#missing}`, {
+        details: { field: 'task_data.engine', missing: this.#missing },
+      });
+    }
+    const needs = browserNeeds(payload);
+    if (needs.length === 0) return 'http';
+    const why = engine === 'http' ? 'engine is http' : this.#missing;
+    throw new DomainError('unprocessable', `${needs[0]} needs a browser: ${why}`, {
+      details: { needs, ...(engine === 'http' ? {} : { missing: this.#missing }) },
+    });
+  }
+}
+
+function missingOf(
+  executable: string | null,
+  configured: string | null,
+  ways: readonly Confinement[],
+): string | null {
+  if (executable === null && configured !== null)
+    return `BATUTA_CHROMIUM names ${configured}, which cannot be run`;
+  if (executable === null)
+    return 'Chromium is not installed; install it (Debian, Ubuntu: apt install chromium) or name one in BATUTA_CHROMIUM';
+  if (ways.length === 0)
+    return 'Chromium cannot be confined for root without setpriv; install util-linux, run as another user, or set BATUTA_ALLOW_RLIMITS=true';
+  return null;
+}

@@ -1,0 +1,119 @@
+// What the kernel says about a browser's processes, read from /proc. Every reader answers nothing for a process that has just ended.
+
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+
+/** The kernel's unit of processor time in /proc, the same on every architecture Node runs on. */
+const TICKS_PER_SECOND = 100;
+
+/** How the processes of one browser are told from others. */
+export interface BrowserMark {
+  /** An entry of the environment it began with. */
+  readonly variable: string;
+  /** A user id that is its alone. */
+  readonly uid: number | null;
+}
+
+/** What processes hold and have used together. */
+export interface BrowserUsage {
+  readonly processes: number;
+  readonly threads: number;
+  /** Memory beyond the files they run from, pages shared counted in each. */
+  readonly memoryBytes: number;
+  readonly cpuSeconds: number;
+}
+
+/** Every living process of the machine that bears the mark. */
+export function markedProcesses({ variable, uid }: BrowserMark): number[] {
+  return entries('/proc')
+    .map(Number)
+    .filter(pid => {
+      if (!Number.isInteger(pid) || pid === process.pid) return false;
+      const isMarked =
+        uid === null ? text(`/proc/${pid}/environ`).split('\0').includes(variable) : ownerOf(pid) === uid;
+      return isMarked && isAlive(pid);
+    });
+}
+
+/** What the processes hold and have used. */
+export function usageOf(pids: readonly number[]): BrowserUsage {
+  let [threads, kilobytes, ticks] = [0, 0, 0];
+  for (const pid of pids) {
+    const status = text(`/proc/${pid}/status`);
+    const field = (name: string): number =>
+      Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)?.[1] ?? 0);
+    threads += field('Threads');
+    kilobytes += field('RssAnon') + field('RssShmem') + field('VmSwap');
+    const stat = statFields(pid);
+    // Of children waited for the time is in their parent's count, of living ones in their own.
+    ticks += Number(stat[11] ?? 0) + Number(stat[12] ?? 0);
+  }
+  return {
+    processes: pids.length,
+    threads,
+    memoryBytes: kilobytes * 1_024,
+    cpuSeconds: ticks / TICKS_PER_SECOND,
+  };
+}
+
+/** The memory of the processes, each page divided among those that share it; null where that cannot be read of all. */
+export function proportionalBytes(pids: readonly number[]): number | null {
+  let kilobytes = 0;
+  for (const pid of pids) {
+    const rollup = text(`/proc/${pid}/smaps_rollup`);
+    if (rollup === '' && isAlive(pid)) return null;
+    for (const [, size] of rollup.matchAll(/^(?:Pss_Anon|Pss_Shmem|SwapPss):\s+(\d+)/gm))
+      kilobytes += Number(size);
+  }
+  return kilobytes * 1_024;
+}
+
+/** Those of the processes that are this process's own children, dead ones that nobody waited for included. */
+export function ownChildren(pids: readonly number[]): number[] {
+  return pids.filter(pid => Number(statFields(pid)[1]) === process.pid);
+}
+
+/** Kills each process that still exists. */
+export function killAll(pids: readonly number[]): void {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch {
+      // Ended in the meantime, which is what was wanted.
+    }
+  }
+}
+
+function isAlive(pid: number): boolean {
+  const [state] = statFields(pid);
+  return state !== undefined && state !== 'Z' && state !== 'X';
+}
+
+/** The fields of /proc/PID/stat after the command's name, which may hold anything: state first. */
+function statFields(pid: number): string[] {
+  const stat = text(`/proc/${pid}/stat`);
+  return stat === '' ? [] : stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+}
+
+function ownerOf(pid: number): number | null {
+  try {
+    return statSync(`/proc/${pid}`).uid;
+  } catch {
+    return null;
+  }
+}
+
+function entries(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch {
+    return [];
+  }
+}
+
+function text(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}
