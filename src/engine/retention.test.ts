@@ -21,6 +21,11 @@ test('SAM-181 SAM-183 a day after its year is over a task has lost its content, 
   await clock.advance(daysMs(1) / 24 + 2_000);
   const purged = await taskNow();
   assert.deepEqual([purged.purged, purged.outcome, purged.result?.output], [true, 'completed', undefined]);
+  const audited = await house.store.audit({ tenant: DEFAULT_TENANT, action: 'retention.purged', limit: 10 });
+  assert.deepEqual(
+    audited.map(({ principal, detail }) => [principal, detail.tasks]),
+    [['system', 1]],
+  );
   const stopping = house.stop();
   await clock.advance(10_000);
   await stopping;

@@ -1,6 +1,7 @@
 // How long things are kept, and the daily purge of what is past its term. Tasks keep their names and outcomes for ever; content goes
 // (`SAM-181`, `SAM-183`).
 
+import { DEFAULT_TENANT } from '../domain/ids.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { pause } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
@@ -18,14 +19,18 @@ export const RETENTION: PurgeTerms = {
   artifactsMs: 7 * DAY_MS,
 };
 
+const PURGED = 'retention.purged';
 const TASKS_A_STEP = 500;
 const STEP_PAUSE_MS = 50;
 
-/** Purges what is past its term, a little at a time so that nobody waits for it; answers how many tasks lost their content. */
+/**
+ * Purges what is past its term, a little at a time so that nobody waits for it, with an entry of each step in the audit of the default
+ * tenant, whose administrators see to retention; answers how many tasks lost their content.
+ */
 export async function purge(
   log: Log,
   clock: Clock,
-  store: Pick<Store, 'purge'>,
+  store: Pick<Store, 'purge' | 'appendAudit'>,
   blobs: Pick<Blobs, 'remove'>,
   terms: PurgeTerms = RETENTION,
 ): Promise<number> {
@@ -37,7 +42,9 @@ export async function purge(
     more = counts.more;
     const { freed, ...rest } = counts;
     if (counts.tasks + counts.logs + counts.samples + counts.artifacts > 0) {
-      log.info('purged what is past its term', { ...rest, blobs: freed.length });
+      const detail = { ...rest, blobs: freed.length };
+      log.info('purged what is past its term', detail);
+      await store.appendAudit([{ tenant: DEFAULT_TENANT, action: PURGED, principal: 'system', detail }]);
     }
     if (more) await pause(clock, STEP_PAUSE_MS);
   }

@@ -1,6 +1,7 @@
 // The guards' and the wires' way into the audit: buffered, so that no request waits for it, in order, and without secrets. Who
 // verifies the chain the store has made of it is `verifyChain`.
 
+import type { TenantId } from '../domain/ids.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { Cancel, Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
@@ -19,6 +20,11 @@ export interface AuditRecorder {
 /** What is told of each entry the moment it is recorded, for alerts and metrics. */
 export type AuditObserver = (entry: NewAuditEntry) => void;
 
+/** Who is told whose chains grew. */
+export interface ChainFollower {
+  grow(tenants: Iterable<TenantId>): void;
+}
+
 /** Something that holds entries back to merge them, and gives them away when the buffer is written. */
 export type AuditSource = () => readonly NewAuditEntry[];
 
@@ -33,6 +39,7 @@ export class AuditWriter implements AuditRecorder, Service {
   readonly #clock: Clock;
   readonly #store: Pick<Store, 'appendAudit'>;
   readonly #observe: AuditObserver;
+  readonly #heads: ChainFollower | null;
   readonly #sources: AuditSource[] = [];
   #entries: NewAuditEntry[] = [];
   #dropped = 0;
@@ -43,12 +50,13 @@ export class AuditWriter implements AuditRecorder, Service {
     log: Log,
     clock: Clock,
     store: Pick<Store, 'appendAudit'>,
-    options: { readonly observe?: AuditObserver } = {},
+    options: { readonly observe?: AuditObserver; readonly heads?: ChainFollower } = {},
   ) {
     this.#log = log;
     this.#clock = clock;
     this.#store = store;
     this.#observe = options.observe ?? (() => undefined);
+    this.#heads = options.heads ?? null;
   }
 
   async start(): Promise<void> {}
@@ -101,6 +109,7 @@ export class AuditWriter implements AuditRecorder, Service {
         return;
       }
       this.#entries = this.#entries.slice(batch.length);
+      this.#heads?.grow(batch.map(({ tenant }) => tenant));
     }
     if (this.#dropped > 0) this.#log.error('audit entries were lost', { dropped: this.#dropped });
     this.#dropped = 0;

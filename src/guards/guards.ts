@@ -10,6 +10,7 @@ import { ApiKeyUsage } from './api-key-usage.ts';
 import { ApiKeys } from './api-keys.ts';
 import { AttemptLog } from './attempts.ts';
 import { type AuditObserver, AuditWriter } from './audit.ts';
+import { AuditHeads } from './audit-heads.ts';
 import { type Authenticator, createAuthenticator } from './authentication.ts';
 import { ReplayGuard } from './hmac-replay.ts';
 import { JwtVerifier } from './jwt.ts';
@@ -47,6 +48,7 @@ export interface GuardOptions {
 export interface Guards extends Service {
   readonly vault: Vault;
   readonly audit: AuditWriter;
+  readonly auditHeads: AuditHeads;
   readonly tenants: Tenants;
   readonly quotas: TaskQuotas;
   readonly apiKeys: ApiKeys;
@@ -65,12 +67,13 @@ export function createGuards(
   log: Log,
   clock: Clock,
   random: Random,
-  store: Pick<Store, 'capabilities' | 'documents' | 'putDocuments' | 'appendAudit' | 'list'>,
+  store: Pick<Store, 'capabilities' | 'documents' | 'putDocuments' | 'appendAudit' | 'audit' | 'list'>,
   options: GuardOptions,
 ): Guards {
   const vault = new Vault(random, options.masterKey, options.masterKeysBefore);
   const observe = options.observeAudit === undefined ? {} : { observe: options.observeAudit };
-  const audit = new AuditWriter(log, clock, store, observe);
+  const auditHeads = new AuditHeads(log, clock, store);
+  const audit = new AuditWriter(log, clock, store, { ...observe, heads: auditHeads });
   const attempts = new AttemptLog(audit);
   const tenants = new Tenants(log, clock, random, store, vault);
   const quotas = new TaskQuotas(log, clock, store, tenants);
@@ -87,6 +90,7 @@ export function createGuards(
   return {
     vault,
     audit,
+    auditHeads,
     tenants,
     quotas,
     apiKeys,
@@ -115,7 +119,7 @@ export function createGuards(
     repeats: new Repeats(log, clock, random, store, vault, { isAlone: !store.capabilities.shared }),
     secrets: new Secrets(clock, store, vault, tenants, patterns),
     sealer: createSealer(),
-    ...together([audit, tenants, quotas, usage, limits], () => proveMasterKey(store, vault)),
+    ...together([auditHeads, audit, tenants, quotas, usage, limits], () => proveMasterKey(store, vault)),
   };
 }
 

@@ -70,4 +70,29 @@ suite('the audit', () => {
       assert.equal((await verdict()).intact, true, 'the file was not put back as it was');
     }
   });
+
+  test('SAM-205 newest entries cut off the file show, and still do once others have taken their numbers', async () => {
+    const newest = () =>
+      database.prepare("SELECT max(sequence) AS sequence FROM audit WHERE tenant = 'default'").get()
+        ?.sequence;
+    const headOf = () => {
+      const kept = database
+        .prepare("SELECT body FROM document WHERE kind = 'audit_head' AND tenant = 'default'")
+        .get();
+      return kept === undefined ? 0 : JSON.parse(String(kept.body)).sequence;
+    };
+    const deadline = performance.now() + 10_000;
+    while (headOf() !== newest()) {
+      assert.ok(performance.now() < deadline, 'the head stays behind');
+      await new Promise(resolve => setImmediate(resolve));
+    }
+    const last = Number(newest());
+    database.exec(`DELETE FROM audit WHERE tenant = 'default' AND sequence > ${last - 2}`);
+    const cut = await verdict();
+    assert.deepEqual([cut.intact, cut.broken_at, cut.fault], [false, last - 1, 'missing']);
+    for (let n = 0; n < 5; n++) await admin.ask('PUT', `/api/v2/secrets/t${n}`, { body: { value: 'v' } });
+    await entries('action=secret.written&object=t4', 1);
+    const grown = await verdict();
+    assert.deepEqual([grown.intact, grown.broken_at, grown.fault], [false, last, 'altered']);
+  });
 });

@@ -40,7 +40,16 @@ export interface SamDeps {
   readonly blobs: Blobs;
   readonly guards: Pick<
     Guards,
-    'tenants' | 'quotas' | 'apiKeys' | 'usage' | 'jwtKeys' | 'tokens' | 'authenticator' | 'audit' | 'sealer'
+    | 'tenants'
+    | 'quotas'
+    | 'apiKeys'
+    | 'usage'
+    | 'jwtKeys'
+    | 'tokens'
+    | 'authenticator'
+    | 'audit'
+    | 'auditHeads'
+    | 'sealer'
   > & {
     readonly secrets: Pick<Guards['secrets'], 'set' | 'names' | 'remove' | 'sealWebhookSecret'>;
   };
@@ -102,7 +111,7 @@ function administrativeRoutes(deps: SamDeps): readonly Route[] {
     ...authRoutes({ authenticator, tokens }),
     ...jwtKeyRoutes({ jwtKeys, audit }),
     ...secretRoutes({ secrets, audit }),
-    ...auditRoutes({ store, auditKey }),
+    ...auditRoutes({ store, heads: guards.auditHeads, auditKey }),
     ...healthRoutes({ clock, version, health: () => deps.health() }),
   ];
 }

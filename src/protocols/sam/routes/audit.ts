@@ -4,6 +4,7 @@ import Type from 'typebox';
 import type { TenantId } from '../../../domain/ids.ts';
 import type { JsonObject } from '../../../domain/json.ts';
 import { type ChainLink, verifyChain } from '../../../guards/audit.ts';
+import type { AuditHeads } from '../../../guards/audit-heads.ts';
 import type { AuditEntry } from '../../../store/rows.ts';
 import type { Store } from '../../../store/store.ts';
 import type { Route } from '../../protocol.ts';
@@ -14,6 +15,7 @@ import { anyObject, instant } from '../vocabulary.ts';
 /** What the audit's routes need. */
 export interface AuditDeps {
   readonly store: Pick<Store, 'audit'>;
+  readonly heads: Pick<AuditHeads, 'read'>;
   /** The key of the chain's hashes. */
   readonly auditKey: Uint8Array;
 }
@@ -88,11 +90,15 @@ export function auditRoutes(deps: AuditDeps): readonly Route[] {
   ];
 }
 
-async function verdictOf(tenant: TenantId, { store, auditKey }: AuditDeps): Promise<JsonObject> {
+async function verdictOf(tenant: TenantId, { store, heads, auditKey }: AuditDeps): Promise<JsonObject> {
   let link: ChainLink = { sequence: 0, hash: '' };
+  // Read first: the chain may have grown past it since, but never falls behind.
+  const head = await heads.read(tenant);
   for (;;) {
     const entries = await store.audit({ tenant, afterSequence: link.sequence, limit: PAGE });
-    const verdict = verifyChain(entries, auditKey, { after: link });
+    const isReached = entries.length < PAGE || (head?.sequence ?? 0) <= link.sequence + entries.length;
+    const known = head !== null && isReached ? { after: link, head } : { after: link };
+    const verdict = verifyChain(entries, auditKey, known);
     if (!verdict.intact)
       return {
         intact: false,
