@@ -13,12 +13,18 @@ interface Fault {
   readonly message: string;
 }
 
-const validator = Compile(CONTENT_PAYLOAD);
+// Compiled with the first task: every start of a server would wait for it.
+let compiled: ReturnType<typeof compile> | null = null;
+const compile = () => Compile(CONTENT_PAYLOAD);
+const validator = (): ReturnType<typeof compile> => {
+  compiled ??= compile();
+  return compiled;
+};
 
 /** The payload, typed; throws `invalid_request` with every fault as `{field, message}` in `details.errors`. */
 export function checkPayload(spec: Pick<TaskSpec, 'payload' | 'variables' | 'secretNames'>): ContentPayload {
   const { payload } = spec;
-  if (!validator.Check(payload)) {
+  if (!validator().Check(payload)) {
     refuse(schemaFaults(payload));
     throw new DomainError('invalid_request', 'task_data does not match its schema');
   }
@@ -47,11 +53,13 @@ function refuse(faults: readonly Fault[]): void {
 }
 
 function schemaFaults(payload: JsonObject): Fault[] {
-  return validator.Errors(payload).flatMap(({ keyword, instancePath, params, message }) => {
-    const path = ['task_data', ...instancePath.split('/').slice(1)].join('.');
-    if (keyword !== 'required') return [{ field: path, message }];
-    return params.requiredProperties.map(name => ({ field: `${path}.${name}`, message: 'is required' }));
-  });
+  return validator()
+    .Errors(payload)
+    .flatMap(({ keyword, instancePath, params, message }) => {
+      const path = ['task_data', ...instancePath.split('/').slice(1)].join('.');
+      if (keyword !== 'required') return [{ field: path, message }];
+      return params.requiredProperties.map(name => ({ field: `${path}.${name}`, message: 'is required' }));
+    });
 }
 
 function* contradictions(payload: ContentPayload): Generator<Fault, void> {

@@ -9,6 +9,7 @@ import type { ArtifactId } from '../../domain/ids.ts';
 import type { Json, JsonObject } from '../../domain/json.ts';
 import type { Task, TaskError, TaskSpec } from '../../domain/task.ts';
 import type { AttemptContext, AttemptResult, Executor, ProgressReport } from '../../engine/ports/executor.ts';
+import { withHostBreakers } from '../../guards/host-breakers.ts';
 import { createOutbound, parsePrivateTargets } from '../../guards/outbound.ts';
 import { SchemaGuard } from '../../guards/schemas.ts';
 import { systemClock } from '../../runtime/clock.ts';
@@ -82,11 +83,10 @@ export async function setup(t: TestContext, setting: Setting = {}): Promise<Bund
       },
       {
         clock: systemClock,
-        outbound: createOutbound({
-          clock: systemClock,
-          log: silentLog,
-          allowed: parsePrivateTargets('127.0.0.1'),
-        }),
+        outbound: withHostBreakers(
+          createOutbound({ clock: systemClock, log: silentLog, allowed: parsePrivateTargets('127.0.0.1') }),
+          systemClock,
+        ),
         elsewhere: outbound,
         ...(setting.limits === undefined ? {} : { limits: setting.limits }),
       },

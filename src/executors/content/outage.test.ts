@@ -176,6 +176,16 @@ test('SAM-155 cancelling ends the attempt and the stream within a second', async
   assert.ok(performance.now() - startedAt < 1_000);
 });
 
+test('a provider that keeps failing is left alone by its breaker, and the failure says until when', async t => {
+  const { error, server } = await setup(t);
+  server.answers.push(...Array.from({ length: 5 }, () => status(500)));
+  for (let call = 0; call < 5; call++) assert.equal((await error(TASK)).code, 'dependency_failed');
+  const failed = await error(TASK);
+  assert.equal(failed.code, 'circuit_open');
+  assert.ok(Number(failed.details?.retry_after_ms) > 20_000);
+  assert.equal(server.asked.length, 5);
+});
+
 /** Resolves once the server saw its connection cut. */
 async function cut(server: { aborted(): number }): Promise<void> {
   while (server.aborted() === 0) await new Promise(resolve => setImmediate(resolve));
