@@ -294,6 +294,22 @@ export const leasing = suite(test => {
     assert.deepEqual(await store.renew([{ key, token: claim.token, leaseMs: 3_000 }]), [{ status: 'lost' }]);
   });
 
+  test('a renewal may move the deadline back, for good, and counts the time as run all the same', async bundle => {
+    const { store } = bundle;
+    await submitted(store, order('a', { spec: { timeoutMs: 10_000 } }));
+    const claim = await claimedOne(store);
+    const { key } = claim.task;
+    await store.renew([{ key, token: claim.token, leaseMs: 60_000, deadlineMoreMs: 5_000 }]);
+    await store.renew([{ key, token: claim.token, leaseMs: 60_000 }]);
+    await bundle.reopen();
+    const [lease] = await bundle.store.leases({});
+    assert.equal(lease?.deadlineAt, (claim.task.lease?.deadlineAt ?? 0) + 5_000);
+    await bundle.passTime(12_000);
+    assert.deepEqual(await bundle.store.leases({ overdue: true }), []);
+    await bundle.store.commit([requeueing(claim)]);
+    assert.equal((await current(bundle.store, 'a')).ranMs >= 12_000, true);
+  });
+
   test('running time adds up over attempts and shortens what is left of the timeout', async bundle => {
     const { store } = bundle;
     await submitted(store, order('a', { spec: { timeoutMs: 10_000 } }));

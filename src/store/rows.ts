@@ -140,6 +140,8 @@ export interface Renewal {
   readonly key: TaskKey;
   readonly token: FencingToken;
   readonly leaseMs: number;
+  /** Moves the attempt's deadline back by so much: time in which there was nobody to report to. */
+  readonly deadlineMoreMs?: number;
 }
 
 /** Whether the lease was kept. */

@@ -51,7 +51,7 @@ export class Leases {
          updated_at, memory_mb, cpu_cores, disk_mb, network_mbps)
        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?6, ?11, ?12, ?13, ?14)`,
     );
-    this.#renew = connection.prepare('UPDATE lease SET expires_at = ? WHERE task = ?');
+    this.#renew = connection.prepare('UPDATE lease SET expires_at = ?, deadline_at = ? WHERE task = ?');
     this.#move = connection.prepare(
       `UPDATE lease SET version = ?, updated_at = ?, progress = coalesce(?, progress),
          checkpoint = coalesce(?, checkpoint) WHERE task = ?`,
@@ -95,12 +95,13 @@ export class Leases {
 
   /** Prolongs leases from now. */
   renew(renewals: readonly Renewal[]): readonly RenewOutcome[] {
-    return renewals.map(({ key, token, leaseMs }) => {
+    return renewals.map(({ key, token, leaseMs, deadlineMoreMs = 0 }) => {
       const lease = this.#held.get(key);
       if (lease?.token !== token) return { status: 'lost' };
       const expiresAt = this.#connection.now + leaseMs;
-      this.#renew.run(expiresAt, key);
-      this.#remember(key, { ...lease, expires_at: expiresAt });
+      const deadlineAt = lease.deadline_at + deadlineMoreMs;
+      this.#renew.run(expiresAt, deadlineAt, key);
+      this.#remember(key, { ...lease, expires_at: expiresAt, deadline_at: deadlineAt });
       return { status: 'kept', expiresAt };
     });
   }
