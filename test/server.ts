@@ -13,6 +13,7 @@ export const ADMIN = {
 } as const;
 
 const MAIN = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url));
+const COMPILED = fileURLToPath(new URL('../node_modules/.cache/batuta', import.meta.url));
 
 /** A server process that can be killed and started again on the same data and port. */
 export interface ServerProcess {
@@ -38,6 +39,8 @@ export async function serverProcess(
   let said = '';
   const env = {
     PATH: process.env.PATH ?? '',
+    // As `npm start` does.
+    NODE_COMPILE_CACHE: COMPILED,
     BATUTA_PORT: String(port),
     BATUTA_DATA: dataDir,
     BATUTA_ADMIN_KEY: ADMIN.key,
