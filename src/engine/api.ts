@@ -272,6 +272,9 @@ export interface EngineApi {
   /** Yields whenever something was written about the task (or, with null, about any of the tenant's), until the signal aborts. */
   changes(tenant: TenantId, key: TaskKey | null, signal: AbortSignal): AsyncIterable<void>;
 
+  /** Resolves when what tasks here have logged so far is stored, so that whoever reads then misses none of it. */
+  flushJournal(): Promise<void>;
+
   measure(): Promise<EngineMeasure>;
   /** Stops claiming; resolves when what runs here has ended or was handed back. */
   drain(graceMs: number): Promise<void>;

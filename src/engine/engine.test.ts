@@ -151,3 +151,34 @@ test('SAM-105 what a killed server ran itself is taken up again at once, and its
   const local = await until(alive, 'local', task => task.outcome !== null);
   assert.deepEqual([local.outcome, local.attempt], ['completed', 2]);
 });
+
+test('SAM-129 a server that was away takes its absence off nobody’s deadline, and a worker that finished meanwhile is heard', async () => {
+  const clock = new VirtualClock();
+  const store = openSqliteInProcess({
+    path: ':memory:',
+    clock,
+    random: systemRandom,
+    auditKey: Buffer.alloc(32),
+  });
+  const custom = { type: 'custom', typeName: 'work', timeoutMs: 30_000 } as const;
+  const wire = connect(store, clock, systemRandom, { refused: 0, lost: 0, delayMsMax: 0 });
+  const dead = await openHouse({ clock, store: wire.store });
+  const worker = workAs(dead, 'w1', ['custom:work']);
+  await worker.hello();
+  await dead.engine.submit([orderOf('finished', custom), orderOf('endless', custom)]);
+  const [finished, endless] = (await worker.ask(2)).leases;
+  await clock.advance(10_000);
+  for (const lease of [finished, endless]) await worker.beat(lease);
+  wire.cut();
+  await clock.advance(60_000);
+  const alive = await openHouse({ clock, store });
+  const again = workAs(alive, 'w1', ['custom:work']);
+  await clock.advance(15_000);
+  await again.beat(endless);
+  await again.complete(finished, 'in time');
+  const task = (id: string) => alive.engine.task(DEFAULT_TENANT, id as TaskId);
+  assert.equal((await task('finished')).result?.output, 'in time');
+  assert.equal((await task('endless')).outcome, null);
+  await clock.advance(6_000);
+  assert.equal((await task('endless')).outcome, 'timeout');
+});

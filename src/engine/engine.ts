@@ -65,14 +65,14 @@ export class Engine implements EngineApi, Service {
       ...channels.map(channel => channel.start()),
       ...executors.map(executor => executor.start()),
     ]);
-    const { store } = this.#parts;
+    const { store, clock, log, blobs } = this.#parts;
     const { attempts, settlement } = this.#rooms;
-    if (!store.capabilities.shared) await takeUpAgain(store, attempts, settlement, this.#options);
+    if (!store.capabilities.shared)
+      await takeUpAgain(store, attempts, settlement, this.#options, clock.now());
     await this.#startLocal();
     this.#rooms.sweeper.start();
     this.#rooms.outbox.start();
     this.#repeat(SAVE_MS, () => this.#rooms.statistics.save());
-    const { log, clock, blobs } = this.#parts;
     this.#repeat(PURGE_MS, async () => void (await purge(log, clock, store, blobs)));
     if (this.#parts.store.capabilities.shared) this.#repeat(ROSTER_MS, () => this.#rooms.roster.load());
   }
@@ -212,7 +212,6 @@ export class Engine implements EngineApi, Service {
     this.#rooms.dispatcher.close();
   }
 
-  /** Resolves when every log line and sample so far is stored; for readers that must see their own. */
   flushJournal(): Promise<void> {
     return this.#rooms.journal.flush();
   }

@@ -1,7 +1,7 @@
 // What tasks say while they run: log lines and resource samples, gathered and written in the background. They belong to no
 // transaction; a crash loses at most the last moment of them, never a task.
 
-import type { Clock } from '../runtime/clock.ts';
+import type { Cancel, Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
 import type { Service } from '../runtime/service.ts';
 import type { LogLine, Sample } from '../store/rows.ts';
@@ -20,7 +20,7 @@ export class Journal implements Service {
   #samples: Sample[] = [];
   #dropped = 0;
   #writing: Promise<void> | null = null;
-  #scheduled = false;
+  #scheduled: Cancel | null = null;
 
   constructor(log: Log, clock: Clock, store: Pick<Store, 'record'>) {
     this.#log = log;
@@ -46,23 +46,27 @@ export class Journal implements Service {
     this.#schedule();
   }
 
-  /** Resolves when everything kept so far is stored. */
+  /** Resolves when everything kept so far is stored, however much comes meanwhile. */
   async flush(): Promise<void> {
-    while (this.#writing !== null || this.#lines.length > 0 || this.#samples.length > 0) {
-      await (this.#writing ?? this.#write());
-    }
+    // What is being written does not hold what was kept since; the write after it does.
+    await this.#writing;
+    if (this.#writing !== null || !this.#isEmpty) await (this.#writing ?? this.#write());
   }
 
   async stop(): Promise<void> {
-    await this.flush();
+    while (this.#writing !== null || !this.#isEmpty) await this.flush();
+    this.#scheduled?.();
+    this.#scheduled = null;
+  }
+
+  get #isEmpty(): boolean {
+    return this.#lines.length === 0 && this.#samples.length === 0;
   }
 
   #schedule(): void {
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    this.#clock.after(WRITE_AFTER_MS, () => {
-      this.#scheduled = false;
-      void (this.#writing ?? this.#write());
+    this.#scheduled ??= this.#clock.after(WRITE_AFTER_MS, () => {
+      this.#scheduled = null;
+      if (this.#writing === null && !this.#isEmpty) void this.#write();
     });
   }
 
@@ -79,7 +83,7 @@ export class Journal implements Service {
       )
       .finally(() => {
         this.#writing = null;
-        if (this.#lines.length > 0 || this.#samples.length > 0) this.#schedule();
+        if (!this.#isEmpty) this.#schedule();
       });
     return this.#writing;
   }

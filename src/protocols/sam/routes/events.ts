@@ -107,6 +107,8 @@ async function* taskStream(
   const idOf = (): string => `${sequence}.${partsSeen}.${logId}`;
   for await (const _ of wakes(engine.changes(task.tenant, task.key, signal), clock)) {
     const [now] = await store.read([{ tenant: task.tenant, id: task.id }]);
+    const isOver = now == null || hasEnded(now.state);
+    if (isOver) await engine.flushJournal();
     let full: boolean;
     do {
       const events = await store.events({ of: 'task', key: task.key, afterSequence: sequence, limit: PAGE });
@@ -125,7 +127,7 @@ async function* taskStream(
       }
       full = events.length === PAGE || lines.length === PAGE;
     } while (full);
-    if (now == null || hasEnded(now.state)) {
+    if (isOver) {
       yield { id: END, event: END, data: JSON.stringify(endOf(now ?? task)) };
       return;
     }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
+import { until } from '../../../../test/harness.ts';
 import { type Loose, type Served, type ServeOptions, serve, taskBody } from '../../../../test/serve.ts';
 import type { TaskKey, TenantId } from '../../../domain/ids.ts';
 
@@ -93,6 +94,27 @@ suite('logs', () => {
       .map((line: Loose) => line.message);
     assert.equal(told[0], 'new -> submitted by jwt:admin');
     assert.match(told.at(-1), /-> cancelled by .*: enough of it$/);
+  });
+
+  test('SAM-64 SAM-65 what a task said last is told before its end, to followers, streams and late readers', async t => {
+    const served = await setup(t, {
+      run: async context => {
+        context.log('INFO', 'the last word');
+        return { status: 'completed', output: 1 };
+      },
+    });
+    const said = async (id: string, path: string): Promise<string> => {
+      await served.ask('POST', '/api/v2/execute-task', { body: taskBody(id) });
+      const headers = { authorization: 'Bearer admin' };
+      return (await fetch(`${served.url}${path}`, { headers })).text();
+    };
+    assert.match(await said('a', '/api/v2/task-logs/a?follow=true'), /the last word/);
+    assert.match(await said('b', '/api/v2/task-events/b'), /the last word.*event: end/s);
+    await until(served.house, 'a', task => task.outcome !== null);
+    await served.ask('POST', '/api/v2/execute-task', { body: taskBody('c') });
+    await until(served.house, 'c', task => task.outcome !== null);
+    const { body } = await served.ask('GET', '/api/v2/task-logs/c');
+    assert.deepEqual(messages(body), ['the last word']);
   });
 
   test('SAM-64 a followed log is NDJSON that goes on until the task ends', async t => {

@@ -22,7 +22,7 @@ import { wakes } from '../wakes.ts';
 /** What watching needs. */
 export interface ObserveDeps {
   readonly clock: Clock;
-  readonly engine: Pick<EngineApi, 'task' | 'changes'>;
+  readonly engine: Pick<EngineApi, 'task' | 'changes' | 'flushJournal'>;
   readonly store: Pick<Store, 'logs' | 'samples' | 'events' | 'read' | 'list'>;
 }
 
@@ -121,6 +121,7 @@ async function answerLogs(
     const headers = { 'content-type': 'application/x-ndjson; charset=utf-8' };
     return { kind: 'stream', status: 200, body: Readable.from(lines), headers };
   }
+  if (hasEnded(task.state)) await deps.engine.flushJournal();
   const { lines, next, more } = await readTaskLog(deps.store, task, wanted, placeOf(query.cursor));
   return json(200, {
     task_id: task.id,
@@ -161,13 +162,15 @@ async function* followed(
   for await (const _ of wakes(deps.engine.changes(task.tenant, task.key, signal), deps.clock)) {
     // Whether the task has ended is asked before its lines are read, so that none written meanwhile is missed.
     const [now] = await deps.store.read([{ tenant: task.tenant, id: task.id }]);
+    const isOver = now == null || hasEnded(now.state);
+    if (isOver) await deps.engine.flushJournal();
     let page: LogPage;
     do {
       page = await readTaskLog(deps.store, task, { ...wanted, limit: LINES_A_LOOK }, place);
       for (const line of page.lines) yield `${JSON.stringify(logRecord(line, task))}\n`;
       place = page.next;
     } while (page.more);
-    if (now == null || hasEnded(now.state)) return;
+    if (isOver) return;
   }
 }
 
