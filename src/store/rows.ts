@@ -351,4 +351,23 @@ export interface StoreMeasure {
   readonly bytes: number;
   readonly schemaVersion: number;
   readonly writable: boolean;
+  /** What a database server tells of itself; absent where there is none. */
+  readonly database?: {
+    /** How long the oldest transaction has kept the remains of old rows from being cleared away, in seconds. */
+    readonly oldestXminAgeS: number;
+    /** Remains of rows not yet cleared away. */
+    readonly deadTuples: number;
+  };
+}
+
+/** What another process did to a shared store; a hint may be lost or come twice, so whoever waits for something polls as well. */
+export interface StoreHint {
+  /** Tasks that changed; null where there were too many to name. */
+  readonly tasks: readonly TaskKey[] | null;
+  /** A task became ready. */
+  readonly ready: boolean;
+  /** A timer or a delivery was set. */
+  readonly due: boolean;
+  /** Kinds of documents that were written; null where nobody knows which. */
+  readonly documents: readonly string[] | null;
 }

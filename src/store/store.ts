@@ -38,6 +38,7 @@ import type {
   SampleQuery,
   StoredDocument,
   StoredLogLine,
+  StoreHint,
   StoreMeasure,
   SubmitOutcome,
   TaskChange,
@@ -140,6 +141,9 @@ export interface Store {
   measure(): Promise<StoreMeasure>;
   /** Writes a consistent copy of the store to a path while serving. */
   backup(path: string): Promise<void>;
+
+  /** Calls back with hints of what other processes did, never with what this one does; answers how to stop that. */
+  hear(listener: (hint: StoreHint) => void): () => void;
 
   /** Flushes and closes; later calls reject with `unavailable`. Idempotent. */
   stop(): Promise<void>;

@@ -26,7 +26,7 @@ import { Tasks } from './tasks.ts';
 import { type DueTimerRows, Timers } from './timers.ts';
 
 /** A verb of the port that is one transaction here. */
-export type VerbName = Exclude<keyof Store, 'capabilities' | 'backup' | 'stop'>;
+export type VerbName = Exclude<keyof Store, 'capabilities' | 'backup' | 'hear' | 'stop'>;
 
 type Packed =
   | 'submit'

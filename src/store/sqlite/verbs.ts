@@ -16,6 +16,8 @@ export type Send = <Name extends VerbName>(
 export function storeOf(send: Send, rest: Pick<Store, 'backup' | 'stop'>): Store {
   return {
     capabilities: { shared: false },
+    // Nobody else has the file open.
+    hear: () => () => {},
     ...tasksOf(send),
     ...deliveriesOf(send),
     leases: query => send('leases', query),
