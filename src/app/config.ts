@@ -56,6 +56,8 @@ export interface Config {
   readonly modelPrices: ModelPrices;
   /** What may neither be asked of a model nor answered by one (`SAM-156`). */
   readonly modelBlocked: readonly BlockedPhrase[];
+  /** Whether tasks may bring a provider of their tenant's, set up in a secret. */
+  readonly modelByTenants: boolean;
   /** The provider to ask where the first is out or asked too often. */
   readonly modelFallbackUrl: string | null;
   readonly modelFallbackKey: string | null;
@@ -108,6 +110,7 @@ const SETTINGS: { readonly [Name in keyof Config]: Setting<Config[Name]> } = {
   modelModeration: { variable: 'BATUTA_MODEL_MODERATION', read: text => text, fallBack: () => null },
   modelPrices: { variable: 'BATUTA_MODEL_PRICES', read: readPrices, fallBack: () => ({}) },
   modelBlocked: { variable: 'BATUTA_MODEL_BLOCKED', read: readBlocked, fallBack: () => [] },
+  modelByTenants: { variable: 'BATUTA_MODEL_BY_TENANTS', read: yesOrNo, fallBack: () => false },
   modelFallbackUrl: { variable: 'BATUTA_MODEL_FALLBACK_URL', read: httpUrl, fallBack: () => null },
   modelFallbackKey: { variable: 'BATUTA_MODEL_FALLBACK_KEY', read: text => text, fallBack: () => null },
   modelFallback: { variable: 'BATUTA_MODEL_FALLBACK', read: list, fallBack: () => [] },

@@ -106,6 +106,9 @@ export function createExecutors(parts: AdapterParts): readonly Executor[] {
       outbound,
       schemas: new SchemaGuard(clock, []),
       providers: createModelProviders(parts),
+      ownProvider: config.modelByTenants
+        ? settings => createOpenAiProvider(settings, { clock, outbound, elsewhere: outbound })
+        : null,
       blocked: config.modelBlocked,
     }),
   ];

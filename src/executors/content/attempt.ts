@@ -3,7 +3,7 @@
 import type { JsonObject } from '../../domain/json.ts';
 import type { TaskMetrics } from '../../domain/task.ts';
 import type { AttemptContext, AttemptResult } from '../../engine/ports/executor.ts';
-import type { ModelMessage } from '../../engine/ports/model-provider.ts';
+import type { ModelMessage, ModelProvider } from '../../engine/ports/model-provider.ts';
 import type { Outbound } from '../../engine/ports/outbound.ts';
 import type { PayloadCheck } from '../../engine/ports/schemas.ts';
 import type { Cancel, Clock } from '../../runtime/clock.ts';
@@ -22,7 +22,10 @@ import { Writing, type Written } from './writing.ts';
 /** What an attempt works with. */
 export interface AttemptParts {
   readonly clock: Clock;
+  /** Whom to ask. */
   readonly lineup: Lineup;
+  /** Who judges, whoever writes. */
+  readonly moderator: ModelProvider | null;
   /** For the endpoints of tools. */
   readonly outbound: Outbound;
   readonly schemas: PayloadCheck;
@@ -74,7 +77,7 @@ class Attempt {
       ...(costMax === undefined ? {} : { costMax }),
     };
     this.#budget = new Budget(limits, context.checkpoint);
-    this.#policy = new Policy(parts.blocked, requested, parts.lineup.moderator);
+    this.#policy = new Policy(parts.blocked, requested, parts.moderator);
     this.#progress = new WritingProgress(
       parts.clock,
       report => context.report(report),

@@ -116,11 +116,13 @@ function* templateFaults(
 }
 
 function* toolFaults(
-  { tools = [], max_steps: steps }: ContentPayload,
+  { tools = [], max_steps: steps, provider_secret: provider }: ContentPayload,
   { secretNames }: Pick<TaskSpec, 'secretNames'>,
 ): Generator<Fault, void> {
   if (steps !== undefined && tools.length === 0)
     yield { field: 'task_data.max_steps', message: 'goes with tools' };
+  if (provider !== undefined && !secretNames.includes(provider))
+    yield { field: 'task_data.provider_secret', message: 'is not among the secrets of the task' };
   const names = new Set<string>();
   for (const [index, tool] of tools.entries()) {
     const field = `task_data.tools.${index}`;

@@ -223,6 +223,7 @@ test('SAM-154 without a provider the type is not available, and says which setti
     outbound: { send: () => Promise.reject(new Error('never')), check: async () => {}, stop: async () => {} },
     schemas: new SchemaGuard(systemClock, []),
     providers: [],
+    ownProvider: null,
     blocked: [],
   });
   const { available, missing } = executor.status();

@@ -12,9 +12,12 @@ import type { Log } from '../../runtime/log.ts';
 import type { Service } from '../../runtime/service.ts';
 import { runAttempt } from './attempt.ts';
 import { checkPayload } from './check.ts';
-import { type Choice, Lineup } from './lineup.ts';
+import { asTaskError, FinalError } from './failure.ts';
+import { type Choice, Lineup, UNSET } from './lineup.ts';
+import { OwnProviders } from './own.ts';
 import { CONTENT_PAYLOAD, type ContentPayload } from './payload.ts';
 import type { BlockedPhrase } from './policy.ts';
+import type { ProviderSettings } from './provider.ts';
 
 /** What the executor is made from. */
 export interface ContentParts {
@@ -26,12 +29,11 @@ export interface ContentParts {
   readonly schemas: PayloadCheck & Service;
   /** First choice first; none makes the type unavailable. Stopped with the executor. */
   readonly providers: readonly ModelProvider[];
+  /** Makes providers of tenants' own; null where tenants may not bring any. */
+  readonly ownProvider: ((settings: ProviderSettings) => ModelProvider) | null;
   /** What may neither be asked nor answered. */
   readonly blocked: readonly BlockedPhrase[];
 }
-
-const UNSET =
-  'no model provider is configured: set BATUTA_MODEL_URL and BATUTA_MODEL (and BATUTA_MODEL_KEY, where it wants one)';
 
 /** The executor of `content_generation` (`SAM-153` to `SAM-156`); without a provider its status says which settings are missing. */
 export function createContentExecutor(parts: ContentParts): Executor {
@@ -44,10 +46,13 @@ class ContentExecutor implements Executor {
   readonly defaults = { resources: { memoryMb: 128, cpuCores: 0.1, diskMb: 64 }, expectedMs: 30_000 };
   readonly #parts: ContentParts;
   readonly #lineup: Lineup;
+  readonly #own: OwnProviders | null;
 
   constructor(parts: ContentParts) {
+    const { log, clock, providers, ownProvider } = parts;
     this.#parts = parts;
-    this.#lineup = new Lineup(parts.log, parts.clock, parts.providers);
+    this.#lineup = new Lineup(log, clock, providers);
+    this.#own = ownProvider === null ? null : new OwnProviders(log, clock, ownProvider);
   }
 
   async start(): Promise<void> {
@@ -60,7 +65,7 @@ class ContentExecutor implements Executor {
 
   status(): ExecutorStatus {
     const { providers } = this.#parts;
-    const available = providers.length > 0;
+    const available = providers.length > 0 || this.#own !== null;
     return {
       available,
       ...(available ? {} : { missing: UNSET }),
@@ -73,6 +78,7 @@ class ContentExecutor implements Executor {
           image_model: imageModel,
           moderation_model: moderationModel,
         })),
+        by_tenants: this.#own !== null,
       },
     };
   }
@@ -85,23 +91,41 @@ class ContentExecutor implements Executor {
       await this.#parts.schemas.admit(parameters, `task_data.tools.${index}.parameters`);
       if (endpoint !== undefined) await this.#parts.outbound.check(endpoint);
     }
-    requirePrice(payload, this.#choices(payload));
+    // What a secret holds is known only to a running attempt.
+    if (payload.provider_secret === undefined) requirePrice(payload, this.#choices(payload));
+    else if (this.#own === null) throw notByTenants();
   }
 
-  run(context: AttemptContext): Promise<AttemptResult> {
+  async run(context: AttemptContext): Promise<AttemptResult> {
     const { clock, outbound, schemas, blocked } = this.#parts;
-    return runAttempt(context, checkPayload(context.task.spec), {
-      clock,
-      lineup: this.#lineup,
-      outbound,
-      schemas,
-      blocked,
-    });
+    const payload = checkPayload(context.task.spec);
+    try {
+      const lineup = this.#lineupFor(payload, context.secrets);
+      // The operator's judge is passed, whoever writes.
+      const moderator = this.#lineup.moderator ?? lineup.moderator;
+      return await runAttempt(context, payload, { clock, lineup, moderator, outbound, schemas, blocked });
+    } catch (error) {
+      const failure = asTaskError(error);
+      if (failure === null || context.signal.aborted) throw error;
+      return { status: 'failed', error: failure };
+    }
+  }
+
+  #lineupFor({ provider_secret: name }: ContentPayload, secrets: AttemptContext['secrets']): Lineup {
+    if (name === undefined) return this.#lineup;
+    if (this.#own === null) throw notByTenants();
+    return this.#own.lineup(name, secrets[name] ?? '');
   }
 
   #choices({ kind, model }: ContentPayload): readonly Choice[] {
     return kind === 'image' ? this.#lineup.painters(model) : this.#lineup.writers(model);
   }
+}
+
+function notByTenants(): FinalError {
+  return new FinalError('unprocessable', 'tenants may not bring model providers of their own here', {
+    details: { setting: 'BATUTA_MODEL_BY_TENANTS' },
+  });
 }
 
 /** A limit of cost that nobody can keep is no limit. */

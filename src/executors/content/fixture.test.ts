@@ -41,7 +41,11 @@ export interface Setting {
   readonly fallback?: Partial<ProviderSettings>;
   readonly limits?: Partial<ClientLimits>;
   readonly blocked?: readonly BlockedPhrase[];
-  /** Whom tools may call; loopback unless told otherwise. */
+  /** Whether tenants may bring providers. */
+  readonly byTenants?: boolean;
+  /** No provider of the operator's. */
+  readonly none?: boolean;
+  /** Whom tools and tenants' providers may reach; loopback unless told otherwise. */
   readonly allow?: string;
 }
 
@@ -96,8 +100,12 @@ export async function setup(t: TestContext, setting: Setting = {}): Promise<Bund
     clock: systemClock,
     outbound,
     schemas: new SchemaGuard(systemClock, []),
+    ownProvider:
+      setting.byTenants === true
+        ? settings => createOpenAiProvider(settings, { clock: systemClock, outbound, elsewhere: outbound })
+        : null,
     providers: [
-      provider('primary', server.url, setting.primary ?? {}),
+      ...(setting.none === true ? [] : [provider('primary', server.url, setting.primary ?? {})]),
       ...(setting.fallback === undefined ? [] : [provider('fallback', second.url, setting.fallback)]),
     ],
     blocked: setting.blocked ?? [],

@@ -17,6 +17,10 @@ const PASSED_OVER: ReadonlySet<ErrorCode> = new Set([
   'unprocessable',
 ]);
 
+/** What an operator does who has no provider yet. */
+export const UNSET =
+  'no model provider is configured: set BATUTA_MODEL_URL and BATUTA_MODEL (and BATUTA_MODEL_KEY, where it wants one)';
+
 /** A provider and the model of it to ask. */
 export interface Choice {
   readonly provider: ModelProvider;
@@ -45,6 +49,7 @@ export class Lineup {
   writers(asked: string | undefined): readonly Choice[] {
     const offers = (provider: ModelProvider): boolean =>
       asked === undefined || provider.anyModel || provider.models.includes(asked);
+    if (this.#providers.length === 0) throw noneSetUp();
     const first = this.#providers.filter(offers);
     if (first.length === 0)
       throw notOffered(
@@ -64,6 +69,7 @@ export class Lineup {
 
   /** Who draws, in order; throws `unprocessable` if nobody does, or none with the model asked for. */
   painters(asked: string | undefined): readonly Choice[] {
+    if (this.#providers.length === 0) throw noneSetUp();
     const all = this.#providers.flatMap(provider =>
       provider.imageModel === null ? [] : [{ provider, model: provider.imageModel }],
     );
@@ -115,6 +121,10 @@ export class Lineup {
     const until = this.#clock.monotonic() + retryAfterMs;
     this.#restUntil.set(provider, Math.max(until, this.#restUntil.get(provider) ?? 0));
   }
+}
+
+function noneSetUp(): DomainError {
+  return new DomainError('unprocessable', UNSET, { details: { setting: 'BATUTA_MODEL_URL' } });
 }
 
 /** One error for all: of those that time may mend the one that says soonest when to come back, else the first. */

@@ -70,6 +70,12 @@ export const CONTENT_PAYLOAD = Type.Object(
     language: Type.Optional(words(100, 'As `Spanish`.')),
     audience: Type.Optional(words(200, 'Whom it is for.')),
     model: Type.Optional(words(200, 'One of those the operator offers; the first of them when absent.')),
+    provider_secret: Type.Optional(
+      words(
+        200,
+        "A secret of the task that sets up a provider of the tenant, asked in place of the operator's.",
+      ),
+    ),
     output_schema: Type.Optional(schema('JSON Schema of the object; for `structured`.')),
     max_tokens: Type.Optional(
       Type.Integer({
