@@ -43,6 +43,8 @@ export interface DeliveryAttempt {
   readonly durationMs: number;
   /** First KiB of the answer, or the transport's error (`SAM-92`). */
   readonly answer: string;
+  /** It was not sent and never will be: its target is not permitted, or there is no such channel. */
+  readonly refused?: true;
 }
 
 /** A stored delivery. */

@@ -218,6 +218,29 @@ test('SAM-91 when an endpoint recovers, what it missed for passing reasons is se
   await close();
 });
 
+test('SAM-91 what was never sent because its target is not permitted is not sent once more; what got no answer is', async () => {
+  let up = false;
+  const { clock, house, worker, submit, close } = await setup(({ event }) =>
+    event === 'task_started'
+      ? { ...answer(200, 'fail'), status: null }
+      : up
+        ? answer(200, 'delivered')
+        : { ...answer(200, 'retry'), status: null },
+  );
+  const brief = { ...planOf(['task_started', 'task_completed']), retry: { ...all.retry, attemptsMax: 1 } };
+  for (let n = 0; n < 10; n++) await submit(`m${n}`, { notification: brief });
+  for (const lease of (await worker.ask(10)).leases) await worker.complete(lease, 1);
+  await clock.advance(120_000);
+  up = true;
+  await submit('probe', { notification: planOf(['task_completed']) });
+  await worker.complete((await worker.ask(1)).leases[0], 1);
+  await clock.advance(700_000);
+  const { items } = await house.store.deliveries({ tenant: DEFAULT_TENANT, limit: 200, offset: 0 });
+  const copies = items.filter(({ redeliveryOf }) => redeliveryOf !== undefined);
+  assert.deepEqual([...new Set(copies.map(({ event }) => event))], ['task_completed']);
+  await close();
+});
+
 test('SAM-54 an endpoint gets no more than its hourly number of notifications; the rest waits', async () => {
   const clock = new VirtualClock();
   const house = await openHouse({ clock, options: { slotsPerType: 0, webhooksPerHour: 5 } });

@@ -176,10 +176,11 @@ export class Outbox {
     );
     const next = this.#next(due, outcome);
     const { status, durationMs, answer } = outcome;
+    const refused = status === null && outcome.verdict === 'fail';
     const change = isEnd ? this.#closing(due, next.status, outcome) : null;
     await this.#settle.add({
       id: delivery.id,
-      attempt: { at, status, durationMs, answer },
+      attempt: { at, status, durationMs, answer, ...(refused ? { refused } : {}) },
       next,
       ...(change === null ? {} : { change }),
     });

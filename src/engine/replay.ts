@@ -34,6 +34,7 @@ export async function replayMissed(
 }
 
 function failedForNow({ attempts }: Delivery): boolean {
-  const status = attempts.at(-1)?.status;
-  return status === null || (status !== undefined && (status >= 500 || PASSING_STATUSES.has(status)));
+  const last = attempts.at(-1);
+  if (last === undefined || last.refused === true) return false;
+  return last.status === null || last.status >= 500 || PASSING_STATUSES.has(last.status);
 }

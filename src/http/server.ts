@@ -2,7 +2,7 @@
 // without dropping a request.
 
 import type { Server } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import { DomainError } from '../domain/errors.ts';
@@ -16,6 +16,7 @@ import { Exchange, type ExchangeSetting } from './exchange.ts';
 import type { Gatekeeper, RequestLimits, RequestRepeats } from './gate.ts';
 import { mount, overBudget, refuse, translated } from './mount.ts';
 import { openApiOf } from './openapi.ts';
+import { afterAnswers, hangUp } from './stray-bytes.ts';
 
 // An import of this module, unlike this, also loads its WebSocket and all that stands behind it: 25 ms of each start.
 const { createServer: createPlainServer } = process.getBuiltinModule('node:http');
@@ -115,7 +116,9 @@ function buildApp(deps: ServerDeps, setting: ExchangeSetting): FastifyInstance {
       const scene = { requestId: random.uuid(), traceId: '0'.repeat(32), now: clock.now(), origin: '' };
       const problem = new DomainError('unserializable', 'this is not a readable HTTP request');
       const { status, body } = protocols[0].renderError(problem, scene);
-      hangUp(socket, status, { body: JSON.stringify(body), requestId: scene.requestId });
+      const hangUpNow = () =>
+        hangUp(socket, status, { body: JSON.stringify(body), requestId: scene.requestId });
+      afterAnswers(socket, hangUpNow);
     },
     serverFactory(handler) {
       const server = createPlainServer(
@@ -135,21 +138,6 @@ function buildApp(deps: ServerDeps, setting: ExchangeSetting): FastifyInstance {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, bytes, done) => done(null, bytes));
   return app;
-}
-
-function hangUp(
-  socket: Socket,
-  status: number,
-  { body, requestId }: { readonly body: string; readonly requestId: string },
-): void {
-  if (!socket.writable) {
-    socket.destroy();
-    return;
-  }
-  socket.end(
-    `HTTP/1.1 ${status} Bad Request\r\ncontent-type: application/json; charset=utf-8\r\n` +
-      `content-length: ${Buffer.byteLength(body)}\r\nx-request-id: ${requestId}\r\nconnection: close\r\n\r\n${body}`,
-  );
 }
 
 function addRoutes(app: FastifyInstance, deps: ServerDeps, setting: ExchangeSetting): void {
