@@ -148,7 +148,6 @@ class Attempt {
     });
     const key = `${this.#context.task.executionId}-${planned.index + 1}`;
     const call = callOf(planned, values, { auth, perSecond: this.#plan.perSecond, key });
-    if (!planned.repeatable) this.#begun.add(planned);
     const output = await runRequest(planned, call, {
       ...parts,
       usage: this.#usage,
@@ -157,6 +156,7 @@ class Attempt {
       log: (level, message, metadata) =>
         this.#context.log(level, this.#redactor.text(message), this.#redactor.json(metadata ?? {})),
       context: this.#context,
+      left: () => void (planned.repeatable || this.#begun.add(planned)),
       spool: () => this.#spool(),
       inline: bytes => this.#takeInline(bytes),
       turned: (page, pagesMax) => this.#progress.turned(planned, page, pagesMax),

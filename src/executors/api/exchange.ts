@@ -56,6 +56,8 @@ export interface ExchangeParts {
   readonly signal: AbortSignal;
   readonly log: AttemptContext['log'];
   readonly spool: () => Spool;
+  /** Something left, and may have been done. */
+  readonly left: () => void;
 }
 
 const RETRIED_STATUSES = new Set([429, 502, 503, 504]);
@@ -63,6 +65,13 @@ const RETRIED_CODES: ReadonlySet<ErrorCode> = new Set([
   'dependency_failed',
   'upstream_timeout',
   'rate_limited',
+]);
+/** What the way out refuses before anything is sent. */
+const UNSENT_CODES: ReadonlySet<ErrorCode> = new Set([
+  'circuit_open',
+  'invalid_request',
+  'policy_violation',
+  'unprocessable',
 ]);
 /** A host that wants a longer rest gets it by the task's own retries, which hold no slot. */
 const REST_MS_MAX = 60_000;
@@ -77,7 +86,12 @@ export async function exchange(call: Call, parts: ExchangeParts): Promise<Reply>
   let attempts = 0;
   for (let tries = 1; ; tries++) {
     attempts++;
-    const outcome = await sent(call, parts, attempts);
+    let hasLeft = false;
+    const left = (): void => {
+      hasLeft = true;
+      parts.left();
+    };
+    const outcome = await sent(call, { ...parts, left }, attempts);
     if (!(outcome instanceof DomainError)) {
       if (outcome.status !== 401 || call.expects(401) || !call.auth.renew()) return outcome;
       await outcome.body.discard();
@@ -89,7 +103,8 @@ export async function exchange(call: Call, parts: ExchangeParts): Promise<Reply>
       jittered(call.delayMs * 2 ** (tries - 1), parts.random.fraction()),
       outcome.retryAfterMs ?? 0,
     );
-    const again = RETRIED_CODES.has(outcome.code) && call.repeatable && tries < call.attemptsMax;
+    const isHarmless = call.repeatable || !hasLeft;
+    const again = RETRIED_CODES.has(outcome.code) && isHarmless && tries < call.attemptsMax;
     if (!again || restMs > REST_MS_MAX) throw outcome;
     parts.log('WARN', 'a request is tried again', {
       request: call.name,
@@ -172,6 +187,7 @@ async function send(call: Call, step: Redirect, parts: ExchangeParts, attempts: 
       receive: (head, chunks) =>
         head.status < 300 || call.expects(head.status) ? body.take(chunks) : body.sip(chunks, SIP_BYTES),
     });
+    parts.left();
     const { status, durationMs } = answer;
     parts.log('INFO', 'external call', {
       ...told,
@@ -181,6 +197,7 @@ async function send(call: Call, step: Redirect, parts: ExchangeParts, attempts: 
     });
     return { status, headers: answer.headers, url: step.url, body, attempts };
   } catch (error) {
+    if (signal.aborted || !UNSENT_CODES.has(asDomainError(error).code)) parts.left();
     await body.discard();
     signal.throwIfAborted();
     parts.log('WARN', 'external call failed', { ...told, error: asDomainError(error).message });

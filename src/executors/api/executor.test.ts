@@ -89,7 +89,7 @@ test('SAM-157 a template without a value fails the task before its request is se
 test('a form, text and no body at all are sent as what they are', async t => {
   const house = await setup(t);
   const far = await farEnd(t, () => ({ status: 204 }));
-  const request = (more: object): object => ({ method: 'PUT', url: far.url, ...more });
+  const request = (more: JsonObject): JsonObject => ({ method: 'PUT', url: far.url, ...more });
   await house.output({
     requests: [request({ form: { a: 'x y', b: '&' } }), request({ body: 'plain' }), request({})],
   });
@@ -112,7 +112,7 @@ test('SAM-160 an answer that is not as expected fails the task with what it was'
       return { body: '['.repeat(100) + ']'.repeat(100), headers: { 'content-type': 'application/json' } };
     return { json: { count: 'many', items: [] } };
   });
-  const error = (path: string, expect: object = {}) =>
+  const error = (path: string, expect: JsonObject = {}) =>
     house.error({ request: { url: far.url + path, expect } });
   const missing = await error('/missing');
   assert.equal(missing.code, 'task_failed');

@@ -20,6 +20,8 @@ export interface Expression {
 
 const JOB_MS_MAX = 1_000;
 const NESTING_MAX = 200;
+/** They can make anything of any length out of nothing, which templates have no need for. */
+const NOT_OFFERED = new Set(['pad_left', 'pad_right', 'replace']);
 
 /** Parses it; throws an `Error` whose message says what is wrong. */
 export function parseExpression(text: string): Expression {
@@ -30,6 +32,7 @@ export function parseExpression(text: string): Expression {
     if (depth > NESTING_MAX) throw new Error('it is nested too deep');
     const { type, name, left, right } = node as Record<string, unknown>;
     if (type === 'Literal') return;
+    if (type === 'Function' && NOT_OFFERED.has(String(name))) throw new Error(`${name} is not offered`);
     if (type === 'Field') names.add(String(name));
     if (type === 'Root' || type === 'Current') names.add('$');
     const place = fieldOf(left, 'right');

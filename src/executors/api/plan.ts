@@ -252,7 +252,7 @@ class Planner {
   #urlFaults(url: Template, field: string): void {
     const [first = ''] = url;
     if (typeof first !== 'string') return;
-    const malformed = url.length === 1 ? !URL.canParse(first) : !/^https?:\/\/./i.test(first);
+    const malformed = url.length === 1 ? !URL.canParse(first) : !/^https?:\/\//i.test(first);
     if (malformed || /[\s\p{Cc}]/u.test(first)) this.#fault(field, 'is not an absolute http or https URL');
   }
 

@@ -20,6 +20,8 @@ export type Values = ReadonlyMap<string, Json>;
 
 const OPEN = '{{';
 const CLOSE = '}}';
+/** Of text, names and literals in JMESPath. */
+const QUOTES = new Set(["'", '"', '`']);
 const EXPRESSION_LENGTH_MAX = 2_000;
 
 /** Throws an `Error` saying what is wrong with the text. */
@@ -36,18 +38,24 @@ export function parseTemplate(text: string): Template {
   return parts;
 }
 
-/** Braces may stand in an expression too: the first pair that leaves one that parses ends it. */
+/** Braces may stand in an expression too: the first pair outside quotes that leaves one that parses ends it. */
 function expressionAt(
   text: string,
   start: number,
 ): { readonly expression: Expression; readonly end: number } {
   let fault: unknown = new Error(`${OPEN} without ${CLOSE}`);
-  for (let close = text.indexOf(CLOSE, start); close >= 0; close = text.indexOf(CLOSE, close + 1)) {
-    if (close - start > EXPRESSION_LENGTH_MAX) break;
-    try {
-      return { expression: parseExpression(text.slice(start, close).trim()), end: close + CLOSE.length };
-    } catch (error) {
-      fault = error;
+  let quote = '';
+  for (let at = start; at < text.length && at - start <= EXPRESSION_LENGTH_MAX; at++) {
+    const character = text[at] ?? '';
+    if (quote !== '' && character === '\\') at++;
+    else if (character === quote) quote = '';
+    else if (quote === '' && QUOTES.has(character)) quote = character;
+    else if (quote === '' && text.startsWith(CLOSE, at)) {
+      try {
+        return { expression: parseExpression(text.slice(start, at).trim()), end: at + CLOSE.length };
+      } catch (error) {
+        fault = error;
+      }
     }
   }
   throw fault;

@@ -2,11 +2,11 @@
 // client's secret, renewed before they expire. They live in memory alone and are never logged.
 
 import { createHash } from 'node:crypto';
-import { asDomainError, DomainError } from '../../domain/errors.ts';
+import { DomainError } from '../../domain/errors.ts';
 import { isJsonObject } from '../../domain/json.ts';
 import type { Outbound, OutboundAnswer } from '../../engine/ports/outbound.ts';
 import { BoundedMap } from '../../guards/bounded-map.ts';
-import { type Clock, pause } from '../../runtime/clock.ts';
+import type { Clock } from '../../runtime/clock.ts';
 
 /** A client and what it asks for. */
 export interface Grant {
@@ -28,8 +28,6 @@ interface Token {
 const TOKENS_MAX = 1_000;
 const ANSWER_BYTES_MAX = 65_536;
 const TIMEOUT_MS = 30_000;
-const TRIES = 3;
-const PAUSE_MS = 500;
 const LIFE_S = 3_600;
 const LIFE_MAX_S = 86_400;
 /** Renewed when a tenth of its life is left, at most this. */
@@ -50,7 +48,7 @@ export class Tokens {
 
   /**
    * A token that is good for a while; throws `task_failed` where the client is refused, `dependency_failed` or `upstream_timeout` where
-   * the server does not answer after three tries, the signal's reason once it aborts.
+   * the server does not answer now, the signal's reason once it aborts.
    */
   async token(grant: Grant, signal: AbortSignal): Promise<string> {
     const name = nameOf(grant);
@@ -83,24 +81,15 @@ export class Tokens {
   }
 
   async #request(grant: Grant): Promise<Token> {
-    const { signal } = this.#stopped;
-    for (let attempt = 1; ; attempt++) {
-      try {
-        const answer = await this.#outbound.send({
-          url: grant.tokenUrl,
-          method: 'POST',
-          ...formOf(grant),
-          timeoutMs: TIMEOUT_MS,
-          answerBytesMax: ANSWER_BYTES_MAX,
-          signal,
-        });
-        return this.#tokenIn(answer, new URL(grant.tokenUrl).host);
-      } catch (error) {
-        const { code } = asDomainError(error);
-        if (attempt === TRIES || (code !== 'dependency_failed' && code !== 'upstream_timeout')) throw error;
-        await pause(this.#clock, PAUSE_MS * attempt, signal);
-      }
-    }
+    const answer = await this.#outbound.send({
+      url: grant.tokenUrl,
+      method: 'POST',
+      ...formOf(grant),
+      timeoutMs: TIMEOUT_MS,
+      answerBytesMax: ANSWER_BYTES_MAX,
+      signal: this.#stopped.signal,
+    });
+    return this.#tokenIn(answer, new URL(grant.tokenUrl).host);
   }
 
   #tokenIn({ status, body }: OutboundAnswer, host: string): Token {
