@@ -16,6 +16,7 @@ import type {
 import { estimateTokens } from './tokens.ts';
 
 const NAME_CHARS_MAX = 200;
+const TOKENS_CREDIBLE_MAX = 1_000_000_000;
 
 /** A request in the words of the SDK. */
 export function optionsOf(request: TextRequest): LanguageModelV4CallOptions {
@@ -133,7 +134,9 @@ export function usageOf(
 
 /** A provider's word is no more to be trusted than a model's. */
 function counted(tokens: number | undefined): number | undefined {
-  return tokens !== undefined && Number.isFinite(tokens) && tokens >= 0 ? Math.floor(tokens) : undefined;
+  return tokens !== undefined && tokens >= 0 && tokens <= TOKENS_CREDIBLE_MAX
+    ? Math.floor(tokens)
+    : undefined;
 }
 
 /** What went wrong, in the house's words: the SDK wraps errors of the way out, and its own say that the answer made no sense. */

@@ -46,7 +46,7 @@ export class OwnProviders {
   readonly #log: Log;
   readonly #clock: Clock;
   readonly #create: (settings: ProviderSettings) => ModelProvider;
-  /** By a digest, so that no key lies about here longer than in a running attempt. */
+  /** By digest of the secret, so that a changed one is another provider; each holds its key in memory. */
   readonly #kept = new Map<string, Lineup>();
 
   constructor(log: Log, clock: Clock, create: (settings: ProviderSettings) => ModelProvider) {
