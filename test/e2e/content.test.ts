@@ -110,6 +110,36 @@ suite('content_generation through the served API', () => {
     const { body } = await submit(admin, order('empty', { prompt: ' ' }), { expect: 400 });
     assert.equal(body.error.details.errors[0].field, 'task_data.prompt');
   });
+
+  test('SAM-155 SAM-119 once the tokens of a day are spent, no further task comes in', async () => {
+    const quotas = { tenant: { policy: 'refuse', limits: { tokens_per_day: 60 } } };
+    await admin.ask('PATCH', '/api/v2/tenants/default', { body: { options: { quotas } } });
+    answer = response => stream(response, ['Spent'], true);
+    await submit(admin, order('last', { prompt: 'x' }));
+    assert.equal((await ended('last')).current_status.outcome, 'completed');
+    const { body } = await submit(admin, order('over', { prompt: 'x' }), { expect: 429 });
+    assert.match(JSON.stringify(body), /tokens_per_day/);
+    await admin.ask('PATCH', '/api/v2/tenants/default', { body: { options: { quotas: { tenant: null } } } });
+  });
+});
+
+test("SAM-154 SAM-34 a tenant's provider is set up in a secret, and its key shows nowhere", async t => {
+  const open = await running({ BATUTA_MODEL_BY_TENANTS: 'true' });
+  t.after(() => open.stop());
+  const own = {
+    base_url: `http://127.0.0.1:${(model.address() as AddressInfo).port}/v1`,
+    key: KEY,
+    models: ['own'],
+  };
+  await open.admin.ask('PUT', '/api/v2/secrets/mine', { body: { value: JSON.stringify(own) } });
+  answer = response => stream(response, ['From home'], true);
+  const more = { execution_config: { environment: { secrets: ['mine'] } } };
+  await submit(open.admin, order('own', { prompt: 'x', provider_secret: 'mine' }, more));
+  const status = await until(open.admin, 'own', one => one.current_status.outcome !== null);
+  assert.equal(status.execution_details.output?.text, 'From home', JSON.stringify(status));
+  assert.equal(asked.at(-1)?.authorization, `Bearer ${KEY}`);
+  const { body: logs } = await open.admin.get('/api/v2/task-logs/own');
+  assert.ok(!JSON.stringify([status, logs]).includes(KEY));
 });
 
 test('SAM-154 a server without a provider refuses the type, naming the settings', async t => {
