@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import type { JsonObject } from '../../domain/json.ts';
 import { SchemaGuard } from '../../guards/schemas.ts';
@@ -6,7 +7,7 @@ import { systemClock } from '../../runtime/clock.ts';
 import { setup } from './fixture.test.ts';
 import { API_EXAMPLES, API_PAYLOAD } from './payload.ts';
 
-const URL = 'https://api.example.com/v1';
+const PLACE = 'https://api.example.com/v1';
 
 async function schemaFaults(payload: JsonObject): Promise<readonly string[]> {
   const schema = API_PAYLOAD as unknown as JsonObject;
@@ -23,7 +24,7 @@ async function schemaFaults(payload: JsonObject): Promise<readonly string[]> {
 test('SAM-161 an unknown method, way to authenticate or way through pages is a fault of its field', async () => {
   for (const example of API_EXAMPLES) assert.deepEqual(await schemaFaults(example), []);
   const fields = async (request: JsonObject): Promise<readonly string[]> =>
-    schemaFaults({ request: { url: URL, ...request } });
+    schemaFaults({ request: { url: PLACE, ...request } });
   assert.deepEqual(await fields({ method: 'BREW' }), ['task_data.request.method']);
   assert.ok((await fields({ auth: { type: 'kerberos' } })).includes('task_data.request.auth.type'));
   assert.ok(
@@ -40,7 +41,7 @@ test('SAM-161 an unknown method, way to authenticate or way through pages is a f
 test('SAM-161 an invalid URL, template or expression is a fault of its field', async t => {
   const house = await setup(t);
   const faults = (request: JsonObject): Promise<readonly string[]> =>
-    house.faults({ request: { url: URL, ...request } });
+    house.faults({ request: { url: PLACE, ...request } });
   assert.deepEqual(await faults({}), []);
   for (const url of [
     'api.example.com',
@@ -56,7 +57,7 @@ test('SAM-161 an invalid URL, template or expression is a fault of its field', a
       url,
     );
   assert.match(
-    (await faults({ url: `${URL}/{{ inputs.x ` }))[0] ?? '',
+    (await faults({ url: `${PLACE}/{{ inputs.x ` }))[0] ?? '',
     /url is not a template: {{ without }}/,
   );
   assert.match(
@@ -88,11 +89,11 @@ test('SAM-161 what contradicts itself is said field by field', async t => {
   assert.match((await house.faults({}))[0] ?? '', /exactly one of request and requests/);
   const faults = await house.faults({
     requests: [
-      { save_as: 'a', url: URL, body: {} },
-      { save_as: 'a', method: 'POST', url: URL, body: {}, form: {} },
-      { method: 'HEAD', url: URL, pagination: { type: 'link' } },
-      { url: `${URL}/{{ responses.later.body.id }}`, headers: { a: '{{ responses.nobody.status }}' } },
-      { save_as: 'later', url: URL },
+      { save_as: 'a', url: PLACE, body: {} },
+      { save_as: 'a', method: 'POST', url: PLACE, body: {}, form: {} },
+      { method: 'HEAD', url: PLACE, pagination: { type: 'link' } },
+      { url: `${PLACE}/{{ responses.later.body.id }}`, headers: { a: '{{ responses.nobody.status }}' } },
+      { save_as: 'later', url: PLACE },
     ],
   });
   assert.deepEqual(faults, [
@@ -109,14 +110,14 @@ test('SAM-158 credentials are named among the secrets of the task, or the payloa
   const house = await setup(t);
   const payload = {
     auth: { type: 'bearer', secret: 'mine' },
-    request: { url: URL, query: { a: '{{ secrets.other }}' } },
+    request: { url: PLACE, query: { a: '{{ secrets.other }}' } },
   };
   assert.deepEqual(await house.faults(payload), [
     'task_data.request.query.a names the secret other, which execution_config.environment.secrets does not list',
     'task_data.auth.secret names the secret mine, which execution_config.environment.secrets does not list',
   ]);
   assert.deepEqual(await house.faults(payload, { secrets: { mine: 'a', other: 'b' } }), []);
-  const all = { request: { method: 'POST', url: URL, body: '{{ secrets }}' } };
+  const all = { request: { method: 'POST', url: PLACE, body: '{{ secrets }}' } };
   assert.match((await house.faults(all))[0] ?? '', /must name the secret it means/);
 });
 
@@ -136,6 +137,25 @@ test('SAM-161 a forbidden host that is known at submission is refused then, by i
     client_id: 'me',
     secret: 's',
   };
-  assert.match(await refused({ auth, request: { url: URL } }), /^unprocessable/);
+  assert.match(await refused({ auth, request: { url: PLACE } }), /^unprocessable/);
   assert.match(await refused({ request: { url: 'https://me:pass@api.example.com/' } }), /^unprocessable/);
+});
+
+test('every payload of the documentation can be handed in', async t => {
+  const house = await setup(t);
+  const page = await readFile(
+    new URL('../../../docs/task-types/api_integration.md', import.meta.url),
+    'utf8',
+  );
+  const blocks = [...page.matchAll(/^```json\n([\s\S]*?)^```/gm)].map(
+    ([, text = '']) => JSON.parse(text) as JsonObject,
+  );
+  const payloads = blocks
+    .map(block => (block.task_data ?? block) as JsonObject)
+    .filter(one => one.responses === undefined);
+  assert.equal(payloads.length, 2);
+  for (const payload of [...payloads, ...API_EXAMPLES]) {
+    assert.deepEqual(await schemaFaults(payload), []);
+    assert.deepEqual(await house.faults(payload, { secrets: { crm_token: 'x' } }), []);
+  }
 });

@@ -261,7 +261,12 @@ export const API_EXAMPLES: readonly JsonObject[] = [
         save_as: 'customers',
         url: 'https://api.example.com/v1/customers',
         query: { updated_since: '{{ inputs.since }}' },
-        pagination: { type: 'cursor', items: 'body.data', cursor: 'body.next_cursor' },
+        pagination: {
+          type: 'cursor',
+          items: 'body.data',
+          cursor: 'body.next_cursor',
+          parameter: 'cursor',
+        },
         extract: { ids: 'body[*].id' },
       },
       {
