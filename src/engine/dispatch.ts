@@ -52,6 +52,8 @@ export class Dispatcher {
   /** By the types a pool of workers serves. */
   readonly #strides = new Map<string, StrideState<TenantId>>();
   #queues = new Map<string, KnownQueue>();
+  /** Tasks that became ready in queues not looked at yet, by tenant and work type. */
+  readonly #unseen = new Map<string, number>();
   #stale = true;
   #running = false;
   #again = false;
@@ -104,9 +106,10 @@ export class Dispatcher {
 
   /** A task entered its queue: look again. */
   ready(task: Pick<Task, 'tenant' | 'spec'>): void {
-    const known = this.#queues.get(nameKey(queueOf(task.tenant, task.spec)));
-    if (known === undefined) this.#stale = true;
-    else known.depth++;
+    const name = queueOf(task.tenant, task.spec);
+    const known = this.#queues.get(nameKey(name));
+    if (known !== undefined) known.depth++;
+    else this.#noteUnseen(`${name.tenant}\n${name.workType}`);
     this.#wake();
   }
 
@@ -122,25 +125,32 @@ export class Dispatcher {
     this.#asks.clear();
   }
 
-  /** Ready tasks of a tenant, as last known. */
-  depth(tenant: TenantId): number {
-    let depth = 0;
-    for (const { view, depth: waiting } of this.#queues.values())
-      if (view.name.tenant === tenant) depth += waiting;
-    return depth;
-  }
-
   /** Milliseconds that tasks have waited here beside a willing worker without one being claimed; null when none waits so. */
   get stalledMs(): number | null {
     return this.#waitingSince === null ? null : this.#clock.now() - this.#waitingSince;
   }
 
-  /** Whether an ask is open that this task's queue would satisfy, so that it starts at once. */
-  couldStartNow(tenant: TenantId, task: Pick<Task, 'spec'>): boolean {
+  /** Ready tasks of a tenant and work type, as last known. */
+  depthOf(tenant: TenantId, workType: WorkType): number {
+    let depth = this.#unseen.get(`${tenant}\n${workType}`) ?? 0;
+    for (const { view, depth: waiting } of this.#queues.values())
+      if (view.name.tenant === tenant && view.name.workType === workType) depth += waiting;
+    return depth;
+  }
+
+  /** Whether agents can take more such tasks than stand ahead; those elsewhere poll when they please, so the roster knows (`SAM-40`). */
+  couldStartNow(tenant: TenantId, { spec }: Pick<Task, 'spec'>, ahead: number): boolean {
     if (this.#quotas.room(tenant)?.tasks === 0) return false;
-    const name = queueOf(tenant, task.spec);
-    for (const ask of this.#asks) if (serves(ask, name) && this.#room(ask) > 0) return true;
-    return false;
+    const name = queueOf(tenant, spec);
+    let spare = 0;
+    for (const ask of this.#asks)
+      if (this.#roster.isLocal(ask.agentTenant, ask.agentId) && serves(ask, name)) spare += this.#room(ask);
+    return spare > ahead || spare + this.#roster.spareFor(tenant, spec) > ahead;
+  }
+
+  #noteUnseen(kind: string): void {
+    this.#stale = true;
+    this.#unseen.set(kind, (this.#unseen.get(kind) ?? 0) + 1);
   }
 
   #wake(): void {
@@ -193,6 +203,7 @@ export class Dispatcher {
   async #refresh(): Promise<void> {
     this.#stale = false;
     const views = await this.#store.queues();
+    this.#unseen.clear();
     this.#queues = new Map(views.map(view => [nameKey(view.name), { view, depth: view.depth }]));
   }
 

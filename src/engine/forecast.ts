@@ -71,9 +71,9 @@ export class Forecaster {
   /** What is said of a task just stored; from memory alone, so that a submit waits for nothing (`SAM-40`, `SAM-41`). */
   admission(order: TaskOrder, executionId: ExecutionId, at: number, waits: boolean): Admission {
     const { tenant, spec } = order;
-    const startsNow =
-      !waits && this.#dispatcher.depth(tenant) === 0 && this.#dispatcher.couldStartNow(tenant, order);
-    const queuePosition = startsNow ? 0 : this.#dispatcher.depth(tenant) + 1;
+    const ahead = this.#dispatcher.depthOf(tenant, workTypeOf(spec));
+    const startsNow = !waits && this.#dispatcher.couldStartNow(tenant, order, ahead);
+    const queuePosition = startsNow ? 0 : ahead + 1;
     const expectedMs = this.expectedMs(tenant, spec);
     const startAt = Math.max(
       spec.notBefore ?? 0,
@@ -197,7 +197,8 @@ export class Forecaster {
         capabilities: spec.requiredCapabilities ?? [],
       };
     }
-    if (this.#dispatcher.couldStartNow(tenant, task)) return { because: 'about_to_start', position };
+    if (this.#dispatcher.couldStartNow(tenant, task, position - 1))
+      return { because: 'about_to_start', position };
     const heldBy = [...this.#attempts.all()]
       .filter(attempt => attempt.task.tenant === tenant && workTypeOf(attempt.task.spec) === workTypeOf(spec))
       .map(attempt => attempt.task.id);

@@ -29,6 +29,8 @@ interface Member {
   barredUntil: number;
   barMs: number;
   busy: number;
+  /** Tasks it can hold at once: what it was registered with, else the most it has been seen to hold and ask for together. */
+  holdsMost: number;
   readonly reserved: { memoryMb: number; cpuCores: number; diskMb: number; networkMbps: number };
 }
 
@@ -71,6 +73,7 @@ export class Roster {
     };
     const member = known ?? newMember(agent, schemas);
     member.agent = agent;
+    member.holdsMost = agent.slots;
     if (schemas !== undefined) member.schemas = schemas;
     this.#members.set(key, member);
     if (agent.kind === 'local') this.#pool.add(key);
@@ -79,15 +82,23 @@ export class Roster {
   }
 
   /** Notes that an agent spoke, registering or re-registering it where what it says of itself is new (`SAM-135`). */
-  async hear(registration: AgentRegistration): Promise<void> {
-    const member = this.#members.get(keyOf(registration.tenant, registration.id));
-    // A SAM agent is as it was registered: the bridge that speaks for it adds nothing (SAM-98).
-    const isNew =
-      member === undefined || (member.agent.kind !== 'sam' && saysSomethingNew(member.agent, registration));
-    if (isNew) {
-      await this.register(registration);
+  async hear(registration: Omit<AgentRegistration, 'slots'>, asked: number): Promise<void> {
+    const key = keyOf(registration.tenant, registration.id);
+    const member = this.#members.get(key);
+    if (member === undefined) {
+      await this.register({ ...registration, slots: AGENT_SLOTS_MAX });
+      const made = this.#members.get(key);
+      if (made !== undefined) made.holdsMost = asked;
       return;
     }
+    const holdsMost = Math.max(member.holdsMost, member.busy + asked);
+    // A SAM agent is as it was registered: the bridge that speaks for it adds nothing (SAM-98).
+    if (member.agent.kind !== 'sam' && saysSomethingNew(member.agent, registration)) {
+      await this.register({ ...registration, slots: member.agent.slots });
+      member.holdsMost = holdsMost;
+      return;
+    }
+    member.holdsMost = holdsMost;
     const now = this.#clock.now();
     member.agent = { ...member.agent, seenAt: now };
     if (now - member.writtenAt > SEEN_WRITE_MS) await this.#write(member);
@@ -148,10 +159,23 @@ export class Roster {
   /** Slots the agent may still be given now; 0 while draining, offline or barred (`SAM-54`, `SAM-113`, `SAM-136`). */
   room(tenant: TenantId, id: AgentId): number {
     const member = this.#members.get(keyOf(tenant, id));
-    if (member === undefined) return 0;
-    const health = this.#health(member);
-    if (health === 'draining' || health === 'offline' || member.barredUntil > this.#clock.now()) return 0;
-    return Math.max(0, member.agent.slots - member.busy);
+    return member === undefined ? 0 : this.#room(member);
+  }
+
+  /** Tasks like this that agents elsewhere, online and under their limits, can take before one must wait (`SAM-40`). */
+  spareFor(tenant: TenantId, spec: TaskSpec): number {
+    let spare = 0;
+    for (const member of this.#serving(tenant)) {
+      if (member.agent.kind === 'local' || !canRun(member.agent, spec)) continue;
+      if (!fits(spec.resources, freeOf(member))) continue;
+      spare += Math.max(0, Math.min(this.#room(member), member.holdsMost - member.busy));
+    }
+    return spare;
+  }
+
+  /** Whether the agent is this process itself. */
+  isLocal(tenant: TenantId, id: AgentId): boolean {
+    return this.#pool.has(keyOf(tenant, id));
   }
 
   /** What the agent has left of the resources it declared. */
@@ -205,6 +229,12 @@ export class Roster {
     for (const [key, member] of this.#members) {
       if (member.agent.tenant === tenant || this.#pool.has(key)) yield member;
     }
+  }
+
+  #room(member: Member): number {
+    const health = this.#health(member);
+    if (health === 'draining' || health === 'offline' || member.barredUntil > this.#clock.now()) return 0;
+    return Math.max(0, member.agent.slots - member.busy);
   }
 
   #find(tenant: TenantId, id: AgentId): Member {
@@ -269,13 +299,14 @@ function newMember(agent: Agent, schemas: AgentRegistration['schemas']): Member 
     barredUntil: 0,
     barMs: BAR_MS.first,
     busy: 0,
+    // The most there is says nothing of what the agent can do: that shows when it asks.
+    holdsMost: agent.slots < AGENT_SLOTS_MAX ? agent.slots : 0,
     reserved: { memoryMb: 0, cpuCores: 0, diskMb: 0, networkMbps: 0 },
   };
 }
 
-function saysSomethingNew(agent: Agent, said: AgentRegistration): boolean {
+function saysSomethingNew(agent: Agent, said: Omit<AgentRegistration, 'slots'>): boolean {
   return (
-    agent.slots !== Math.min(said.slots, AGENT_SLOTS_MAX) ||
     agent.version !== said.version ||
     agent.region !== said.region ||
     said.types.some(type => !agent.types.includes(type)) ||

@@ -15,7 +15,6 @@ import { taskErrorOf } from './local.ts';
 import { Mask } from './masking.ts';
 import type { SecretKeeper } from './ports/secrets.ts';
 import type { Roster } from './roster.ts';
-import { AGENT_SLOTS_MAX } from './roster.ts';
 import { sealingKeyOf } from './sealing.ts';
 import type { Settlement } from './settlement.ts';
 
@@ -77,17 +76,20 @@ export class WorkExchange {
   /** One exchange; waits up to `waitMs` for work unless it already has something to answer. */
   async exchange(request: WorkRequest): Promise<WorkAnswer> {
     const { tenant, agentId } = request;
-    await this.#roster.hear({
-      tenant,
-      id: agentId,
-      kind: 'worker',
-      types: request.types,
-      capabilities: request.capabilities,
-      slots: AGENT_SLOTS_MAX,
-      capacity: request.capacity ?? {},
-      ...(request.region === undefined ? {} : { region: request.region }),
-      ...(request.version === undefined ? {} : { version: request.version }),
-    });
+    const { region, version, capacity = {} } = request;
+    await this.#roster.hear(
+      {
+        tenant,
+        id: agentId,
+        kind: 'worker',
+        types: request.types,
+        capabilities: request.capabilities,
+        capacity,
+        ...(region === undefined ? {} : { region }),
+        ...(version === undefined ? {} : { version }),
+      },
+      request.slots,
+    );
     const rejected: Rejection[] = [];
     // Results come last: whatever else is said of an attempt is said while it still leads its task.
     await this.#takeProgress(request, rejected);
