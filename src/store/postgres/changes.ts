@@ -1,0 +1,101 @@
+// Guarded changes: gathered, and cut into rounds in which no task is changed twice.
+
+import type { TaskKey } from '../../domain/ids.ts';
+import type { CommitOutcome, TaskChange } from '../rows.ts';
+import { gathered } from './calls.ts';
+import { type Context, type Place, writing } from './context.ts';
+import type { Queues } from './queues.ts';
+import { packChange } from './records.ts';
+
+/** What a change that was not stale did. */
+export interface CommittedRow {
+  readonly pos: number;
+  readonly version: number;
+  readonly at: number;
+  readonly woken: number;
+  /** The queue it put its task into. */
+  readonly queue: number | null;
+  readonly rank: number;
+  readonly key: TaskKey;
+}
+
+// A change whose answer was lost may have happened: asked again it would be called stale, so its caller is told that nobody knows.
+const COMMIT = writing('commit', 'SELECT * FROM batuta.commit($1, $2)');
+
+/** Applies changes to tasks. */
+export class Changes {
+  readonly #context: Context;
+  readonly #queues: Queues;
+  readonly #call: (changes: readonly TaskChange[]) => Promise<readonly CommitOutcome[]>;
+
+  constructor(context: Context, queues: Queues) {
+    this.#context = context;
+    this.#queues = queues;
+    this.#call = gathered(calls => this.#run(calls));
+  }
+
+  /** Applies changes one by one. */
+  async commit(changes: readonly TaskChange[]): Promise<readonly CommitOutcome[]> {
+    for (const change of changes) checkChange(change);
+    if (changes.length === 0) return [];
+    return this.#context.write(() => this.#call(changes));
+  }
+
+  /** Minds what changes did, and tells the other processes. */
+  report(changes: readonly TaskChange[], rows: readonly CommittedRow[]): void {
+    const ready = rows.flatMap(({ queue, rank, key }): readonly Place[] =>
+      queue === null ? [] : [{ queue, rank, task: key }],
+    );
+    this.#queues.entered(ready);
+    const due =
+      rows.some(({ woken }) => woken > 0) ||
+      changes.some(({ timers = [], deliveries = [] }) => timers.length + deliveries.length > 0);
+    this.#context.tell({ tasks: [...new Set(rows.map(({ key }) => key))], ready, due });
+  }
+
+  async #run(calls: readonly (readonly TaskChange[])[]): Promise<readonly (readonly CommitOutcome[])[]> {
+    const changes = calls.flat();
+    const { rows } = await this.#context.hot<CommittedRow>(COMMIT, [
+      JSON.stringify(roundsOf(changes)),
+      this.#context.given,
+    ]);
+    this.report(changes, rows);
+    const byPos = new Map(rows.map(row => [row.pos, row]));
+    let pos = 0;
+    return calls.map(call =>
+      call.map(() => {
+        pos += 1;
+        return outcomeOf(byPos.get(pos));
+      }),
+    );
+  }
+}
+
+/** Refuses what no caller may ask, whatever the task's state. */
+export function checkChange(change: TaskChange): void {
+  if (change.placement !== undefined && change.state === undefined) {
+    throw new Error('a change that places a task must name its state');
+  }
+  if (change.placement === 'ready' && change.outcome !== undefined) {
+    throw new Error('a task that ends has no place in its queue');
+  }
+}
+
+/** The nth change of each task goes with the nth round. */
+function roundsOf(changes: readonly TaskChange[]): readonly (readonly object[])[] {
+  const rounds: object[][] = [];
+  const seen = new Map<TaskKey, number>();
+  changes.forEach((change, index) => {
+    const before = seen.get(change.key) ?? 0;
+    seen.set(change.key, before + 1);
+    const round = rounds[before] ?? [];
+    rounds[before] = round;
+    round.push(packChange(change, index + 1));
+  });
+  return rounds;
+}
+
+function outcomeOf(row: CommittedRow | undefined): CommitOutcome {
+  if (row === undefined) return { status: 'stale' };
+  return { status: 'done', version: row.version, at: row.at, dependentsWoken: row.woken };
+}

