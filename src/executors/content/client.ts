@@ -42,8 +42,8 @@ export function createClient(parts: ClientParts): Fetch {
     const { promise, resolve, reject } = Promise.withResolvers<Response>();
     const passage = new TransformStream<Uint8Array, Uint8Array>();
     const writer = passage.writable.getWriter();
-    // Whoever reads hears of it; nobody waits for this end.
-    writer.closed.catch(() => {});
+    // Whoever reads may have heard enough while nothing comes that could tell.
+    writer.closed.catch((reason: unknown) => watch.end(reason));
     const receive = async (head: Head, body: AsyncIterable<Uint8Array>): Promise<void> => {
       if (head.status < 200 || head.status >= 300) {
         const words = await firstText(body);
@@ -127,6 +127,11 @@ class SilenceWatch {
 
   heard(): void {
     this.#heardAt = this.#clock.monotonic();
+  }
+
+  /** Ends the request for a reason of its reader's. */
+  end(reason: unknown): void {
+    this.#abort.abort(reason);
   }
 
   stop(): void {

@@ -6,6 +6,7 @@ import type {
   LanguageModelV4Usage,
 } from '@ai-sdk/provider';
 import { DomainError } from '../../domain/errors.ts';
+import type { Json } from '../../domain/json.ts';
 import type {
   FinishReason,
   ModelMessage,
@@ -13,6 +14,7 @@ import type {
   ModelUsage,
   TextRequest,
 } from '../../engine/ports/model-provider.ts';
+import { readForeign } from './foreign.ts';
 import { estimateTokens } from './tokens.ts';
 
 const NAME_CHARS_MAX = 200;
@@ -81,12 +83,9 @@ function messageOf(message: ModelMessage): LanguageModelV4Prompt[number] {
   }
 }
 
-function parsedOrText(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return text;
-  }
+function parsedOrText(text: string): Json {
+  const read = readForeign(text);
+  return 'wrong' in read ? text : read.value;
 }
 
 /** A call of a tool in the words of the port. */

@@ -16,7 +16,7 @@ import { asTaskError, FinalError } from './failure.ts';
 import { type Choice, Lineup, UNSET } from './lineup.ts';
 import { OwnProviders } from './own.ts';
 import { CONTENT_PAYLOAD, type ContentPayload } from './payload.ts';
-import type { BlockedPhrase } from './policy.ts';
+import type { BlockedPhrase } from './phrases.ts';
 import type { ProviderSettings } from './provider.ts';
 
 /** What the executor is made from. */

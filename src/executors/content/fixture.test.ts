@@ -17,7 +17,7 @@ import { silentLog } from '../../runtime/log.ts';
 import type { ClientLimits } from './client.ts';
 import { createContentExecutor } from './executor.ts';
 import { type ModelServer, openModelServer } from './model-server.test.ts';
-import type { BlockedPhrase } from './policy.ts';
+import type { BlockedPhrase } from './phrases.ts';
 import { createOpenAiProvider, type ProviderSettings } from './provider.ts';
 
 /** The key no output may show. */

@@ -6,7 +6,8 @@ import fc from 'fast-check';
 import { isErrorCode } from '../../domain/errors.ts';
 import type { Json } from '../../domain/json.ts';
 import { setup } from './fixture.test.ts';
-import { status } from './model-server.test.ts';
+import { calls, says, status } from './model-server.test.ts';
+import { Phrases } from './phrases.ts';
 import { fill, placesIn } from './template.ts';
 
 const jsonValue = fc.jsonValue({ maxDepth: 4 });
@@ -117,7 +118,7 @@ test('SAM-153 a template puts in each value once, whatever it holds, and leaves 
         return `${part.text}${typeof put === 'string' ? put : JSON.stringify(put)}`;
       });
       const missing = (path: string): never => assert.fail(path);
-      assert.equal(fill(source, values, missing), expected.join(''));
+      assert.equal(fill(source, values, { missing, put: () => {} }), expected.join(''));
       assert.deepEqual([...placesIn(source)].sort(), [...new Set(parts.map(part => part.name))].sort());
     }),
   );
@@ -136,10 +137,71 @@ test('a template reaches no property that is not a value of its own', () => {
   ])
     assert.throws(
       () =>
-        fill(`{{${path}}}`, values, () => {
-          throw new Error('missing');
+        fill(`{{${path}}}`, values, {
+          missing: () => {
+            throw new Error('missing');
+          },
+          put: () => {},
         }),
       /missing/,
       path,
     );
+});
+
+test('values put in thousands of times end the task, not the process', async t => {
+  const { error, server } = await setup(t);
+  const variables = { big: 'x'.repeat(100_000), deep: { list: ['y'.repeat(100_000)] } };
+  for (const prompt of ['{{big}}'.repeat(50_000), '{{deep}}'.repeat(50_000)]) {
+    const failed = await error({ prompt, variables });
+    assert.deepEqual([failed.code, failed.recoverable], ['payload_too_large', false]);
+  }
+  assert.equal(server.asked.length, 0);
+});
+
+test('an object that nests without end is no object', async t => {
+  const { error, output, server } = await setup(t);
+  const deep = `${'['.repeat(20_000)}${']'.repeat(20_000)}`;
+  const payload = { kind: 'structured', prompt: 'x', output_schema: {}, max_tokens: 100_000 };
+  server.answers.push(says(deep), says(deep));
+  const failed = await error(payload);
+  assert.equal(failed.code, 'task_failed');
+  assert.match(JSON.stringify(failed.details?.errors), /at most 64 levels/);
+  server.answers.push(says(deep), says('[[1]]'));
+  assert.deepEqual((await output(payload)).object, [[1]]);
+  const tools = [{ name: 'look', description: 'looks', parameters: {}, endpoint: `${server.url}/tool` }];
+  server.answers.push(calls([{ id: 'c', name: 'look', input: deep }]), says('No.'));
+  assert.equal((await output({ prompt: 'x', tools, max_tokens: 100_000 })).text, 'No.');
+});
+
+test('SAM-156 a thousand phrases that nearly match a text of a million characters are told in a moment', () => {
+  const phrase = (index: number): string => `${'a '.repeat(15)}b${index}`;
+  const phrases = new Phrases(
+    Array.from({ length: 1_000 }, (_, index) => ({ category: 'c', phrase: phrase(index) })),
+  );
+  const text = 'a '.repeat(500_000);
+  const startedAt = performance.now();
+  assert.equal(phrases.find(text), null);
+  assert.ok(performance.now() - startedAt < 3_000);
+  assert.equal(phrases.find(`${text}b7`), 'c');
+});
+
+test('SAM-156 a phrase is found in any case, spacing and spelling, cut into any pieces, and not within other words', () => {
+  const phrases = new Phrases([
+    { category: 'tongue', phrase: 'C++' },
+    { category: 'bird', phrase: 'Project  Falcon' },
+  ]);
+  for (const [text, category] of [
+    ['we write c++, mostly', 'tongue'],
+    ['PROJECT\n\tFALCON!', 'bird'],
+    ['ｐｒｏｊｅｃｔ falcon', 'bird'],
+    ['project falconer, c+ and myproject falcon', null],
+    ['', null],
+  ] as const) {
+    assert.equal(phrases.find(text), category, text);
+    for (let size = 1; size < 6; size++) {
+      const look = phrases.watch();
+      const pieces = [...(`${text} .`.match(new RegExp(`[\\s\\S]{1,${size}}`, 'gu')) ?? [])];
+      assert.equal(pieces.map(look).find(found => found !== null) ?? null, category, `${text} by ${size}`);
+    }
+  }
 });

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import type { JsonObject } from '../../domain/json.ts';
 import { Budget } from './budget.ts';
 import { setup } from './fixture.test.ts';
-import { begins, calls, json, piece, says, status } from './model-server.test.ts';
+import { begins, calls, cut, json, piece, says, status } from './model-server.test.ts';
 
 const PRICES = { writer: { inputPerMillion: 1_000, outputPerMillion: 10_000 }, painter: { perImage: 0.5 } };
 const flagged = json({ results: [{ flagged: true, categories: { violence: true, hate: false } }] });
@@ -106,6 +106,8 @@ test('SAM-156 a blocked word ends the stream it comes in, across its pieces, and
   assert.deepEqual([failed.code, failed.details?.where], ['policy_violation', 'result']);
   assert.equal(saved.size, 0);
   assert.ok(!JSON.stringify(reports).includes('falcon'));
+  // The model is silent now: nothing of it would tell that nobody listens any more.
+  await cut(server);
 
   server.answers.push(says('the project falconer'));
   const made = await output({ prompt: 'x', blocked_words: ['project falcon'] });

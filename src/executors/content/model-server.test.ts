@@ -154,3 +154,8 @@ function stream(response: ServerResponse, chunks: readonly object[]): void {
 function chunk(base: object, delta: object): object {
   return { ...base, object: 'chat.completion.chunk', choices: [{ index: 0, delta, finish_reason: null }] };
 }
+
+/** Resolves once the server saw its connection cut. */
+export async function cut(server: { aborted(): number }): Promise<void> {
+  while (server.aborted() === 0) await new Promise(resolve => setImmediate(resolve));
+}

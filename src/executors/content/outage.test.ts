@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { AttemptAbort } from '../../engine/ports/executor.ts';
 import { KEY, setup } from './fixture.test.ts';
-import { type Answer, begins, piece, says, status } from './model-server.test.ts';
+import { type Answer, begins, cut, piece, says, status } from './model-server.test.ts';
 
 const TASK = { prompt: 'Say hello.' };
 const tooMany = (headers: Record<string, string>): Answer =>
@@ -185,8 +185,3 @@ test('a provider that keeps failing is left alone by its breaker, and the failur
   assert.ok(Number(failed.details?.retry_after_ms) > 20_000);
   assert.equal(server.asked.length, 5);
 });
-
-/** Resolves once the server saw its connection cut. */
-async function cut(server: { aborted(): number }): Promise<void> {
-  while (server.aborted() === 0) await new Promise(resolve => setImmediate(resolve));
-}

@@ -9,10 +9,10 @@ import type { AttemptContext } from '../../engine/ports/executor.ts';
 import type { ModelMessage } from '../../engine/ports/model-provider.ts';
 import { FinalError } from './failure.ts';
 import type { ContentPayload, Input, TextFormat } from './payload.ts';
-import { fill, type Values, within } from './template.ts';
+import { type Filling, fill, type Values, within } from './template.ts';
 
 const INPUT_BYTES_MAX = 1_024 * 1_024;
-const PROMPT_CHARS_MAX = 4_000_000;
+const PROMPT_CHARS_MAX = 2_000_000;
 
 const FORM: Readonly<Record<TextFormat, string>> = {
   text: 'plain text without any markup',
@@ -36,10 +36,17 @@ export async function valuesFor(
 
 /** The conversation; throws `task_failed` for an input without the path a template names. */
 export function conversationOf(payload: ContentPayload, values: Values): readonly ModelMessage[] {
-  const filled = (text: string): string =>
-    fill(text, values, path => {
+  let characters = 0;
+  const filling: Filling = {
+    missing: path => {
       throw new FinalError('task_failed', `{{${path}}} has no value`, { details: { path } });
-    });
+    },
+    put: more => {
+      characters += more;
+      if (characters > PROMPT_CHARS_MAX) throw tooLong();
+    },
+  };
+  const filled = (text: string): string => fill(text, values, filling);
   const system = [
     ...(payload.system === undefined ? [] : [filled(payload.system)]),
     ...directions(payload),
@@ -50,9 +57,14 @@ export function conversationOf(payload: ContentPayload, values: Values): readonl
   })) ?? [{ role: 'user', text: filled(payload.prompt ?? '') }];
   const conversation: readonly ModelMessage[] =
     system === '' ? said : [{ role: 'system', text: system }, ...said];
-  if (textOf(conversation).length > PROMPT_CHARS_MAX)
-    throw new FinalError('payload_too_large', `the prompt has over ${PROMPT_CHARS_MAX} characters`);
+  if (textOf(conversation).length > PROMPT_CHARS_MAX) throw tooLong();
   return conversation;
+}
+
+function tooLong(): FinalError {
+  return new FinalError('payload_too_large', `the prompt has over ${PROMPT_CHARS_MAX} characters`, {
+    details: { limit: PROMPT_CHARS_MAX },
+  });
 }
 
 /** Everything said in a conversation, as one text. */

@@ -3,6 +3,7 @@
 import { DomainError } from '../../domain/errors.ts';
 import type { Json, JsonObject } from '../../domain/json.ts';
 import type { PayloadCheck } from '../../engine/ports/schemas.ts';
+import { readForeign } from './foreign.ts';
 
 /** A value that matches, or what is wrong with it. */
 export type Verdict =
@@ -13,13 +14,9 @@ const ERRORS_MAX = 20;
 
 /** Judges a text by the schema. */
 export async function judgeObject(text: string, schema: JsonObject, schemas: PayloadCheck): Promise<Verdict> {
-  let value: Json;
-  try {
-    value = JSON.parse(unfenced(text)) as Json;
-  } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    return { fits: false, errors: [{ field: 'object', message: `is not JSON: ${message}` }] };
-  }
+  const read = readForeign(unfenced(text));
+  if ('wrong' in read) return { fits: false, errors: [{ field: 'object', message: read.wrong }] };
+  const { value } = read;
   try {
     await schemas.check(schema, value, 'object');
     return { fits: true, value };

@@ -24,12 +24,22 @@ export function valueAt(values: Values, path: string): Json | undefined {
   return parts.reduce<Json | undefined>(within, values.get(name));
 }
 
-/** The text with its values: texts as they are, others as JSON. A path without a value is handed to `missing`, which throws. */
-export function fill(text: string, values: Values, missing: (path: string) => never): string {
+/** What a template is filled under. */
+export interface Filling {
+  /** Told a path without a value; throws. */
+  readonly missing: (path: string) => never;
+  /** Told the characters of each value put in, before the text is made; throws where they come to too many. */
+  readonly put: (characters: number) => void;
+}
+
+/** The text with its values: texts as they are, others as JSON. */
+export function fill(text: string, values: Values, { missing, put }: Filling): string {
   return text.replace(PLACE, (_, path: string) => {
     const value = valueAt(values, path);
     if (value === undefined) return missing(path);
-    return typeof value === 'string' ? value : JSON.stringify(value);
+    const words = typeof value === 'string' ? value : JSON.stringify(value);
+    put(words.length);
+    return words;
   });
 }
 

@@ -7,6 +7,7 @@ import type { AttemptContext } from '../../engine/ports/executor.ts';
 import type { ModelTool, ModelToolCall } from '../../engine/ports/model-provider.ts';
 import type { Outbound } from '../../engine/ports/outbound.ts';
 import type { PayloadCheck } from '../../engine/ports/schemas.ts';
+import { readForeign } from './foreign.ts';
 import type { DeclaredTool } from './payload.ts';
 
 const TIMEOUT_MS = 30_000;
@@ -94,18 +95,13 @@ export class Tools {
 
 function argumentsIn(input: string): Json {
   if (input.length > INPUT_CHARS_MAX) throw new DomainError('invalid_request', 'the arguments are too long');
-  try {
-    // A tool without parameters is often called with nothing at all.
-    return JSON.parse(input === '' ? '{}' : input) as Json;
-  } catch {
-    throw new DomainError('invalid_request', 'the arguments are not JSON');
-  }
+  // A tool without parameters is often called with nothing at all.
+  const read = readForeign(input === '' ? '{}' : input);
+  if ('wrong' in read) throw new DomainError('invalid_request', `the input ${read.wrong}`);
+  return read.value;
 }
 
 function jsonOrText(text: string): Json {
-  try {
-    return JSON.parse(text) as Json;
-  } catch {
-    return text;
-  }
+  const read = readForeign(text);
+  return 'wrong' in read ? text : read.value;
 }
