@@ -97,6 +97,7 @@ export async function openHouse(choice: HouseOptions = {}): Promise<House> {
     },
     {
       serverId: 'house' as AgentId,
+      version: '0.0.0',
       tenantOfServer: DEFAULT_TENANT,
       capacity: {},
       slotsPerType: 4,

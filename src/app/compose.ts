@@ -2,7 +2,7 @@
 // they are put to rest the other way round.
 
 import { type AgentId, DEFAULT_TENANT } from '../domain/ids.ts';
-import { Engine } from '../engine/engine.ts';
+import { Engine, type EngineOptions } from '../engine/engine.ts';
 import { createGuards, type Guards } from '../guards/guards.ts';
 import { withHostBreakers } from '../guards/host-breakers.ts';
 import { createOutbound, parsePrivateTargets } from '../guards/outbound.ts';
@@ -137,18 +137,7 @@ async function startEngine({ log, config, store, blobs, guards, reached, undo }:
       channels: createChannels(adapters),
       executors,
     },
-    {
-      serverId: config.serverId as AgentId,
-      tenantOfServer: DEFAULT_TENANT,
-      capacity: await capacityOf(config.dataDir),
-      slotsPerType: config.slots,
-      workRoot: workRootOf(config.dataDir),
-      leaseMs: config.leaseMs,
-      waitingMax: config.queueMax,
-      webhooksPerHour: config.rateLimits?.webhooks ?? UNLIMITED,
-      archiveDelayMs: config.archiveDelayMs,
-      drainMs: config.drainMs,
-    },
+    { ...(await engineOptionsOf(config)), url: () => reached.url },
   );
   await engine.start();
   undo.push(() => engine.stop());
@@ -163,6 +152,22 @@ async function startEngine({ log, config, store, blobs, guards, reached, undo }:
     },
   );
   return { engine, executors, remoteAgents };
+}
+
+async function engineOptionsOf(config: Config): Promise<EngineOptions> {
+  return {
+    serverId: config.serverId as AgentId,
+    version: VERSION,
+    tenantOfServer: DEFAULT_TENANT,
+    capacity: await capacityOf(config.dataDir),
+    slotsPerType: config.slots,
+    workRoot: workRootOf(config.dataDir),
+    leaseMs: config.leaseMs,
+    waitingMax: config.queueMax,
+    webhooksPerHour: config.rateLimits?.webhooks ?? UNLIMITED,
+    archiveDelayMs: config.archiveDelayMs,
+    drainMs: config.drainMs,
+  };
 }
 
 async function startHttp(floor: Floor, upstairs: Upstairs): Promise<HttpServer> {

@@ -13,7 +13,7 @@ import type {
   TaskSpec,
   WorkType,
 } from '../domain/task.ts';
-import type { LogLevel } from '../store/rows.ts';
+import type { LogLevel, StoreMeasure } from '../store/rows.ts';
 import type { ProgressReport } from './ports/executor.ts';
 
 /** A task as a protocol hands it in: decoded, authorised, not yet judged. */
@@ -220,6 +220,21 @@ export interface EngineMeasure {
   /** Milliseconds since a claim last succeeded while something was waiting; null when nothing waits. */
   readonly stalledMs: number | null;
   readonly draining: boolean;
+  readonly database?: NonNullable<StoreMeasure['database']>;
+}
+
+/** A process that works on the store, as it last said of itself; instants are epoch milliseconds. */
+export interface NodeView {
+  readonly id: AgentId;
+  readonly version: string;
+  readonly url: string | null;
+  readonly startedAt: number;
+  readonly seenAt: number;
+  readonly state: 'active' | 'draining';
+  /** Whether it does the chores that one node suffices for. */
+  readonly leads: boolean;
+  /** Attempts it runs itself. */
+  readonly running: number;
 }
 
 /** Options of a control call; `actor` is the principal's id. */
@@ -258,6 +273,9 @@ export interface EngineApi {
   retry(call: ControlCall & { readonly newId?: TaskId }): Promise<Admission>;
 
   work(request: WorkRequest): Promise<WorkAnswer>;
+
+  /** The processes that work on the store. */
+  nodes(): readonly NodeView[];
 
   agents(tenant: TenantId): Promise<readonly AgentView[]>;
   registerAgent(registration: AgentRegistration): Promise<AgentView>;

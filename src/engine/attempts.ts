@@ -3,7 +3,7 @@
 
 import type { NotificationPlan } from '../domain/delivery.ts';
 import { DomainError } from '../domain/errors.ts';
-import type { AgentId, FencingToken, TaskId, TenantId } from '../domain/ids.ts';
+import type { AgentId, FencingToken, TaskId, TaskKey, TenantId } from '../domain/ids.ts';
 import type { Task } from '../domain/task.ts';
 import type { Store } from '../store/store.ts';
 import type { AttemptAbort } from './ports/executor.ts';
@@ -61,7 +61,7 @@ export class Attempts {
       stop: null,
     };
     this.#byToken.set(token, attempt);
-    this.#roster.took(agentTenant, agentId, task.spec.resources);
+    this.#roster.took(agentTenant, agentId, task.spec);
     return attempt;
   }
 
@@ -106,6 +106,18 @@ export class Attempts {
     const attempt = this.#byToken.get(token);
     if (attempt === undefined) return;
     attempt.task = { ...attempt.task, spec: { ...attempt.task.spec, notification } };
+  }
+
+  /** Stops what runs in this process of tasks that others changed, where it no longer leads them; null: of any. */
+  async doubt(keys: readonly TaskKey[] | null): Promise<void> {
+    const named = keys === null ? null : new Set(keys);
+    const doubted = [...this.#byToken.values()].filter(
+      ({ task, stop }) => stop !== null && named?.has(task.key) !== false,
+    );
+    if (doubted.length === 0) return;
+    const tokens = doubted.map(({ token }) => token);
+    const leading = new Set((await this.#store.leases({ tokens })).map(({ token }) => token));
+    for (const token of tokens) if (!leading.has(token)) this.abort(token, 'lease_lost');
   }
 
   /** Whether this process knows an attempt by this token. */

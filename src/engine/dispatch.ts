@@ -11,6 +11,7 @@ import type { Log } from '../runtime/log.ts';
 import type { Claimed, ClaimPick, QueueView } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import type { Attempts, RunningAttempt } from './attempts.ts';
+import { type KnownQueue, markPlanned, nameKey, within } from './known-queues.ts';
 import type { QuotaRoom, Quotas } from './ports/quotas.ts';
 import type { TenantWeights } from './ports/secrets.ts';
 import type { Roster } from './roster.ts';
@@ -28,11 +29,6 @@ export interface Ask {
   readonly slots: () => number;
   /** Gets what was claimed, at least one; the ask is then done. */
   readonly take: (attempts: readonly RunningAttempt[]) => void;
-}
-
-interface KnownQueue {
-  readonly view: QueueView;
-  depth: number;
 }
 
 const REFRESH_MS = 1_000;
@@ -115,6 +111,12 @@ export class Dispatcher {
 
   /** Slots fell free, or an agent became able to take more: look again. */
   wake(): void {
+    this.#wake();
+  }
+
+  /** Another process may have put something into a queue: look at them all. */
+  look(): void {
+    this.#stale = true;
     this.#wake();
   }
 
@@ -359,9 +361,11 @@ export class Dispatcher {
 
   #byLoad(): readonly Ask[] {
     if (this.#asks.size === 1) return [...this.#asks];
+    const waiting = [...this.#queues.values()].filter(({ depth }) => depth > 0);
+    const wanted = new Set(waiting.map(({ view }) => view.name.workType));
     return [...this.#asks]
-      .map(ask => ({ ask, ...this.#roster.standing(ask.agentTenant, ask.agentId) }))
-      .sort((a, b) => a.busyShare - b.busyShare || a.errorRate - b.errorRate)
+      .map(ask => ({ ask, ...this.#roster.standing(ask.agentTenant, ask.agentId, wanted) }))
+      .sort((a, b) => a.busyShare - b.busyShare || a.coldness - b.coldness || a.errorRate - b.errorRate)
       .map(({ ask }) => ask);
   }
 }
@@ -371,22 +375,4 @@ function serves(ask: Ask, name: QueueName): boolean {
   if (!ask.types.has(name.workType)) return false;
   if (name.region !== null && name.region !== ask.region) return false;
   return name.capabilities.every(capability => ask.capabilities.has(capability));
-}
-
-function within(free: ResourceLimits, { memoryMb }: QuotaRoom): ResourceLimits {
-  if (memoryMb === undefined) return free;
-  return { ...free, memoryMb: Math.min(memoryMb, free.memoryMb ?? memoryMb) };
-}
-
-function markPlanned(queues: readonly KnownQueue[], limit: number, planned: Map<KnownQueue, number>): void {
-  let rest = limit;
-  for (const queue of queues) {
-    const share = Math.min(rest, queue.depth - (planned.get(queue) ?? 0));
-    planned.set(queue, (planned.get(queue) ?? 0) + share);
-    rest -= share;
-  }
-}
-
-function nameKey(name: QueueName): string {
-  return `${name.tenant}\n${name.workType}\n${name.capabilities.join(',')}\n${name.region ?? ''}\n${name.requester}`;
 }

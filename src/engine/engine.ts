@@ -17,12 +17,14 @@ import type {
   EndpointView,
   EngineApi,
   EngineMeasure,
+  NodeView,
   TaskForecast,
   TaskOrder,
   WorkAnswer,
   WorkRequest,
 } from './api.ts';
 import { defaultResources, limitModes } from './forecast.ts';
+import { hearOthers } from './hearing.ts';
 import { LocalWorker } from './local.ts';
 import { takeUpAgain } from './restart.ts';
 import { purge } from './retention.ts';
@@ -31,7 +33,8 @@ import { type EngineOptions, type EngineParts, furnish, type Rooms } from './roo
 export type { EngineOptions, EngineParts } from './rooms.ts';
 
 const SAVE_MS = 60_000;
-const ROSTER_MS = 5_000;
+/** Hints of other nodes may be lost: so often everyone looks without one. */
+const LISTEN_ANEW_MS = 5_000;
 /** A day's purge in hourly portions, so that a server that is restarted every night purges too. */
 const PURGE_MS = 3_600_000;
 
@@ -66,15 +69,25 @@ export class Engine implements EngineApi, Service {
       ...executors.map(executor => executor.start()),
     ]);
     const { store, clock, log, blobs } = this.#parts;
-    const { attempts, settlement } = this.#rooms;
+    const { attempts, settlement, nodes, signals } = this.#rooms;
     if (!store.capabilities.shared)
       await takeUpAgain(store, attempts, settlement, this.#options, clock.now());
+    await nodes.start();
     await this.#startLocal();
     this.#rooms.sweeper.start();
     this.#rooms.outbox.start();
     this.#repeat(SAVE_MS, () => this.#rooms.statistics.save());
-    this.#repeat(PURGE_MS, async () => void (await purge(log, clock, store, blobs)));
-    if (this.#parts.store.capabilities.shared) this.#repeat(ROSTER_MS, () => this.#rooms.roster.load());
+    this.#repeat(PURGE_MS, async () => {
+      if (nodes.leads) await purge(log, clock, store, blobs);
+    });
+    if (!store.capabilities.shared) return;
+    this.#periodic.push(
+      hearOthers(store, this.#rooms, error => log.warn('a hint led nowhere', { error: String(error) })),
+    );
+    this.#repeat(LISTEN_ANEW_MS, async () => {
+      signals.ring(null);
+      await this.#rooms.roster.load();
+    });
   }
 
   /** Drains, then lets go of everything but the store, which is its opener's. */
@@ -179,6 +192,10 @@ export class Engine implements EngineApi, Service {
     return this.#rooms.roster.remove(tenant, id);
   }
 
+  nodes(): readonly NodeView[] {
+    return this.#rooms.nodes.list();
+  }
+
   endpoints(tenant: TenantId): readonly EndpointView[] {
     return this.#rooms.endpoints.list(tenant);
   }
@@ -201,6 +218,7 @@ export class Engine implements EngineApi, Service {
       storeBytes: measure.bytes,
       storeWritable: measure.writable,
       schemaVersion: measure.schemaVersion,
+      ...(measure.database === undefined ? {} : { database: measure.database }),
       stalledMs: this.#rooms.dispatcher.stalledMs,
       draining: this.#draining,
     };
@@ -208,6 +226,7 @@ export class Engine implements EngineApi, Service {
 
   async drain(graceMs: number): Promise<void> {
     this.#draining = true;
+    await this.#rooms.nodes.drain();
     await this.#local?.drain(graceMs);
     this.#rooms.dispatcher.close();
   }
@@ -242,6 +261,7 @@ export class Engine implements EngineApi, Service {
     await this.#rooms.outbox.stop();
     await this.#rooms.journal.stop();
     await this.#rooms.statistics.save();
+    await this.#rooms.nodes.stop();
     const { channels, executors } = this.#parts;
     await Promise.all([
       ...executors.map(executor => executor.stop()),

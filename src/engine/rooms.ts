@@ -15,6 +15,7 @@ import { Forecaster } from './forecast.ts';
 import { Intake } from './intake.ts';
 import { Journal } from './journal.ts';
 import { Lifecycle, type Wakers } from './lifecycle.ts';
+import { Nodes } from './nodes.ts';
 import { type OnAcknowledged, Outbox } from './outbox.ts';
 import { checkOutput } from './output.ts';
 import type { Channel, NotificationRenderer } from './ports/channel.ts';
@@ -54,6 +55,9 @@ export interface EngineParts {
 export interface EngineOptions {
   /** The name under which this process runs tasks itself. */
   readonly serverId: AgentId;
+  readonly version: string;
+  /** Where this process can be reached, once it is known. */
+  readonly url?: () => string | null;
   readonly tenantOfServer: TenantId;
   readonly capacity: ResourceLimits;
   /** Tasks of one type this process runs at once. */
@@ -75,7 +79,12 @@ export function furnish(parts: EngineParts, options: EngineOptions, onAcknowledg
   const { log, clock, random, store, blobs, secrets, quotas, sealer } = parts;
   const yard = groundFloor(parts, options);
   const { attempts, lifecycle, settlement, dispatcher } = yard;
-  const sweeper = new Sweeper(log, clock, store, lifecycle, attempts, settlement);
+  const nodes = new Nodes(log, clock, store, yard, {
+    id: options.serverId,
+    version: options.version,
+    url: options.url ?? (() => null),
+  });
+  const sweeper = new Sweeper(log, clock, store, lifecycle, attempts, settlement, () => nodes.leads);
   const channels = new Map(parts.channels.map(channel => [channel.name, channel]));
   const post = { ...yard, channels, renderer: parts.renderer, secrets, onAcknowledged };
   const outbox = new Outbox(log, clock, random, store, post, options);
@@ -99,7 +108,7 @@ export function furnish(parts: EngineParts, options: EngineOptions, onAcknowledg
   const control = new Control(store, lifecycle, attempts, {
     stop: (task, _cause, reason) => work.stop(task, reason),
   });
-  return { ...yard, sweeper, outbox, intake, workbench, work, control };
+  return { ...yard, nodes, sweeper, outbox, intake, workbench, work, control };
 }
 
 /** What the other rooms stand on: who there is, what runs, and how a change is made. */

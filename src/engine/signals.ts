@@ -14,6 +14,12 @@ export class Signals {
     for (const wake of this.#byTenant.get(tenant) ?? []) wake();
   }
 
+  /** Tells everyone who watches one of the tasks, or any tenant's whole; null: everyone. */
+  ring(keys: readonly TaskKey[] | null): void {
+    const rooms = keys === null ? this.#byTask.values() : keys.map(key => this.#byTask.get(key) ?? []);
+    for (const room of [...rooms, ...this.#byTenant.values()]) for (const wake of room) wake();
+  }
+
   /** Yields once at the start and then after every publication, several between two reads as one. */
   async *changes(tenant: TenantId, key: TaskKey | null, signal: AbortSignal): AsyncIterable<void> {
     let ring: () => void = () => {};

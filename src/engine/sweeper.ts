@@ -1,5 +1,5 @@
 // The continuous sweep: nothing waits for a restart to be put right. Looks for leases that ran out and timers that came due, again
-// and again, on every node; the guards make it harmless that several do.
+// and again, on the node that does the chores; the guards make it harmless should several do.
 
 import type { Task, TaskError } from '../domain/task.ts';
 import type { Cancel, Clock } from '../runtime/clock.ts';
@@ -23,6 +23,7 @@ export class Sweeper {
   readonly #lifecycle: Lifecycle;
   readonly #attempts: Attempts;
   readonly #settlement: Settlement;
+  readonly #isOnDuty: () => boolean;
   #open = false;
   #busy: Promise<void> | null = null;
   #again = false;
@@ -36,6 +37,7 @@ export class Sweeper {
     lifecycle: Lifecycle,
     attempts: Attempts,
     settlement: Settlement,
+    isOnDuty: () => boolean = () => true,
   ) {
     this.#log = log;
     this.#clock = clock;
@@ -43,6 +45,7 @@ export class Sweeper {
     this.#lifecycle = lifecycle;
     this.#attempts = attempts;
     this.#settlement = settlement;
+    this.#isOnDuty = isOnDuty;
   }
 
   /** Begins to sweep, at once and then twice a second at least. */
@@ -80,7 +83,7 @@ export class Sweeper {
       this.#again = true;
       return;
     }
-    this.#busy = this.sweepOnce()
+    this.#busy = (this.#isOnDuty() ? this.sweepOnce() : Promise.resolve(SWEEP_MS))
       .catch(error => {
         this.#log.warn('the sweep failed; trying again', { error: String(error) });
         return SWEEP_MS;

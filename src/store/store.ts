@@ -139,8 +139,6 @@ export interface Store {
   purge(terms: PurgeTerms, limit: number): Promise<PurgeCounts>;
   /** Sizes and health of the store, cheap enough for every health request. */
   measure(): Promise<StoreMeasure>;
-  /** Writes a consistent copy of the store to a path while serving. */
-  backup(path: string): Promise<void>;
 
   /** Calls back with hints of what other processes did, never with what this one does; answers how to stop that. */
   hear(listener: (hint: StoreHint) => void): () => void;

@@ -26,7 +26,7 @@ import { Tasks } from './tasks.ts';
 import { type DueTimerRows, Timers } from './timers.ts';
 
 /** A verb of the port that is one transaction here. */
-export type VerbName = Exclude<keyof Store, 'capabilities' | 'backup' | 'hear' | 'stop'>;
+export type VerbName = Exclude<keyof Store, 'capabilities' | 'hear' | 'stop'>;
 
 type Packed =
   | 'submit'
@@ -156,11 +156,6 @@ export class SqliteCore {
         return { error };
       }
     });
-  }
-
-  /** Writes a consistent copy while serving. */
-  backup(path: string): Promise<void> {
-    return this.#opened.backup(path);
   }
 
   /** Pages in the write-ahead log. */

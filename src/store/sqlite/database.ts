@@ -14,8 +14,6 @@ export interface OpenDatabase {
   readonly schemaVersion: number;
   /** Size of the database and its write-ahead log. */
   bytes(): number;
-  /** Writes a consistent copy of what is committed. */
-  backup(path: string): Promise<void>;
   /** Pages in the write-ahead log. */
   logPages(): number;
   /** Brings what is in the log into the database, as far as readers allow, and has the disk keep it. */
@@ -108,15 +106,6 @@ function opened(
     bytes() {
       const log = about.inMemory ? undefined : statSync(`${about.path}-wal`, { throwIfNoEntry: false });
       return Number(Object.values(pages.get() ?? {})[0] ?? 0) * pageSize + (log?.size ?? 0);
-    },
-    async backup(to) {
-      // A connection of its own: a step of the copy holds its source's mutex, and this one's is needed for serving.
-      const source = about.inMemory ? database : new DatabaseSync(about.path, { readOnly: true });
-      try {
-        await writeCopy(source, to);
-      } finally {
-        if (source !== database) source.close();
-      }
     },
     close() {
       if (database.isOpen) database.close();

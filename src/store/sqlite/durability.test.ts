@@ -21,6 +21,7 @@ import { type TestContext, test } from 'node:test';
 import type { TaskId } from '../../domain/ids.ts';
 import { ACME, claimedOne, current, ending, order, submitted } from '../conformance-setup.ts';
 import type { Store } from '../store.ts';
+import { copyDatabase } from './copy.ts';
 import { openSqlite } from './open.ts';
 
 const auditKey = 'the audit’s key';
@@ -231,9 +232,9 @@ test('a backup taken while serving is whole, opens, and refuses to overwrite', a
   await store.commit([ending(await claimedOne(store))]);
   const copy = join(directory, 'copy.db');
   const busy = Array.from({ length: 20 }, (_, at) => store.submit([order(`during-${at}`)]));
-  await Promise.all([store.backup(copy), ...busy]);
-  await assert.rejects(store.backup(copy), { code: 'conflict' });
-  await assert.rejects(store.backup(join(directory, 'nowhere', 'copy.db')), { code: 'unavailable' });
+  await Promise.all([copyDatabase(path, copy), ...busy]);
+  await assert.rejects(copyDatabase(path, copy), { code: 'conflict' });
+  await assert.rejects(copyDatabase(path, join(directory, 'nowhere', 'copy.db')), { code: 'unavailable' });
 
   const restored = await opened(t, copy);
   assert.equal(

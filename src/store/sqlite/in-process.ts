@@ -14,7 +14,6 @@ export function openSqliteInProcess(options: CoreOptions): Store {
     return core.run({ verb, args }) as ReturnType<Verbs[Name]>;
   };
   return storeOf(send, {
-    backup: path => core.backup(path),
     async stop() {
       stopped = true;
       core.close();

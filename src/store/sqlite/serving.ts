@@ -59,7 +59,6 @@ export async function openSqlite(options: SqliteOptions): Promise<Store> {
     core.close();
   };
   return storeOf(send, {
-    backup: to => core.backup(to),
     stop: () => {
       stopping ??= stop();
       return stopping;

@@ -13,7 +13,7 @@ export type Send = <Name extends VerbName>(
 ) => Promise<ReturnType<Verbs[Name]>>;
 
 /** A store whose verbs are all sent. */
-export function storeOf(send: Send, rest: Pick<Store, 'backup' | 'stop'>): Store {
+export function storeOf(send: Send, rest: Pick<Store, 'stop'>): Store {
   return {
     capabilities: { shared: false },
     // Nobody else has the file open.

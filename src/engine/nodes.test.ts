@@ -1,0 +1,195 @@
+// Several engines on one store: they know each other, one does the chores, what one does reaches the others, and what a dead one ran
+// is run again.
+
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { type House, openHouse, orderOf, workAs } from '../../test/harness.ts';
+import { type Handle, share } from '../../test/shared.ts';
+import { VirtualClock } from '../../test/simulation/clock.ts';
+import type { AgentId, TaskId } from '../domain/ids.ts';
+import { DEFAULT_TENANT } from '../domain/ids.ts';
+import { systemRandom } from '../runtime/random.ts';
+import { openSqliteInProcess } from '../store/sqlite/open.ts';
+import type { AttemptContext, AttemptResult } from './ports/executor.ts';
+
+interface Node extends House {
+  readonly handle: Handle;
+}
+
+function setup(t: TestContext) {
+  const clock = new VirtualClock();
+  const truth = openSqliteInProcess({ path: ':memory:', clock, random: systemRandom, auditKey: 'k' });
+  const open = share(truth);
+  const houses: House[] = [];
+  t.after(() => truth.stop());
+  return {
+    clock,
+    async node(
+      id: string,
+      run?: (context: AttemptContext) => Promise<AttemptResult>,
+      slotsPerType = run === undefined ? 0 : 4,
+    ): Promise<Node> {
+      const handle = open();
+      const house = await openHouse({
+        clock,
+        store: handle.store,
+        ...(run === undefined ? {} : { run }),
+        options: { serverId: id as AgentId, slotsPerType },
+      });
+      houses.push(house);
+      return { ...house, handle };
+    },
+    stateOf: async (node: Node, id: string) => (await node.engine.task(DEFAULT_TENANT, id as TaskId)).state,
+  };
+}
+
+const forever = ({ signal }: AttemptContext): Promise<AttemptResult> =>
+  new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }));
+
+const idsOf = (node: Node): readonly string[] => node.engine.nodes().map(({ id }) => id);
+const leadersOf = (node: Node): readonly string[] =>
+  node.engine
+    .nodes()
+    .filter(({ leads }) => leads)
+    .map(({ id }) => id);
+
+test('nodes know each other, exactly one leads, and another does once it is gone', async t => {
+  const { clock, node } = setup(t);
+  const [a, b, c] = [await node('a'), await node('b'), await node('c')];
+  await clock.advance(5_000);
+  for (const one of [a, b, c]) assert.deepEqual([idsOf(one), leadersOf(one)], [['a', 'b', 'c'], ['a']]);
+  a.handle.cut();
+  await clock.advance(15_000);
+  assert.deepEqual(idsOf(b), ['b', 'c']);
+  assert.equal(leadersOf(b).length, 1);
+  assert.deepEqual(leadersOf(b), leadersOf(c));
+});
+
+test('a node that leaves says so, and hands its duty over at once', async t => {
+  const { clock, node } = setup(t);
+  const [a, b] = [await node('a'), await node('b')];
+  await clock.advance(3_000);
+  const leaving = a.engine.stop();
+  await clock.advance(2_500);
+  await leaving;
+  assert.deepEqual([idsOf(b), leadersOf(b)], [['b'], ['b']]);
+});
+
+test('what a killed node ran is run again by another within ten seconds', async t => {
+  const { clock, node, stateOf } = setup(t);
+  const [a, b] = [await node('a', forever), await node('b')];
+  await a.engine.submit([orderOf('x')]);
+  await clock.advance(5_000);
+  assert.equal(await stateOf(b, 'x'), 'running');
+  a.handle.cut();
+  const c = await node('c', async () => ({ status: 'completed', output: 'by c' }));
+  await clock.advance(10_000);
+  const task = await c.engine.task(DEFAULT_TENANT, 'x' as TaskId);
+  assert.deepEqual([task.outcome, task.result?.output, task.attempt], ['completed', 'by c', 2]);
+});
+
+test('a node that comes back under its name takes back what it ran before', async t => {
+  const { clock, node, stateOf } = setup(t);
+  const first = await node('a', forever);
+  await first.engine.submit([orderOf('x')]);
+  await clock.advance(1_000);
+  first.handle.cut();
+  const second = await node('a', async () => ({ status: 'completed', output: 'again' }));
+  await clock.advance(3_000);
+  assert.equal((await second.engine.task(DEFAULT_TENANT, 'x' as TaskId)).outcome, 'completed');
+  assert.notEqual(await stateOf(second, 'x'), 'running');
+});
+
+test('a paused node that comes to life again finds itself fenced', async t => {
+  const { clock, node } = setup(t);
+  let finish: (result: AttemptResult) => void = () => {};
+  const a = await node('a', () => new Promise(resolve => (finish = resolve)));
+  await a.engine.submit([orderOf('x')]);
+  await clock.advance(3_000);
+  const b = await node('b', async () => ({ status: 'completed', output: 'by b' }));
+  a.handle.freeze();
+  await clock.advance(12_000);
+  const done = { outcome: 'completed', output: 'by b' };
+  const asItStands = async () => {
+    const { outcome, result } = await b.engine.task(DEFAULT_TENANT, 'x' as TaskId);
+    return { outcome, output: result?.output };
+  };
+  assert.deepEqual(await asItStands(), done);
+  finish({ status: 'completed', output: 'by a, too late' });
+  a.handle.thaw();
+  await clock.advance(5_000);
+  assert.deepEqual(await asItStands(), done);
+  assert.deepEqual([idsOf(a), leadersOf(a)], [['a', 'b'], ['b']]);
+});
+
+test('SAM-67 a cancel on one node stops what another runs, told or not', async t => {
+  for (const deaf of [false, true]) {
+    const { clock, node } = setup(t);
+    let stopped = false;
+    const a = await node('a', async context => {
+      context.signal.addEventListener('abort', () => {
+        stopped = true;
+      });
+      return forever(context);
+    });
+    const b = await node('b');
+    a.handle.deaf = deaf;
+    await a.engine.submit([orderOf('x')]);
+    await clock.advance(2_000);
+    const cancelled = b.engine.cancel({ tenant: DEFAULT_TENANT, id: 'x' as TaskId, actor: 'test' });
+    await clock.advance(deaf ? 11_000 : 500);
+    assert.equal((await cancelled).outcome, 'cancelled');
+    assert.equal(stopped, true, `deaf: ${deaf}`);
+  }
+});
+
+test('a long poll at one node is woken by a submit at another, told or not', async t => {
+  for (const deaf of [false, true]) {
+    const { clock, node } = setup(t);
+    const [a, b] = [await node('a'), await node('b')];
+    b.handle.deaf = deaf;
+    const worker = workAs(b, 'w', ['custom:x']);
+    await worker.hello();
+    await clock.advance(6_000);
+    const polling = worker.exchange({ slots: 1, waitMs: 20_000 });
+    await clock.advance(3_000);
+    const order = orderOf('job', { type: 'custom', typeName: 'x' });
+    const [admission] = await a.engine.submit([order]);
+    assert.equal(admission?.kind, 'admitted');
+    await clock.advance(deaf ? 1_500 : 50);
+    assert.equal((await polling).leases[0]?.task.id, 'job');
+  }
+});
+
+test('SAM-65 who watches a task at one node sees what another does to it, told or not', async t => {
+  for (const deaf of [false, true]) {
+    const { clock, node } = setup(t);
+    const [a, b] = [await node('a'), await node('b')];
+    b.handle.deaf = deaf;
+    await a.engine.submit([orderOf('x')]);
+    const { key } = await b.engine.task(DEFAULT_TENANT, 'x' as TaskId);
+    const changes = b.engine
+      .changes(DEFAULT_TENANT, key, new AbortController().signal)
+      [Symbol.asyncIterator]();
+    await changes.next();
+    let seen = false;
+    void changes.next().then(() => {
+      seen = true;
+    });
+    await a.engine.cancel({ tenant: DEFAULT_TENANT, id: 'x' as TaskId, actor: 'test' });
+    await clock.advance(deaf ? 6_000 : 50);
+    assert.equal(seen, true);
+    await changes.return?.();
+  }
+});
+
+test('alone on its store a node needs nobody to tell it so', async t => {
+  const clock = new VirtualClock();
+  const house = await openHouse({ clock });
+  t.after(() => house.stop());
+  assert.deepEqual(
+    house.engine.nodes().map(({ id, leads, state }) => ({ id, leads, state })),
+    [{ id: 'house', leads: true, state: 'active' }],
+  );
+  assert.deepEqual(await house.store.documents({ kind: 'node' }), []);
+});
