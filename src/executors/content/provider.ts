@@ -19,6 +19,8 @@ import type { Clock } from '../../runtime/clock.ts';
 import { type ClientLimits, createClient } from './client.ts';
 import { asProviderError, nameOf, optionsOf, reasonOf, toolCallOf, usageOf } from './conversion.ts';
 
+import { Quirks } from './quirks.ts';
+
 /** One provider as the operator set it up. */
 export interface ProviderSettings {
   /** How results and logs call it. */
@@ -69,6 +71,7 @@ class OpenAiProvider implements ModelProvider {
   readonly #settings: ProviderSettings;
   readonly #outbound: Outbound;
   readonly #fetch: typeof globalThis.fetch;
+  readonly #quirks = new Quirks();
   #sdk: Promise<Sdk> | null = null;
 
   constructor(settings: ProviderSettings, { clock, outbound, elsewhere, limits }: ProviderParts) {
@@ -109,7 +112,9 @@ class OpenAiProvider implements ModelProvider {
         ? await streamed(chatModel(model), asked, request)
         : await whole(chatModel(model), asked, request);
     } catch (error) {
-      throw asProviderError(error, request.signal);
+      const told = asProviderError(error, request.signal);
+      if (this.#quirks.learn(model, told)) return await this.generate(request);
+      throw told;
     }
   }
 
@@ -197,6 +202,7 @@ class OpenAiProvider implements ModelProvider {
         fetch: this.#fetch,
         includeUsage: true,
         supportsStructuredOutputs: true,
+        transformRequestBody: body => this.#quirks.adapt(body),
       }),
     );
     return this.#sdk;
