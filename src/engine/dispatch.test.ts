@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type HouseOptions, openHouse, orderOf, workAs } from '../../test/harness.ts';
+import { VirtualClock } from '../../test/simulation/clock.ts';
 import { type AgentId, DEFAULT_TENANT, type TaskId, type TenantId } from '../domain/ids.ts';
+import { RETRY_POLICIES, type RetryPolicy } from '../domain/retry.ts';
 import type { TaskSpec } from '../domain/task.ts';
 
 const custom = { type: 'custom', typeName: 'work' } as const;
@@ -174,4 +176,37 @@ test('SAM-5 a worker never gets another tenant’s task', async () => {
   assert.deepEqual((await worker.ask(5)).leases, []);
   assert.equal((await theirs.ask(5)).leases[0]?.task.id, 'secret');
   await house.stop();
+});
+
+test('SAM-113 of two equally loaded agents the one that ran such a task lately goes first, before the one that fails less', async () => {
+  const clock = new VirtualClock();
+  const house = await openHouse({ clock, options: { slotsPerType: 0 } });
+  const [cold, warm] = ['cold', 'warm'].map(name => workAs(house, name, ['custom:work', 'custom:other']));
+  if (cold === undefined || warm === undefined) throw new Error('there are two workers');
+  const submit = (id: string, typeName: string, retry?: RetryPolicy) =>
+    house.engine.submit([
+      orderOf(id, { type: 'custom', typeName, ...(retry === undefined ? {} : { retry }) }),
+    ]);
+  for (const worker of [cold, warm]) await worker.hello();
+  await submit('a', 'work', { ...RETRY_POLICIES.fixed, attemptsMax: 1 });
+  await warm.fail((await warm.ask(1)).leases[0], { recoverable: false });
+  await submit('b', 'other');
+  await cold.complete((await cold.ask(1)).leases[0], 1);
+  const race = async (id: string, typeName: string) => {
+    const asks = [cold, warm].map(worker => worker.exchange({ slots: 1, waitMs: 200 }));
+    await submit(id, typeName);
+    await clock.advance(1_000);
+    const answers = await Promise.all(asks);
+    for (const [index, { leases }] of answers.entries())
+      if (leases[0] !== undefined) await [cold, warm][index]?.complete(leases[0], 1);
+    return answers.map(({ leases }) => leases.length);
+  };
+  assert.deepEqual(await race('c', 'work'), [0, 1]);
+  assert.deepEqual(await race('d', 'other'), [1, 0]);
+  await clock.advance(11 * 60_000);
+  for (const worker of [cold, warm]) await worker.hello();
+  assert.deepEqual(await race('e', 'work'), [1, 0], 'neither is warm any more');
+  const stopping = house.stop();
+  await clock.advance(10_000);
+  await stopping;
 });

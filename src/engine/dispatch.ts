@@ -5,10 +5,10 @@
 import { newStrides, nextKey, type StrideState, serve } from '../domain/fairness.ts';
 import type { AgentId, TenantId } from '../domain/ids.ts';
 import { type QueueName, queueOf } from '../domain/queue.ts';
-import type { ResourceLimits, Task, WorkType } from '../domain/task.ts';
+import type { Task, WorkType } from '../domain/task.ts';
 import type { Cancel, Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
-import type { Claimed, ClaimPick, QueueView } from '../store/rows.ts';
+import type { Claimed, ClaimPick } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import type { Attempts, RunningAttempt } from './attempts.ts';
 import { type KnownQueue, markPlanned, nameKey, within } from './known-queues.ts';

@@ -5,7 +5,7 @@ import { AGENT_SILENCE_MS, type Agent, type AgentHealth } from '../domain/agent.
 import { DomainError } from '../domain/errors.ts';
 import type { AgentId, TenantId } from '../domain/ids.ts';
 import type { JsonObject } from '../domain/json.ts';
-import { type ResourceLimits, type TaskSpec, workTypeOf } from '../domain/task.ts';
+import { type ResourceLimits, type TaskSpec, type WorkType, workTypeOf } from '../domain/task.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { DocumentWrite } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
@@ -14,10 +14,19 @@ import type { AgentRegistration, AgentView } from './api.ts';
 const KIND = 'agent';
 const SEEN_WRITE_MS = 20_000;
 const RUNS_KEPT = 50;
+/** So long what a type needs is thought to be loaded still (`SAM-109`). */
+const WARM_MS = 600_000;
 const STRIKES_MAX = 5;
 const BAR_MS = { first: 60_000, most: 600_000 };
 /** Tasks an agent runs at once at most (`SAM-54`). */
 export const AGENT_SLOTS_MAX = 100;
+
+/** How an asking agent stands beside others; of each figure the lower is the better. */
+export interface Standing {
+  readonly busyShare: number;
+  readonly coldness: 0 | 1;
+  readonly errorRate: number;
+}
 
 interface Member {
   agent: Agent;
@@ -31,6 +40,8 @@ interface Member {
   busy: number;
   /** Tasks it can hold at once: what it was registered with, else the most it has been seen to hold and ask for together. */
   holdsMost: number;
+  /** When it last began a task of each of its types. */
+  readonly ranAt: Map<WorkType, number>;
   readonly reserved: { memoryMb: number; cpuCores: number; diskMb: number; networkMbps: number };
 }
 
@@ -184,19 +195,26 @@ export class Roster {
     return member === undefined ? {} : freeOf(member);
   }
 
-  /** Share of its slots in use, then of its recent runs that failed: the lowest is served first (`SAM-113`). */
-  standing(tenant: TenantId, id: AgentId): { readonly busyShare: number; readonly errorRate: number } {
+  /**
+   * Share of its slots in use; then 0 where it has run one of the wanted types lately, so that its environment is warm, else 1; then the
+   * share of its recent runs that failed: the lowest is served first (`SAM-113`).
+   */
+  standing(tenant: TenantId, id: AgentId, wanted: ReadonlySet<WorkType>): Standing {
     const member = this.#members.get(keyOf(tenant, id));
-    if (member === undefined) return { busyShare: 1, errorRate: 0 };
-    return { busyShare: member.busy / Math.max(1, member.agent.slots), errorRate: errorRateOf(member) };
+    if (member === undefined) return { busyShare: 1, coldness: 1, errorRate: 0 };
+    const warmSince = this.#clock.now() - WARM_MS;
+    const isWarm = [...member.ranAt].some(([type, at]) => at >= warmSince && wanted.has(type));
+    const busyShare = member.busy / Math.max(1, member.agent.slots);
+    return { busyShare, coldness: isWarm ? 0 : 1, errorRate: errorRateOf(member) };
   }
 
   /** Counts an attempt begun. */
-  took(tenant: TenantId, id: AgentId, needs: ResourceLimits): void {
+  took(tenant: TenantId, id: AgentId, spec: TaskSpec): void {
     const member = this.#members.get(keyOf(tenant, id));
     if (member === undefined) return;
     member.busy++;
-    reserve(member, needs, 1);
+    member.ranAt.set(workTypeOf(spec), this.#clock.now());
+    reserve(member, spec.resources, 1);
   }
 
   /** Counts an attempt over; agent errors (not the task's own) strike, and five bar the agent a while (`SAM-113`). */
@@ -299,6 +317,7 @@ function newMember(agent: Agent, schemas: AgentRegistration['schemas']): Member 
     barredUntil: 0,
     barMs: BAR_MS.first,
     busy: 0,
+    ranAt: new Map(),
     // The most there is says nothing of what the agent can do: that shows when it asks.
     holdsMost: agent.slots < AGENT_SLOTS_MAX ? agent.slots : 0,
     reserved: { memoryMb: 0, cpuCores: 0, diskMb: 0, networkMbps: 0 },
