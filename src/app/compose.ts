@@ -8,7 +8,7 @@ import { withHostBreakers } from '../guards/host-breakers.ts';
 import { createOutbound, parsePrivateTargets } from '../guards/outbound.ts';
 import { SchemaGuard } from '../guards/schemas.ts';
 import { createServer, type HttpServer } from '../http/server.ts';
-import { systemClock } from '../runtime/clock.ts';
+import { correctedClock, systemClock } from '../runtime/clock.ts';
 import { createLog, type Log } from '../runtime/log.ts';
 import { systemRandom } from '../runtime/random.ts';
 import type { Blobs } from '../store/blobs.ts';
@@ -27,6 +27,7 @@ import {
   openStore,
   workRootOf,
 } from './registry.ts';
+import { keepTime } from './time.ts';
 import { VERSION } from './version.ts';
 
 /** A server that is up. */
@@ -39,7 +40,7 @@ export interface RunningServer {
   stop(): Promise<void>;
 }
 
-const clock = systemClock;
+const clock = correctedClock(systemClock);
 const random = systemRandom;
 const UNLIMITED = 1_000_000_000;
 
@@ -55,6 +56,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
     const credentials = loadCredentials(config, random, listening);
     const store = await openStore(config, keys.auditKey);
     undo.push(() => store.stop());
+    undo.push(await keepTime(log, systemClock, clock, store));
     const guards = createGuards(log, clock, random, store, {
       masterKey: keys.masterKey,
       bootstrap: { id: credentials.api_key, secret: credentials.api_secret },

@@ -25,6 +25,19 @@ export const systemClock: Clock = {
   },
 };
 
+/** A clock that can be told how far its base is behind the time that counts; it starts out showing the base's. */
+export function correctedClock(base: Clock): Clock & { correct(aheadMs: number): void } {
+  let aheadMs = 0;
+  return {
+    now: () => base.now() + aheadMs,
+    monotonic: () => base.monotonic(),
+    after: (ms, callback) => base.after(ms, callback),
+    correct(ms) {
+      aheadMs = ms;
+    },
+  };
+}
+
 /** Resolves after so many milliseconds, or rejects with the signal's reason as soon as it aborts. */
 export function pause(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {

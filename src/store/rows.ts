@@ -357,6 +357,8 @@ export interface StoreMeasure {
     readonly oldestXminAgeS: number;
     /** Remains of rows not yet cleared away. */
     readonly deadTuples: number;
+    /** How far the store's clock is ahead of this process's, in milliseconds, to within half a round trip. */
+    readonly clockAheadMs: number;
   };
 }
 

@@ -15,6 +15,8 @@ interface CountsRow {
   readonly writable: boolean;
   readonly oldest_xmin_age_s: number;
   readonly dead_tuples: number;
+  readonly clock_ms: number;
+  readonly clock_ahead_ms: number;
 }
 
 type PurgedRow = Omit<PurgeCounts, 'more'>;
@@ -32,7 +34,8 @@ const COUNTS = reading(
      greatest(0, (SELECT extract(epoch FROM now() - min(started)) FROM (
        SELECT xact_start AS started FROM pg_stat_activity WHERE backend_xmin IS NOT NULL
        UNION ALL SELECT prepared FROM pg_prepared_xacts) s))::float8 AS oldest_xmin_age_s,
-     (SELECT coalesce(sum(n_dead_tup), 0)::bigint FROM pg_stat_user_tables WHERE schemaname = 'batuta') AS dead_tuples`,
+     (SELECT coalesce(sum(n_dead_tup), 0)::bigint FROM pg_stat_user_tables WHERE schemaname = 'batuta') AS dead_tuples,
+     (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS clock_ms`,
 );
 
 /** Retention and figures. */
@@ -48,9 +51,10 @@ export class Upkeep {
     this.#queues = queues;
     this.#schemaVersion = schemaVersion;
     this.#counts = new Recent(clock, async () => {
-      const [row] = await context.probe<CountsRow>(COUNTS, []);
+      const asked = clock.now();
+      const [row] = await context.probe<Omit<CountsRow, 'clock_ahead_ms'>>(COUNTS, []);
       if (row === undefined) throw new Error('figures are one row');
-      return row;
+      return { ...row, clock_ahead_ms: row.clock_ms - (asked + clock.now()) / 2 };
     });
   }
 
@@ -87,7 +91,11 @@ export class Upkeep {
         bytes: counts.bytes,
         schemaVersion: this.#schemaVersion,
         writable: counts.writable,
-        database: { oldestXminAgeS: counts.oldest_xmin_age_s, deadTuples: counts.dead_tuples },
+        database: {
+          oldestXminAgeS: counts.oldest_xmin_age_s,
+          deadTuples: counts.dead_tuples,
+          clockAheadMs: Math.round(counts.clock_ahead_ms),
+        },
       };
       return this.#last;
     } catch (error) {
