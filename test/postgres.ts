@@ -13,6 +13,14 @@ import pg from 'pg';
 import { environment } from '../src/app/config.ts';
 
 const READY_MS_MAX = 20_000;
+/** Nothing that a test makes must survive a power failure. */
+const FORGETFUL = [
+  'fsync=off',
+  'synchronous_commit=off',
+  'full_page_writes=off',
+  'wal_level=minimal',
+  'max_wal_senders=0',
+];
 const SYSTEM_BINARIES = '/usr/lib/postgresql/*/bin';
 
 /** A server that tests may treat as they like. */
@@ -30,24 +38,40 @@ interface Binaries {
 }
 
 let shared: Promise<PostgresServer> | undefined;
+let template: Promise<string> | undefined;
 let made = 0;
 
 /** Why there is no PostgreSQL for tests here, or false; in CI there must be one. */
 export const postgresMissing: string | false = reasonWithout();
 
-/** A fresh, empty database on the server that this process shares. */
-export async function freshDatabase(): Promise<{ readonly url: string; drop(): Promise<void> }> {
+/** A fresh database on the server that this process shares; a copy of one that `prepare` has filled once, else empty. */
+export async function freshDatabase(
+  prepare?: (url: string) => Promise<void>,
+): Promise<{ readonly url: string; drop(): Promise<void> }> {
   shared ??= sharedServer();
-  const server = await shared;
+  const { url } = await shared;
+  template ??= prepare === undefined ? undefined : prepared(url, prepare);
+  const from = prepare === undefined ? '' : `TEMPLATE ${await template}`;
   made += 1;
   const name = `batuta_test_${process.pid}_${made}`;
-  await asked(server.url, `CREATE DATABASE ${name}`);
-  const url = new URL(server.url);
-  url.pathname = `/${name}`;
+  await asked(url, `CREATE DATABASE ${name} ${from}`);
   return {
-    url: url.href,
-    drop: () => asked(server.url, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`),
+    url: inDatabase(url, name),
+    drop: () => asked(url, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`),
   };
+}
+
+async function prepared(url: string, prepare: (url: string) => Promise<void>): Promise<string> {
+  const name = `batuta_test_${process.pid}_template`;
+  await asked(url, `CREATE DATABASE ${name}`);
+  await prepare(inDatabase(url, name));
+  return name;
+}
+
+function inDatabase(url: string, name: string): string {
+  const inside = new URL(url);
+  inside.pathname = `/${name}`;
+  return inside.href;
 }
 
 /** Starts a server of one's own; `durable` has it sync to disk as in production, which costs time. */
@@ -70,8 +94,7 @@ export async function startPostgres({ durable = false } = {}): Promise<PostgresS
     `unix_socket_directories=${folder}`,
     'max_connections=200',
     'shared_buffers=64MB',
-    `fsync=${durable ? 'on' : 'off'}`,
-    `synchronous_commit=${durable ? 'on' : 'off'}`,
+    ...(durable ? [] : FORGETFUL),
   ];
   const options = ['-D', data, '-p', String(port), ...settings.flatMap(one => ['-c', one])];
   const start = (): ChildProcess =>
@@ -142,7 +165,8 @@ async function asked(url: string, sql: string): Promise<void> {
 
 function reasonWithout(): string | false {
   if (environment.BATUTA_TEST_POSTGRES_URL !== undefined || findBinaries() !== null) return false;
-  const reason = 'no PostgreSQL: neither BATUTA_TEST_POSTGRES_URL, nor a package for this platform, nor Debian’s';
+  const reason =
+    'no PostgreSQL: neither BATUTA_TEST_POSTGRES_URL, nor a package for this platform, nor Debian’s';
   if (environment.CI === 'true') throw new Error(reason);
   console.error(`SKIPPED for want of a server: ${reason}`);
   return reason;

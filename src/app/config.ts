@@ -25,6 +25,10 @@ export interface Config {
   readonly host: string;
   readonly dataDir: string;
   readonly databaseUrl: string | null;
+  /** Connections to a PostgreSQL at most; one more listens. */
+  readonly databaseConnections: number;
+  /** Whether a pooler like PgBouncer in transaction mode stands before it: no prepared statements, no settings of sessions, no LISTEN. */
+  readonly databasePooled: boolean;
   readonly jwtSecret: string | null;
   readonly adminKey: string | null;
   readonly adminSecret: string | null;
@@ -80,6 +84,12 @@ const SETTINGS: { readonly [Name in keyof Config]: Setting<Config[Name]> } = {
   host: { variable: 'BATUTA_HOST', read: text => text, fallBack: () => '127.0.0.1' },
   dataDir: { variable: 'BATUTA_DATA', read: text => resolve(text), fallBack: () => resolve('.batuta') },
   databaseUrl: { variable: 'BATUTA_DATABASE_URL', read: text => text, fallBack: () => null },
+  databaseConnections: {
+    variable: 'BATUTA_DATABASE_CONNECTIONS',
+    read: integer(3, 1_000),
+    fallBack: () => 10,
+  },
+  databasePooled: { variable: 'BATUTA_DATABASE_POOLED', read: yesOrNo, fallBack: () => false },
   jwtSecret: { variable: 'BATUTA_JWT_SECRET', read: text => text, fallBack: () => null },
   adminKey: { variable: 'BATUTA_ADMIN_KEY', read: text => text, fallBack: () => null },
   adminSecret: { variable: 'BATUTA_ADMIN_SECRET', read: text => text, fallBack: () => null },

@@ -27,6 +27,7 @@ import type { Log } from '../runtime/log.ts';
 import type { Random } from '../runtime/random.ts';
 import type { Blobs } from '../store/blobs.ts';
 import { blobPath, openFileBlobs } from '../store/files/blobs.ts';
+import { openPostgres } from '../store/postgres/open.ts';
 import {
   blobsOfDatabase,
   copyDatabase,
@@ -55,9 +56,15 @@ const EMBEDDED_FILE = 'batuta.db';
 /** The store the configuration names. */
 export async function openStore(config: Config, auditKey: Uint8Array): Promise<Store> {
   if (config.databaseUrl === null) return openSqlite({ path: join(config.dataDir, EMBEDDED_FILE), auditKey });
-  const [scheme] = config.databaseUrl.split(':');
+  const { databaseUrl: url, databaseConnections: connections, databasePooled: pooled } = config;
+  const [scheme] = url.split(':');
+  if (scheme === 'postgres' || scheme === 'postgresql')
+    return openPostgres({ url, auditKey, connections, pooled });
   throw new DomainError('invalid_request', `there is no store for ${scheme}: databases`, {
-    details: { setting: 'BATUTA_DATABASE_URL', hint: 'leave it out for the embedded SQLite store' },
+    details: {
+      setting: 'BATUTA_DATABASE_URL',
+      hint: 'postgres://…, or leave it out for the embedded SQLite store',
+    },
   });
 }
 

@@ -121,7 +121,10 @@ export class Audit {
         ...(entry.object !== undefined && { object: plain(entry.object) }),
         ...(entry.requestId !== undefined && { requestId: plain(entry.requestId) }),
       };
-      const hash = auditHash(this.#auditKey, link.hash, { ...kept, detail: JSON.parse(detail) as JsonObject });
+      const hash = auditHash(this.#auditKey, link.hash, {
+        ...kept,
+        detail: JSON.parse(detail) as JsonObject,
+      });
       links.set(entry.tenant, { ...link, sequence, hash });
       return { ...kept, request_id: kept.requestId ?? null, detail, hash };
     });

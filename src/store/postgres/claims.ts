@@ -7,7 +7,14 @@ import type { Claimed, ClaimPick, LeaseQuery, LeaseRow, Renewal, RenewOutcome } 
 import { gathered } from './calls.ts';
 import { Conditions, type Context, reading, repeatable, writing } from './context.ts';
 import type { Queues, Start } from './queues.ts';
-import { type KeptColumns, leasedTaskOf, type NeedColumns, needColumns, needsOf, queueNameOf } from './records.ts';
+import {
+  type KeptColumns,
+  leasedTaskOf,
+  type NeedColumns,
+  needColumns,
+  needsOf,
+  queueNameOf,
+} from './records.ts';
 
 interface ClaimedRow extends KeptColumns {
   readonly pick: number;
@@ -76,15 +83,14 @@ export class Claims {
       .add('l.token = ANY (?::bigint[])', tokens)
       .add('l.agent = ?', agentId);
     if (overdue) conditions.and('(l.expires_at <= m.now OR l.deadline_at <= m.now)');
-    const statement = reading(
-      `leases ${conditions.shape}`,
-      `${LEASES} ${conditions.where} ORDER BY l.token`,
-    );
+    const statement = reading(`leases ${conditions.shape}`, `${LEASES} ${conditions.where} ORDER BY l.token`);
     const rows = await this.#context.read<LeaseRecord>(statement, conditions.values);
     return rows.map(leaseOf);
   }
 
-  async #runClaims(calls: readonly (readonly ClaimPick[])[]): Promise<readonly (readonly (readonly Claimed[])[])[]> {
+  async #runClaims(
+    calls: readonly (readonly ClaimPick[])[],
+  ): Promise<readonly (readonly (readonly Claimed[])[])[]> {
     const picks = calls.flat();
     const names = await this.#queues.namesOf(picks.flatMap(({ queues }) => queues));
     const wanted = [...new Set(picks.flatMap(({ queues }) => queues))].filter(queue => names.has(queue));
@@ -99,7 +105,9 @@ export class Claims {
         for (const row of rows) claims[row.pick - 1]?.push(claimedOf(row));
         // What was overtaken still stands before what was claimed.
         const passed = new Set(rows.filter(({ overtook }) => overtook).map(({ queue }) => queue));
-        return rows.flatMap(({ queue, rank, key }) => (passed.has(queue) ? [] : [{ queue, rank, task: key }]));
+        return rows.flatMap(({ queue, rank, key }) =>
+          passed.has(queue) ? [] : [{ queue, rank, task: key }],
+        );
       });
     }
     this.#context.tell({ tasks: claims.flat().map(({ task }) => task.key) });
@@ -118,7 +126,8 @@ export class Claims {
       this.#context.given,
     ]);
     const outcomes = rows.map(
-      ({ until }): RenewOutcome => (until === null ? { status: 'lost' } : { status: 'kept', expiresAt: until }),
+      ({ until }): RenewOutcome =>
+        until === null ? { status: 'lost' } : { status: 'kept', expiresAt: until },
     );
     let at = 0;
     return calls.map(call => {

@@ -10,7 +10,10 @@ import { openPostgres } from './open.ts';
 const AUDIT_KEY = 'the audit’s key';
 
 async function underTest(): Promise<StoreUnderTest> {
-  const { url, drop } = await freshDatabase();
+  const { url, drop } = await freshDatabase(async at => {
+    const first = await openPostgres({ url: at, auditKey: AUDIT_KEY });
+    await first.stop();
+  });
   let now = 1_700_000_000_000;
   const clock: Clock = { now: () => now, monotonic: () => now, after: () => () => {} };
   const open = (): Promise<Store> => openPostgres({ url, clock, auditKey: AUDIT_KEY, connections: 4 });

@@ -90,7 +90,8 @@ export class Database {
         if (this.#stopped) throw closed();
         const fate = sent ? fateOf(error) : connectFateOf(error);
         const again = fate === 'undone' || (fate === 'unknown' && statement.repeatable);
-        if (!again || !patient || tries === TRIES_MAX || this.#clock.monotonic() >= until) throw storeError(error);
+        if (!again || !patient || tries === TRIES_MAX || this.#clock.monotonic() >= until)
+          throw storeError(error);
         if (fate === 'unknown') repeated = true;
       }
       await pause(this.#clock, Math.min(PAUSE_MS_MAX, 10 * 2 ** tries));
@@ -164,7 +165,12 @@ export function clientOptions({ url, pooled, statementMsMax }: DatabaseOptions):
 }
 
 function poolOf(options: DatabaseOptions, max: number): pg.Pool {
-  const pool = new pg.Pool({ ...clientOptions(options), max, idleTimeoutMillis: IDLE_MS_MAX, allowExitOnIdle: true });
+  const pool = new pg.Pool({
+    ...clientOptions(options),
+    max,
+    idleTimeoutMillis: IDLE_MS_MAX,
+    allowExitOnIdle: true,
+  });
   // A connection that breaks fails its statement, if it has one; the event itself tells nothing more.
   pool.on('error', () => {});
   pool.on('connect', client => client.on('error', () => {}));

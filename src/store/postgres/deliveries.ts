@@ -77,7 +77,10 @@ export class Deliveries {
         change: change === undefined ? null : packChange(change, index),
       }));
       const { rows } = await context.hot<CommittedRow>(SETTLE, [JSON.stringify(packed), context.given]);
-      changes.report(settlements.flatMap(({ change }) => change ?? []), rows);
+      changes.report(
+        settlements.flatMap(({ change }) => change ?? []),
+        rows,
+      );
       if (settlements.some(({ next }) => next.status === 'pending')) context.tell({ due: true });
       return calls.map(() => null);
     });
@@ -95,7 +98,9 @@ export class Deliveries {
     const rows =
       keys.length === 0
         ? []
-        : await this.#context.glance<DeliveryRow & TaskRow & EventColumns>(TAKEN, [keys.map(({ key }) => key)]);
+        : await this.#context.glance<DeliveryRow & TaskRow & EventColumns>(TAKEN, [
+            keys.map(({ key }) => key),
+          ]);
     const [next] = await this.#context.glance<{ in_ms: number }>(NEXT_DUE, [given]);
     const due = rows.flatMap(row => {
       const event = eventIn(eventRowOf(row), row.sequence);
@@ -130,7 +135,11 @@ export class Deliveries {
 
   /** Queues copies that are due at once; null where there is none of that id. */
   async redeliver(copies: readonly Copy[]): Promise<readonly (Delivery | null)[]> {
-    const packed = copies.map(({ tenant, of, id }) => ({ tenant: plain(tenant), of: plain(of), id: plain(id) }));
+    const packed = copies.map(({ tenant, of, id }) => ({
+      tenant: plain(tenant),
+      of: plain(of),
+      id: plain(id),
+    }));
     await this.#context.write(() =>
       this.#context.hot(REDELIVER, [JSON.stringify(packed), this.#context.given]),
     );

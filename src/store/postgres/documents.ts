@@ -56,11 +56,15 @@ export class Documents {
       expires_at: expiresAt ?? null,
     }));
     const { rows } = await this.#context.write(() =>
-      this.#context.database.ask<{ version: number | null }>(PUT, [JSON.stringify(packed), this.#context.given]),
+      this.#context.database.ask<{ version: number | null }>(PUT, [
+        JSON.stringify(packed),
+        this.#context.given,
+      ]),
     );
     this.#context.tell({ documents: [...new Set(writes.map(({ kind }) => kind))] });
-    return rows.map(({ version }): DocumentOutcome =>
-      version === null ? { status: 'conflict' } : { status: 'done', version },
+    return rows.map(
+      ({ version }): DocumentOutcome =>
+        version === null ? { status: 'conflict' } : { status: 'done', version },
     );
   }
 }

@@ -17,7 +17,18 @@ const UNDONE = new Set([
 ]);
 
 /** The database is leaving, or the connection is: nobody knows how far the statement came. */
-const LEAVING = new Set(['57P01', '57P02', '57P03', '57P05', '08000', '08001', '08003', '08004', '08006', '08P01']);
+const LEAVING = new Set([
+  '57P01',
+  '57P02',
+  '57P03',
+  '57P05',
+  '08000',
+  '08001',
+  '08003',
+  '08004',
+  '08006',
+  '08P01',
+]);
 
 /** Reasons that are the database's, not the statement's. */
 const AT_FAULT: Readonly<Record<string, string>> = {
@@ -28,7 +39,8 @@ const AT_FAULT: Readonly<Record<string, string>> = {
   '42501': 'this user may not do that; it needs to own the schema batuta',
   '53100': 'the disk is full; free some space',
   '53200': 'the database is out of memory',
-  '53300': 'the database takes no more connections; raise max_connections or lower BATUTA_DATABASE_CONNECTIONS',
+  '53300':
+    'the database takes no more connections; raise max_connections or lower BATUTA_DATABASE_CONNECTIONS',
   '55P03': 'a lock was not to be had in time',
   '57014': 'the statement took too long',
 };
@@ -46,8 +58,12 @@ export function storeError(error: unknown): unknown {
   const code = error instanceof DatabaseError ? (error.code ?? '') : '';
   const hint = AT_FAULT[code];
   if (hint === undefined && fateOf(error) === 'refused') return error;
-  return new DomainError('unavailable', `the store is unavailable: ${hint ?? 'the database cannot be reached'}`, {
-    details: { ...(code !== '' && { sqlstate: code }) },
-    cause: error,
-  });
+  return new DomainError(
+    'unavailable',
+    `the store is unavailable: ${hint ?? 'the database cannot be reached'}`,
+    {
+      details: { ...(code !== '' && { sqlstate: code }) },
+      cause: error,
+    },
+  );
 }

@@ -90,7 +90,11 @@ function unpacked(
   return events;
 }
 
-function cursorOf(text: string | null): { readonly txn: number; readonly id: number; readonly index: number } {
+function cursorOf(text: string | null): {
+  readonly txn: number;
+  readonly id: number;
+  readonly index: number;
+} {
   const match = text === null ? null : /^(\d{1,15})\.(\d{1,15})-(\d{1,9})$/.exec(text);
   if (match === null) return { txn: 0, id: 0, index: -1 };
   return { txn: Number(match[1]), id: Number(match[2]), index: Number(match[3]) };

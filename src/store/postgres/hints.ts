@@ -2,13 +2,13 @@
 // of their own, never inside a transaction that writes: at its commit a notifying transaction keeps out all others that notify,
 // flush included. A hint may be lost; polling is the truth.
 
-import pg from 'pg';
 import { randomUUID } from 'node:crypto';
+import pg from 'pg';
 import type { TaskKey } from '../../domain/ids.ts';
 import { type Cancel, type Clock, systemClock } from '../../runtime/clock.ts';
 import type { StoreHint } from '../rows.ts';
 import { type News, type Place, writing } from './context.ts';
-import { type Database, type DatabaseOptions, clientOptions } from './database.ts';
+import { clientOptions, type Database, type DatabaseOptions } from './database.ts';
 
 /** A hint on the wire; null where there was too much to tell. */
 interface Message {
@@ -36,7 +36,12 @@ export class Hints {
   readonly #self = randomUUID();
   readonly #listeners = new Set<(hint: StoreHint) => void>();
   readonly #onReady: (places: readonly Place[] | null) => void;
-  #gathering: { tasks: Set<TaskKey>; ready: Map<number, Place>; due: boolean; documents: Set<string> } | null = null;
+  #gathering: {
+    tasks: Set<TaskKey>;
+    ready: Map<number, Place>;
+    due: boolean;
+    documents: Set<string>;
+  } | null = null;
   #client: pg.Client | null = null;
   #timer: Cancel | null = null;
   #stopped = false;
@@ -100,7 +105,8 @@ export class Hints {
     const texts = [whole, { ...whole, tasks: null }, { ...whole, tasks: null, ready: null }].map(message =>
       JSON.stringify(message),
     );
-    const text = texts.find(one => Buffer.byteLength(one) <= MESSAGE_BYTES_MAX) ?? texts[texts.length - 1] ?? '';
+    const text =
+      texts.find(one => Buffer.byteLength(one) <= MESSAGE_BYTES_MAX) ?? texts[texts.length - 1] ?? '';
     // Lost is lost: whoever it was for will poll.
     await this.#database.ask(NOTIFY, [text]).catch(() => {});
   }
@@ -109,13 +115,14 @@ export class Hints {
     const { query_timeout: _, ...options } = clientOptions(this.#options);
     const client = new pg.Client(options);
     let broken = false;
+    let failuresBefore = failures;
     const again = (): void => {
       if (broken || this.#stopped) return;
       broken = true;
       this.#client = null;
       client.end().catch(() => {});
-      const pauseMs = Math.min(PAUSE_MS_MAX, 50 * 2 ** failures);
-      this.#timer = this.#clock.after(pauseMs, () => void this.#connect(failures + 1));
+      const pauseMs = Math.min(PAUSE_MS_MAX, 50 * 2 ** failuresBefore);
+      this.#timer = this.#clock.after(pauseMs, () => void this.#connect(failuresBefore + 1));
     };
     client.on('error', again);
     client.on('end', again);
@@ -132,9 +139,9 @@ export class Hints {
       return;
     }
     this.#client = client;
-    if (failures > 0) this.#pass(ANYTHING, null);
     // A connection that held is made again at once should it break.
-    failures = 0;
+    failuresBefore = 0;
+    if (failures > 0) this.#pass(ANYTHING, null);
   }
 
   #receive(payload: string): void {

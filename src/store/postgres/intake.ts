@@ -2,6 +2,7 @@
 
 import type { TaskId, TaskKey, TenantId } from '../../domain/ids.ts';
 import { rankOf } from '../../domain/priority.ts';
+import type { Task } from '../../domain/task.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { NewTask, SubmitOutcome } from '../rows.ts';
 import { gathered } from './calls.ts';
@@ -34,8 +35,14 @@ const MARGIN = 10_000;
 
 // A task that is there already, from a try whose answer was lost, is answered as the same task: nothing is done twice.
 const SUBMIT = repeatable('submit', 'SELECT * FROM batuta.submit($1, $2)');
-const WAITING = reading('waiting', 'SELECT t AS tenant, batuta.waiting_of(t) AS tasks FROM unnest($1::text[]) t');
-const BY_KEY = reading('tasks by key', `SELECT ${TASK_COLUMNS} FROM ${TASK_TABLES} WHERE t.key = ANY ($1::bigint[])`);
+const WAITING = reading(
+  'waiting',
+  'SELECT t AS tenant, batuta.waiting_of(t) AS tasks FROM unnest($1::text[]) t',
+);
+const BY_KEY = reading(
+  'tasks by key',
+  `SELECT ${TASK_COLUMNS} FROM ${TASK_TABLES} WHERE t.key = ANY ($1::bigint[])`,
+);
 
 /** Writes new tasks. */
 export class Intake {
@@ -101,7 +108,8 @@ export class Intake {
       }
       tasks.forEach((task, index) => {
         const mine = namesOf(task);
-        const isPlain = task.spec.dependsOn.length === 0 && this.#hasRoom(task) && !mine.some(name => names.has(name));
+        const isPlain =
+          task.spec.dependsOn.length === 0 && this.#hasRoom(task) && !mine.some(name => names.has(name));
         if (groups[groups.length - 1]?.kind !== 'plain') names = new Set();
         for (const name of mine) names.add(name);
         add(isPlain ? 'plain' : 'each', packed[index] ?? {});
@@ -131,29 +139,18 @@ export class Intake {
     byPos: ReadonlyMap<number, AnswerRow>,
     repeated: boolean,
   ): Promise<readonly SubmitOutcome[]> {
-    const keys = [...byPos.values()].flatMap(({ status, key }) => (status === 'same' && key !== null ? [key] : []));
+    const keys = [...byPos.values()].flatMap(({ status, key }) =>
+      status === 'same' && key !== null ? [key] : [],
+    );
     const rows = keys.length === 0 ? [] : await this.#context.glance<TaskRow>(BY_KEY, [keys]);
     const known = new Map(rows.map(row => [row.key, taskOf(row)]));
     return tasks.map((task, index) => {
       const row = byPos.get(index + 1);
       if (row === undefined) throw new Error(`task ${task.id} was not answered`);
-      switch (row.status) {
-        case 'created':
-          return createdAs(row.key, row.at);
-        case 'same': {
-          const same = row.key === null ? undefined : known.get(row.key);
-          if (same === undefined) throw new Error(`task ${task.id} is gone`);
-          // Accepted by the very same request, at a try whose answer was lost.
-          const isOurs = repeated && same.executionId === task.executionId;
-          return isOurs ? createdAs(same.key, same.createdAt) : { status: 'same', task: same };
-        }
-        case 'unknown_dependency':
-          return { status: row.status, ids: row.unknown ?? [] };
-        case 'different':
-        case 'full':
-        case 'aborted':
-          return { status: row.status };
-      }
+      const same = row.status === 'same' && row.key !== null ? known.get(row.key) : undefined;
+      // Accepted by the very same request, at a try whose answer was lost.
+      if (repeated && same?.executionId === task.executionId) return createdAs(same.key, same.createdAt);
+      return outcomeOf(row, same);
     });
   }
 
@@ -175,6 +172,22 @@ export class Intake {
     });
     this.#queues.entered(ready);
     this.#context.tell({ tasks: keys, ready, due });
+  }
+}
+
+function outcomeOf(row: AnswerRow, same: Task | undefined): SubmitOutcome {
+  switch (row.status) {
+    case 'created':
+      return createdAs(row.key, row.at);
+    case 'same':
+      if (same === undefined) throw new Error(`task ${row.key} is gone`);
+      return { status: 'same', task: same };
+    case 'unknown_dependency':
+      return { status: row.status, ids: row.unknown ?? [] };
+    case 'different':
+    case 'full':
+    case 'aborted':
+      return { status: row.status };
   }
 }
 

@@ -26,7 +26,8 @@ const HOME = `(SELECT (SELECT system_identifier FROM pg_control_system()) || '/'
 export function migrate(database: Database, migrations: readonly Migration[] = MIGRATIONS): Promise<number> {
   return database.session(async client => {
     const known = await stateOf(client);
-    if (known !== null && known.schema >= migrations.length && known.isHome) return checked(known, migrations);
+    if (known !== null && known.schema >= migrations.length && known.isHome)
+      return checked(known, migrations);
     await client.query('BEGIN');
     try {
       // A migration may take longer than any statement that serves, and whoever waits for one longer than for a row.

@@ -1,6 +1,5 @@
 // Opening a PostgreSQL database as a store that any number of processes share.
 
-import { DomainError } from '../../domain/errors.ts';
 import { type Clock, systemClock } from '../../runtime/clock.ts';
 import type { Store } from '../store.ts';
 import { Artifacts } from './artifacts.ts';
@@ -90,13 +89,6 @@ function storeOf(context: Context, { queues, upkeep, hints, auditKey }: Parts): 
     ...recordsOf(context, changes, auditKey),
     purge: (terms, limit) => upkeep.purge(terms, limit),
     measure: () => upkeep.measure(),
-    async backup() {
-      throw new DomainError(
-        'unprocessable',
-        'a PostgreSQL store is backed up with its own tools: pg_dump, or base backups and its log',
-        { details: { hint: 'pg_dump --format=custom --file=batuta.dump "$BATUTA_DATABASE_URL"' } },
-      );
-    },
     async stop() {
       await hints.stop();
       await context.stop();
@@ -120,7 +112,11 @@ type RecordVerbs =
   | 'appendAudit'
   | 'audit';
 
-function recordsOf(context: Context, changes: Changes, auditKey: string | Uint8Array): Pick<Store, RecordVerbs> {
+function recordsOf(
+  context: Context,
+  changes: Changes,
+  auditKey: string | Uint8Array,
+): Pick<Store, RecordVerbs> {
   const logs = new Logs(context);
   const deliveries = new Deliveries(context, changes);
   const artifacts = new Artifacts(context);

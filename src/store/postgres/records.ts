@@ -2,7 +2,15 @@
 
 import { beginAttempt } from '../../domain/attempt.ts';
 import type { NewDelivery, NotificationPlan } from '../../domain/delivery.ts';
-import type { AgentId, DeliveryId, ExecutionId, FencingToken, TaskId, TaskKey, TenantId } from '../../domain/ids.ts';
+import type {
+  AgentId,
+  DeliveryId,
+  ExecutionId,
+  FencingToken,
+  TaskId,
+  TaskKey,
+  TenantId,
+} from '../../domain/ids.ts';
 import type { Json } from '../../domain/json.ts';
 import { rankOf } from '../../domain/priority.ts';
 import type { QueueName } from '../../domain/queue.ts';
@@ -139,7 +147,12 @@ function startsOf(notification: NotificationPlan): object {
     const spec = { timeoutMs: 0, notification };
     const claim = { agentId: '' as AgentId, now: 0, newDeliveryId: () => '' as DeliveryId };
     const { deliveries } = beginAttempt({ spec, attempt, ranMs: 0 }, claim);
-    return deliveries.map(({ channel, endpoint, event, eventIndex }) => ({ channel, endpoint, event, eventIndex }));
+    return deliveries.map(({ channel, endpoint, event, eventIndex }) => ({
+      channel,
+      endpoint,
+      event,
+      eventIndex,
+    }));
   };
   return { first: news(0), later: news(1) };
 }
