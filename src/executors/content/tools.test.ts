@@ -74,6 +74,15 @@ test('arguments that are no JSON or do not fit, unknown tools and tools that fai
   assert.equal(second.asked.length, 2);
 });
 
+test('SAM-34 a secret an endpoint echoes reaches neither the model nor what is left', async t => {
+  const { output, server, second } = await setup(t);
+  server.answers.push(wanted('{"city":"Lima"}'), says('Sunny.'));
+  second.answers.push(json({ sky: 'clear', you_sent: ['Bearer w-0123456789'] }));
+  const tools = [weather({ endpoint: `${second.url}/weather`, secret: 'weather_key' })];
+  await output({ prompt: 'x', tools }, { secrets: { weather_key: 'w-0123456789' } });
+  assert.deepEqual(toldOf(server.asked[1]?.body), { sky: 'clear', you_sent: ['Bearer ***'] });
+});
+
 test('SAM-122 an endpoint at a private address is refused when the task is submitted, and when it is called', async t => {
   const { check, output, server, second } = await setup(t, { allow: '' });
   const tools = [weather({ endpoint: second.url.replace('http:', 'https:') })];

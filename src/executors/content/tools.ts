@@ -7,6 +7,7 @@ import type { AttemptContext } from '../../engine/ports/executor.ts';
 import type { ModelTool, ModelToolCall } from '../../engine/ports/model-provider.ts';
 import type { Outbound } from '../../engine/ports/outbound.ts';
 import type { PayloadCheck } from '../../engine/ports/schemas.ts';
+import { maskJson } from '../../guards/mask.ts';
 import { readForeign } from './foreign.ts';
 import type { DeclaredTool } from './payload.ts';
 
@@ -25,10 +26,12 @@ export interface ToolParts {
 export class Tools {
   readonly #declared: ReadonlyMap<string, DeclaredTool>;
   readonly #parts: ToolParts;
+  readonly #secrets: readonly string[];
 
   constructor(declared: readonly DeclaredTool[], parts: ToolParts) {
     this.#declared = new Map(declared.map(tool => [tool.name, tool]));
     this.#parts = parts;
+    this.#secrets = Object.values(parts.context.secrets);
   }
 
   /** As a model is told of them. */
@@ -50,7 +53,8 @@ export class Tools {
   async call(call: ModelToolCall): Promise<Json> {
     const { context } = this.#parts;
     try {
-      const result = await this.#call(call);
+      // An endpoint that echoes its secret would have the model tell it to everyone.
+      const result = maskJson(await this.#call(call), this.#secrets);
       context.log('INFO', `tool ${call.name} answered`, { tool: call.name });
       return result;
     } catch (error) {
