@@ -84,16 +84,11 @@ export function launchOf(
     },
     downloads: place.downloads,
   };
+  if (setpriv === null) return { executable, arguments: browser, ...common };
   const hasUser = confinement === 'user_and_sandbox' || confinement === 'user';
-  if (!hasUser || setpriv === null) return { executable, arguments: browser, ...common };
-  const rights = [
-    `--reuid=${place.uid}`,
-    `--regid=${place.uid}`,
-    '--clear-groups',
-    '--inh-caps=-all',
-    '--bounding-set=-all',
-    '--no-new-privs',
-  ];
+  const user = [`--reuid=${place.uid}`, `--regid=${place.uid}`, '--clear-groups', '--bounding-set=-all'];
+  // A server that is killed takes its browsers with it, as does a thread that ends.
+  const rights = ['--pdeathsig=KILL', '--inh-caps=-all', '--no-new-privs', ...(hasUser ? user : [])];
   return { executable: setpriv, arguments: [...rights, '--', executable, ...browser], ...common };
 }
 

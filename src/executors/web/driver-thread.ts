@@ -2,7 +2,7 @@
 // job fails here; killing a driver leaves no process and no file.
 
 import { once } from 'node:events';
-import { chown, mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { chown, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
@@ -21,6 +21,8 @@ import { killAll, markedProcesses, ownChildren } from './processes.ts';
 import { failureOf, WebError } from './web-error.ts';
 
 const THREAD_HEAP_MB = 512;
+const DOWNLOADS = 'downloads';
+const RENEW_MS_MAX = 2_000;
 const KILL_ROUNDS = 40;
 const REAP_ROUNDS = 20;
 const KILL_PAUSE_MS = 10;
@@ -91,7 +93,7 @@ export class DriverThread {
   /** Starts the thread; its browser starts with the first job that needs one. */
   static async start(options: DriverOptions): Promise<DriverThread> {
     const profile = await mkdtemp(join(tmpdir(), `${DIRECTORY_PREFIX}${process.pid}-`));
-    const downloads = join(profile, 'downloads');
+    const downloads = join(profile, DOWNLOADS);
     await mkdir(downloads, { mode: 0o700 });
     const place = { profile, downloads, uid: options.uid, mark: `BATUTA_BROWSER=${options.id}` };
     if (hasOwnUser(options))
@@ -112,7 +114,12 @@ export class DriverThread {
 
   /** Whether it can take another job. */
   get isUsable(): boolean {
-    return this.#isAlive && this.#isClean && this.#killing === null;
+    return this.#isAlive && this.#killing === null;
+  }
+
+  /** Whether its browser can serve another job as it is. */
+  get isClean(): boolean {
+    return this.#isClean;
   }
 
   get hasBrowser(): boolean {
@@ -168,6 +175,33 @@ export class DriverThread {
     }
   }
 
+  /**
+   * Replaces a browser that went wrong, keeping the thread with all that is loaded in it; a thread that does not answer soon ends.
+   * Resolves once nothing of the old browser is left.
+   */
+  async renew(): Promise<void> {
+    if (!this.#isAlive || this.#killing !== null) return;
+    const { promise: answered, resolve } = Promise.withResolvers<boolean>();
+    const cancel = this.#options.clock.after(RENEW_MS_MAX, () => resolve(false));
+    const hear = ({ kind }: ThreadMessage): void => {
+      if (kind === 'ready') resolve(true);
+    };
+    this.#thread.on('message', hear);
+    this.#say({ kind: 'renew' });
+    await this.#end(this.pids());
+    const isReady = await answered;
+    cancel();
+    this.#thread.off('message', hear);
+    if (!isReady) return await this.kill();
+    for (const name of await readdir(this.#place.profile))
+      if (name !== DOWNLOADS)
+        await rm(join(this.#place.profile, name), { recursive: true, force: true, maxRetries: 5 });
+    for (const name of await readdir(this.#place.downloads))
+      await rm(join(this.#place.downloads, name), { recursive: true, force: true });
+    this.#isClean = true;
+    this.#hasBrowser = false;
+  }
+
   /** Ends the thread and every process of its browser, and removes their files; idempotent. */
   kill(): Promise<void> {
     this.#killing ??= this.#kill();
@@ -176,21 +210,24 @@ export class DriverThread {
 
   async #kill(): Promise<void> {
     this.#isClean = false;
-    const first = this.pids();
-    const children = ownChildren(first);
-    killAll(first);
+    const children = ownChildren(this.pids());
+    await this.#end(this.pids());
     // Only the thread that began a process can wait for it; without that a dead one would stay in the table.
     for (let round = 0; round < REAP_ROUNDS && ownChildren(children).length > 0; round++)
       await pause(this.#options.clock, KILL_PAUSE_MS);
     await this.#thread.terminate();
-    // What was being started while the first round went by.
-    for (let round = 0; round < KILL_ROUNDS; round++) {
-      const left = this.pids();
-      if (left.length === 0) break;
+    await this.#end(this.pids());
+    await rm(this.#place.profile, { recursive: true, force: true, maxRetries: 5 });
+  }
+
+  /** Kills until none is left: one may be on its way while the others go. */
+  async #end(first: readonly number[]): Promise<void> {
+    let left = first;
+    for (let round = 0; round < KILL_ROUNDS && left.length > 0; round++) {
       killAll(left);
       await pause(this.#options.clock, KILL_PAUSE_MS);
+      left = this.pids();
     }
-    await rm(this.#place.profile, { recursive: true, force: true, maxRetries: 5 });
   }
 
   #say(message: ServerMessage): void {

@@ -9,6 +9,7 @@ import type { Log } from '../../runtime/log.ts';
 import type { Random } from '../../runtime/random.ts';
 import type { Confinement } from './chromium.ts';
 import { DIRECTORY_PREFIX, DriverThread } from './driver-thread.ts';
+import { killAll, processesNaming } from './processes.ts';
 
 /** User ids for browsers; none of a system's own users, nor of those other executors give their programs. */
 const UIDS = { first: 60_600, count: 500 };
@@ -54,8 +55,13 @@ export class Drivers {
     this.#turn = Math.floor(random.fraction() * UIDS.count);
   }
 
-  /** Removes what browsers of killed servers left behind. */
+  /** Ends and removes what browsers of killed servers left behind. */
   async sweep(): Promise<void> {
+    const orphans = processesNaming(DIRECTORY_PREFIX).filter(({ text }) => {
+      const owner = new RegExp(`${DIRECTORY_PREFIX}(\\d+)-`).exec(text)?.[1];
+      return owner !== undefined && !isAlive(Number(owner));
+    });
+    killAll(orphans.map(({ pid }) => pid));
     for (const name of await readdir(tmpdir()).catch(() => [])) {
       const pid = new RegExp(`^${DIRECTORY_PREFIX}(\\d+)-`).exec(name)?.[1];
       if (pid !== undefined && !isAlive(Number(pid)))
@@ -97,6 +103,7 @@ export class Drivers {
 
   /** Takes a driver back: for the tenant's next job if nothing went wrong, else to end it. */
   async give(driver: DriverThread, tenant: string): Promise<void> {
+    if (!driver.isClean) await driver.renew();
     this.#busy.delete(driver);
     const jobsMax = this.#options.jobsMax ?? JOBS_MAX;
     if (!this.#open || !driver.isUsable || driver.jobs >= jobsMax) return await driver.kill();

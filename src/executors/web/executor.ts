@@ -168,6 +168,7 @@ class WebExecutor implements Executor {
     tenant: string,
     result: AttemptResult | null,
   ): Promise<void> {
+    // Nobody awaits the end of a job that was told to stop, or that used more than it may.
     const wasBounded = result?.status === 'failed' && result.error.code === 'resource_exhausted';
     if (result === null || wasBounded) await driver.kill();
     await drivers.give(driver, tenant);

@@ -34,6 +34,14 @@ export function markedProcesses({ variable, uid }: BrowserMark): number[] {
     });
 }
 
+/** Living processes whose command line holds the text, with that command line. */
+export function processesNaming(part: string): { readonly pid: number; readonly text: string }[] {
+  return entries('/proc')
+    .filter(name => /^\d+$/.test(name) && Number(name) !== process.pid)
+    .map(name => ({ pid: Number(name), text: text(`/proc/${name}/cmdline`) }))
+    .filter(found => found.text.includes(part));
+}
+
 /** What the processes hold and have used. */
 export function usageOf(pids: readonly number[]): BrowserUsage {
   let [threads, kilobytes, ticks] = [0, 0, 0];

@@ -131,7 +131,7 @@ export class FilteringProxy {
       if (head.length > 0) far.write(head);
       this.#join(job, client, far);
     } catch {
-      client.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
+      client.destroy();
     }
   }
 
@@ -150,8 +150,9 @@ export class FilteringProxy {
     try {
       const far = await this.#open(job, url.hostname, Number(url.port || 80), true);
       this.#send(job, far, url, request, response);
-    } catch (error) {
-      response.writeHead(failureOf(error).code === 'dependency_failed' ? 502 : 403).end();
+    } catch {
+      // No answer at all: a page could take one of ours for its target's.
+      response.destroy();
     }
   }
 

@@ -9,19 +9,13 @@ const GONE = /has been closed|Target closed|browser has disconnected|Target cras
 export async function describeFault(error: unknown, url: string, ask: Ask): Promise<WebError> {
   const text = error instanceof Error ? error.message : String(error);
   if (GONE.test(text))
-    return new WebError('dependency_failed', 'the browser ended unexpectedly', { url }, error);
-  const at = /net::ERR_\w+ at (\S+)/.exec(text)?.[1] ?? url;
-  const refusal = await ask('refusal', { url: at });
+    return new WebError('dependency_failed', 'the browser ended unexpectedly', { url, crashed: true }, error);
+  const refusal = await ask('refusal', { url });
   if (refusal !== null)
-    return new WebError(refusal.code, refusal.message, { ...refusal.details, url: at }, error);
+    return new WebError(refusal.code, refusal.message, { ...refusal.details, url }, error);
   const net = /net::(ERR_\w+)/.exec(text)?.[1];
   if (net !== undefined)
-    return new WebError(
-      'dependency_failed',
-      `${at} cannot be opened: ${net}`,
-      { url: at, reason: net },
-      error,
-    );
+    return new WebError('dependency_failed', `${url} cannot be opened: ${net}`, { url, reason: net }, error);
   const [first = ''] = text.replace(/^\w+\.\w+: /, '').split('\n');
   if (error instanceof Error && error.name === 'TimeoutError')
     return new WebError('upstream_timeout', `${url}: ${first}`, { url }, error);

@@ -10,6 +10,7 @@ import type { ProxyAccess, WebFile } from './messages.ts';
 import { type Ask, PAGE_CHARS_MAX, type PageOutcome, type PageStep, type Tab } from './tab.ts';
 
 const SETTLE_MS_MAX = 3_000;
+const RESTED_MS = 500;
 const POPUPS_TOLD_MAX = 5;
 /** How long a click may take to begin a navigation. */
 const NAVIGATION_BEGINS_MS = 100;
@@ -57,7 +58,8 @@ export class BrowserTab implements Tab {
   readonly #context: BrowserContext;
   readonly #page: Page;
   readonly #parts: TabParts;
-  #navigating = false;
+  /** Where the last navigation led, redirects included; null where none began since that was last asked. */
+  #navigatedTo: string | null = null;
   #crashed = false;
   #expectsDownload = false;
 
@@ -75,7 +77,8 @@ export class BrowserTab implements Tab {
       void dialog.dismiss().catch(() => {});
     });
     page.on('request', request => {
-      if (request.isNavigationRequest() && request.frame() === page.mainFrame()) this.#navigating = true;
+      if (request.isNavigationRequest() && request.frame() === page.mainFrame())
+        this.#navigatedTo = request.url();
     });
     page.on('download', download => {
       if (!this.#expectsDownload) void download.cancel().catch(() => {});
@@ -86,6 +89,7 @@ export class BrowserTab implements Tab {
   }
 
   async open(url: string, timeoutMs: number): Promise<void> {
+    this.#navigatedTo = null;
     const response = await this.#safely(url, () =>
       this.#page.goto(url, { timeout: timeoutMs, waitUntil: 'domcontentloaded' }),
     );
@@ -116,14 +120,17 @@ export class BrowserTab implements Tab {
         this.#page.waitForSelector(css(awaited), { state: 'attached', timeout: timeoutMs }),
       );
     else if (selector !== undefined)
-      await this.#page.waitForSelector(css(selector), { state: 'attached', timeout: soon }).catch(() => {});
+      await Promise.race([
+        this.#page.waitForSelector(css(selector), { state: 'attached', timeout: soon }).catch(() => {}),
+        this.#rested(soon),
+      ]);
     else await this.#page.waitForLoadState('load', { timeout: soon }).catch(() => {});
     if (scroll) await this.#scrollToEnd(SCROLLS_MAX, timeoutMs);
     this.#assertAlive();
   }
 
   async click(selector: string, timeoutMs: number): Promise<void> {
-    this.#navigating = false;
+    this.#navigatedTo = null;
     await this.#safely(this.url(), () => this.#page.click(css(selector), { timeout: timeoutMs }));
     await this.#followed(timeoutMs);
   }
@@ -152,7 +159,7 @@ export class BrowserTab implements Tab {
           }),
         };
       case 'press':
-        this.#navigating = false;
+        this.#navigatedTo = null;
         if (step.selector === undefined) await page.keyboard.press(step.key);
         else await page.press(css(step.selector), step.key, { timeout });
         await this.#followed(timeout);
@@ -229,23 +236,23 @@ export class BrowserTab implements Tab {
 
   /** After a click or key: if a page comes of it, waits for that page. */
   async #followed(timeoutMs: number): Promise<void> {
-    if (!this.#navigating) await pause(this.#parts.clock, NAVIGATION_BEGINS_MS);
-    if (!this.#navigating) return;
+    if (this.#navigatedTo === null) await pause(this.#parts.clock, NAVIGATION_BEGINS_MS);
+    if (this.#navigatedTo === null) return;
     await this.#page.waitForLoadState('domcontentloaded', { timeout: timeoutMs });
     this.#assertAlive();
-    const refusal = await this.#parts.ask('refusal', { url: this.url() });
-    if (refusal !== null)
-      throw new WebError(refusal.code, refusal.message, { ...refusal.details, url: this.url() });
+    await this.#arrived(null);
   }
 
   async #arrived(response: Response | null): Promise<void> {
-    const url = response?.url() ?? this.url();
+    const url = response?.url() ?? this.#navigatedTo ?? this.url();
+    const refusal = await this.#parts.ask('refusal', { url });
+    if (refusal !== null) throw new WebError(refusal.code, refusal.message, { ...refusal.details, url });
+    if (this.url().startsWith('chrome-error:'))
+      throw new WebError('dependency_failed', `${url} cannot be opened`, { url });
     if (!/^(?:https?:|about:blank)/.test(this.url()))
       throw new WebError('policy_violation', 'the page led to a scheme that is not permitted', {
         url: this.url(),
       });
-    const refusal = await this.#parts.ask('refusal', { url });
-    if (refusal !== null) throw new WebError(refusal.code, refusal.message, { ...refusal.details, url });
     const fault = response === null ? null : statusFault(url, response.status());
     if (fault !== null) throw fault;
   }
@@ -266,6 +273,12 @@ export class BrowserTab implements Tab {
     }
   }
 
+  /** Nothing comes over the network any more, and scripts had a moment to show what came. */
+  async #rested(timeout: number): Promise<void> {
+    await this.#page.waitForLoadState('networkidle', { timeout }).catch(() => {});
+    await pause(this.#parts.clock, RESTED_MS);
+  }
+
   #assertAlive(): void {
     if (this.#crashed)
       throw new WebError('dependency_failed', 'the page crashed', { url: this.url(), crashed: true });
@@ -279,7 +292,7 @@ export class BrowserTab implements Tab {
     } catch (error) {
       if (error instanceof WebError) throw error;
       this.#assertAlive();
-      throw await describeFault(error, url, this.#parts.ask);
+      throw await describeFault(error, this.#navigatedTo ?? url, this.#parts.ask);
     }
   }
 }

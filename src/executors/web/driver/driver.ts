@@ -3,6 +3,7 @@
 
 import { parentPort } from 'node:worker_threads';
 import type { Browser } from 'playwright-core';
+import type { ErrorCode } from '../../../domain/errors.ts';
 import type { JsonObject } from '../../../domain/json.ts';
 import { systemClock } from '../../../runtime/clock.ts';
 import type { WebPayload } from '../payload.ts';
@@ -23,6 +24,9 @@ interface Waiting {
 }
 
 const LAUNCH_MS_MAX = 20_000;
+const CLOSE_MS_MAX = 2_000;
+/** After these a page may be at work still, and closing it would wait for it. */
+const UNCLEAN: ReadonlySet<ErrorCode> = new Set(['internal', 'upstream_timeout', 'resource_exhausted']);
 
 class Driver {
   readonly #tell: (message: ThreadMessage) => void;
@@ -36,6 +40,7 @@ class Driver {
 
   hear(message: ServerMessage): void {
     if (message.kind === 'run') void this.#run(message);
+    else if (message.kind === 'renew') void this.#renew();
     else {
       const waiting = this.#waiting.get(message.id);
       this.#waiting.delete(message.id);
@@ -52,21 +57,27 @@ class Driver {
     return promise;
   };
 
+  async #renew(): Promise<void> {
+    const browser = this.#browser;
+    this.#browser = null;
+    if (browser?.isConnected() === true)
+      await new Promise<void>(resolve => browser.once('disconnected', () => resolve()));
+    this.#tell({ kind: 'ready' });
+  }
+
   async #run(order: WebOrder): Promise<void> {
     let tab: Tab | null = null;
     let outcome: Extract<ThreadMessage, { readonly kind: 'done' | 'failed' }>;
     try {
       tab = await this.#open(order);
-      outcome = { kind: 'done', output: await this.#work(order, tab), clean: true };
+      const output = await Promise.race([this.#work(order, tab), this.#gone()]);
+      outcome = { kind: 'done', output, clean: true };
     } catch (error) {
       outcome = this.#failed(error);
     }
     // The browser is the next job's once this one's context is gone with everything in it.
-    const closed = await tab?.close().then(
-      () => true,
-      () => false,
-    );
-    this.#tell({ ...outcome, clean: outcome.clean && closed !== false });
+    if (outcome.clean && tab !== null) outcome = { ...outcome, clean: await isClosed(tab) };
+    this.#tell(outcome);
   }
 
   async #work(order: WebOrder, tab: Tab): Promise<JsonObject> {
@@ -128,13 +139,31 @@ class Driver {
     }
   }
 
+  /** Rejects once the browser is gone: what a job waits for may have nothing to do with it. */
+  async #gone(): Promise<never> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#browser?.once('disconnected', () => resolve());
+    await promise;
+    throw new WebError('dependency_failed', 'the browser ended unexpectedly', { crashed: true });
+  }
+
   #failed(error: unknown): Extract<ThreadMessage, { readonly kind: 'failed' }> {
     const alive = this.#browser === null || this.#browser.isConnected();
     const causes = error instanceof Error ? [String(error), String(error.cause ?? '')] : [String(error)];
     const failure = failureOf(error);
-    const clean = alive && failure.code !== 'internal' && failure.details.crashed !== true;
+    const clean = alive && !UNCLEAN.has(failure.code) && failure.details.crashed !== true;
     return { kind: 'failed', failure, cause: causes.join(' <- ').slice(0, 2_000), clean };
   }
+}
+
+async function isClosed(tab: Tab): Promise<boolean> {
+  const { promise: late, resolve } = Promise.withResolvers<boolean>();
+  const cancel = systemClock.after(CLOSE_MS_MAX, () => resolve(false));
+  const closed = tab.close().then(
+    () => true,
+    () => false,
+  );
+  return await Promise.race([closed, late]).finally(cancel);
 }
 
 function firstUrlOf({ target_url: one, target_urls: many, steps }: WebPayload): string | undefined {

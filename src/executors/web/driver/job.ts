@@ -1,6 +1,7 @@
 // One job from its first page to its output: opens pages, does the steps, follows pagination, keeps what was found.
 
 import { createHash } from 'node:crypto';
+import type { ErrorCode } from '../../../domain/errors.ts';
 import type { Json, JsonObject } from '../../../domain/json.ts';
 import type { Clock } from '../../../runtime/clock.ts';
 import { PAGES_DEFAULT, type Pagination, type Rules, type Step, type WebPayload } from '../payload.ts';
@@ -15,6 +16,9 @@ const PAGE_SECONDS = 60;
 const ITEMS_MAX = 1_000_000;
 const RESULT_CHARS_MAX = 200_000;
 const FAILURE_CHARS_MAX = 2 * 1_048_576;
+const FAILURE_MS_MAX = 1_000;
+/** Failures of which a page shows nothing. */
+const UNKEPT: ReadonlySet<ErrorCode> = new Set(['policy_violation', 'payload_too_large', 'internal']);
 
 /** What a job works with. */
 export interface JobParts {
@@ -89,9 +93,9 @@ class Job {
   /** Saves the page a failure happened on, so that a person can see what the rules saw. */
   async keepFailure(error: unknown): Promise<void> {
     const { code, details } = failureOf(error);
-    if (code === 'policy_violation' || code === 'internal' || details.crashed === true) return;
+    if (UNKEPT.has(code) || details.crashed === true) return;
     try {
-      const html = await this.#parts.tab.html(2_000);
+      const html = await this.#parts.tab.html(FAILURE_MS_MAX);
       if (html === '') return;
       await this.#save({
         name: 'failure.html',
@@ -315,8 +319,7 @@ function awaited({ rules, itemSelector }: Harvest): string | undefined {
 }
 
 function isFatal(error: unknown): boolean {
-  const { details } = failureOf(error);
-  return details.crashed === true || failureOf(error).message === 'the browser ended unexpectedly';
+  return failureOf(error).details.crashed === true;
 }
 
 function inStep(error: unknown, { type }: Step, index: number): unknown {

@@ -105,6 +105,8 @@ export type ThreadMessage =
 /** What a thread is told. */
 export type ServerMessage =
   | WebOrder
+  /** The browser was killed: says `ready` once that is noticed, and starts another for the next job. */
+  | { readonly kind: 'renew' }
   | {
       readonly kind: 'answer';
       readonly id: number;
