@@ -32,6 +32,10 @@ export interface Config {
   readonly jwtSecret: string | null;
   readonly adminKey: string | null;
   readonly adminSecret: string | null;
+  /** Seals stored secrets; nodes of one database need the same. */
+  readonly masterKey: Uint8Array | null;
+  /** Chains the audit; nodes of one database need the same. */
+  readonly auditKey: Uint8Array | null;
   /** `true`, or a list of hosts and CIDRs that requests and webhooks may reach though they are private. */
   readonly allowPrivateTargets: string;
   /** Waiting tasks a tenant may have. */
@@ -93,6 +97,8 @@ const SETTINGS: { readonly [Name in keyof Config]: Setting<Config[Name]> } = {
   jwtSecret: { variable: 'BATUTA_JWT_SECRET', read: text => text, fallBack: () => null },
   adminKey: { variable: 'BATUTA_ADMIN_KEY', read: text => text, fallBack: () => null },
   adminSecret: { variable: 'BATUTA_ADMIN_SECRET', read: text => text, fallBack: () => null },
+  masterKey: { variable: 'BATUTA_MASTER_KEY', read: key32, fallBack: () => null },
+  auditKey: { variable: 'BATUTA_AUDIT_KEY', read: key32, fallBack: () => null },
   allowPrivateTargets: { variable: 'BATUTA_ALLOW_PRIVATE_TARGETS', read: text => text, fallBack: () => '' },
   queueMax: { variable: 'BATUTA_QUEUE_MAX', read: integer(1, 1_000_000_000), fallBack: () => 1_000_000 },
   rateLimits: { variable: 'BATUTA_RATE_LIMITS', read: readRates, fallBack: () => DEFAULT_RATES },
@@ -242,6 +248,13 @@ function list(text: string): readonly string[] {
     .filter(entry => entry !== '');
   if (entries.length === 0) throw new Error('it must be a comma-separated list');
   return entries;
+}
+
+function key32(text: string): Uint8Array {
+  const key = Buffer.from(text, 'base64');
+  if (key.length !== 32)
+    throw new Error('it must be 32 bytes in base64, as `openssl rand -base64 32` makes them');
+  return key;
 }
 
 function callerId(text: string): string {

@@ -51,8 +51,10 @@ export function readCredentials(dataDir: string): Credentials | null {
   return { api_key, api_secret, jwt_secret: textOf(jwt_secret) ?? '', url: textOf(url) ?? '' };
 }
 
-/** The house's own keys, made at the first start. */
+/** The house's own keys: configured ones, else those kept, made at the first start. */
 export function loadHouseKeys(config: Config, random: Random): HouseKeys {
+  const { masterKey, auditKey } = config;
+  if (masterKey !== null && auditKey !== null) return { masterKey, auditKey };
   const path = join(config.dataDir, KEYS_FILE);
   const kept = readJson(path);
   const made = {
@@ -61,8 +63,8 @@ export function loadHouseKeys(config: Config, random: Random): HouseKeys {
   };
   if (kept.master_key === undefined || kept.audit_key === undefined) writeJson(path, made);
   return {
-    masterKey: Buffer.from(made.master_key, 'base64'),
-    auditKey: Buffer.from(made.audit_key, 'base64'),
+    masterKey: masterKey ?? Buffer.from(made.master_key, 'base64'),
+    auditKey: auditKey ?? Buffer.from(made.audit_key, 'base64'),
   };
 }
 

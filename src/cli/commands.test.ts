@@ -180,6 +180,24 @@ test('agents are listed, drained and removed', async context => {
   ]);
 });
 
+test('nodes are listed', async context => {
+  const node = {
+    node_id: 'n1',
+    version: '1.2.3',
+    url: 'http://10.0.0.1:8400',
+    state: 'draining',
+    leads: true,
+    running_tasks: 3,
+    started_at: '2026-01-31T11:00:00.000Z',
+    seen_at: '2026-01-31T11:59:58.000Z',
+  };
+  const { run, end } = await shell(context, () => ({ json: { nodes: [node] } }));
+  const { out } = await run('nodes');
+  assert.match(out, /\nn1 +draining +yes +3 +1\.2\.3 +2 s ago +http:\/\/10\.0\.0\.1:8400\n/);
+  assert.deepEqual((await run('nodes --json')).json, [node]);
+  assert.equal(end.asked[0]?.path, '/api/v2/nodes');
+});
+
 test('deliveries are listed, shown, sent again, and their endpoints looked at', async context => {
   const delivery = {
     delivery_id: 'd1',

@@ -13,6 +13,7 @@ import { EXIT, failureOf } from './failure.ts';
 import type { CliHost } from './host.ts';
 import { keysCommand } from './keys.ts';
 import { logsCommand } from './logs.ts';
+import { nodesCommand } from './nodes.ts';
 import { Output } from './output.ts';
 import { restoreCommand } from './restore.ts';
 import { serveCommand } from './serve.ts';
@@ -34,6 +35,7 @@ export function commandsOf({ app }: Pick<CliHost, 'app'>): readonly CommandSpec[
     ...controlCommands,
     tasksCommand,
     agentsCommand,
+    nodesCommand,
     deliveriesCommand,
     keysCommand,
     tokenCommand,

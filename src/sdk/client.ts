@@ -21,7 +21,7 @@ import type {
   WorkAnswer,
   WorkRequest,
 } from './wire.ts';
-import type { HealthAnswer, TokenAnswer } from './wire-admin.ts';
+import type { HealthAnswer, NodeView, TokenAnswer } from './wire-admin.ts';
 
 /** What any call may carry. */
 export interface CallOptions {
@@ -86,6 +86,15 @@ export class BatutaClient {
   status(taskId: string, options: StatusOptions & CallOptions = {}): Promise<TaskStatus> {
     const { signal, idempotencyKey: _, ...query } = options;
     return this.#transport.json({ method: 'GET', path: `/api/v2/task-status/${at(taskId)}`, query, signal });
+  }
+
+  /** The processes that serve from the store; for administrators of the default tenant. */
+  async nodes(): Promise<readonly NodeView[]> {
+    const answer = await this.#transport.json<{ readonly nodes: readonly NodeView[] }>({
+      method: 'GET',
+      path: '/api/v2/nodes',
+    });
+    return answer.nodes;
   }
 
   /** Tasks that match, newest first (`SAM-60`). */

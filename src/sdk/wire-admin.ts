@@ -62,6 +62,18 @@ export interface AgentView {
   readonly [more: string]: unknown;
 }
 
+/** A process that serves from the store (`SAM-224`). */
+export interface NodeView {
+  readonly node_id: string;
+  readonly version: string;
+  readonly url: string | null;
+  readonly state: 'active' | 'draining';
+  readonly leads: boolean;
+  readonly running_tasks: number;
+  readonly started_at: string;
+  readonly seen_at: string;
+}
+
 /** Filters of the delivery list (`SAM-92`). */
 export interface DeliveryFilter extends PageQuery {
   readonly task_id?: string | undefined;

@@ -21,6 +21,7 @@ import { eventRoutes } from './routes/events.ts';
 import { executeRoutes } from './routes/execute.ts';
 import { healthRoutes } from './routes/health.ts';
 import { jwtKeyRoutes } from './routes/jwt-keys.ts';
+import { nodeRoutes } from './routes/nodes.ts';
 import { observeRoutes } from './routes/observe.ts';
 import { quotaRoutes } from './routes/quotas.ts';
 import { type ReceivedDeps, receivedRoutes } from './routes/received.ts';
@@ -103,6 +104,7 @@ function administrativeRoutes(deps: SamDeps): readonly Route[] {
   const { version, auditKey } = options;
   return [
     ...agentRoutes({ engine, remoteAgents: deps.remoteAgents }),
+    ...nodeRoutes({ engine }),
     ...receivedRoutes(deps.remoteAgents),
     ...deliveryRoutes({ random, engine, store }),
     ...tenantRoutes({ tenants, apiKeys, audit }),

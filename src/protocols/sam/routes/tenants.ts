@@ -11,6 +11,7 @@ import { QUOTAS, type QuotaPlan } from '../../../guards/quota-plan.ts';
 import type { Tenant, TenantOptions, TenantSettings, Tenants } from '../../../guards/tenants.ts';
 import type { Route } from '../../protocol.ts';
 import { recordAction } from '../audited.ts';
+import { requireLandlord } from '../landlord.ts';
 import { refuseNarrowed } from '../refusals.ts';
 import { json, PREFIX, route } from '../route.ts';
 import { pageOf } from '../schema/answers.ts';
@@ -176,13 +177,6 @@ function tuningRoutes({ tenants, audit }: TenantDeps): readonly Route[] {
 
 function mayManage({ tenant }: Principal, id: string): boolean {
   return tenant === DEFAULT_TENANT || tenant === id;
-}
-
-function requireLandlord({ tenant }: Principal): void {
-  if (tenant === DEFAULT_TENANT) return;
-  throw new DomainError('forbidden', 'only administrators of the default tenant do this', {
-    details: { rule: 'default_tenant' },
-  });
 }
 
 function missing(): DomainError {
