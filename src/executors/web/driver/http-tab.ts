@@ -29,7 +29,7 @@ export class HttpTab implements Tab {
     const fault = statusFault(answer.url, answer.status);
     if (fault !== null) throw fault;
     const type = mediaTypeOf(answer.headers);
-    if (!/^(?:text\/|application\/(?:xhtml\+)?xml)/.test(type))
+    if (!/^(?:text\/html|text\/xml|application\/(?:xhtml\+)?xml)$/.test(type))
       throw new WebError('task_failed', `${answer.url} is ${type}, not a page`, {
         url: answer.url,
         media_type: type,

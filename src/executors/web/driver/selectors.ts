@@ -11,7 +11,8 @@ export function selectorFault(
 ): string | null {
   try {
     nothing(selector);
-    return selector.trim().startsWith('<') ? 'is not a CSS selector' : null;
+    // The first would be taken for markup, the last for a selector of nothing.
+    return /^\s*<|[>+~]\s*$/.test(selector) ? 'is not a CSS selector' : null;
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     if (inBrowser && /^unknown pseudo/i.test(why)) return null;

@@ -4,7 +4,11 @@ import type { Json } from '../../../domain/json.ts';
 import type { ValueType } from '../payload.ts';
 
 const GROUPED = /[-+−]?\d[\d.,'’\s]*/;
-const PRICE = /^[^\d\s.,+-]{0,4}\s?[-+−]?\s?[^\d\s.,+-]{0,4}\s?\d[\d.,'’\s]*\s?[^\d\s]{0,4}$/;
+const CURRENCY = String.raw`(?:[A-Z]{0,3}\s?\p{Sc}|[A-Z]{3}|kr\.?|zł|Kč|Ft|lei|Fr\.?|%)`;
+const PRICE = new RegExp(
+  String.raw`^\s*[-+−]?\s*${CURRENCY}?\s*[-+−]?\d[\d.,'’\s]*(?:[.,]-)?\s*${CURRENCY}?\s*$`,
+  'u',
+);
 const TRUE = /^(?:true|yes|y|1|on|in stock|available|checked)$/i;
 const FALSE = /^(?:false|no|n|0|off|out of stock|unavailable|sold out|)$/i;
 
