@@ -31,17 +31,15 @@ export async function purge(
   log: Log,
   clock: Clock,
   store: Pick<Store, 'purge' | 'appendAudit'>,
-  blobs: Pick<Blobs, 'remove'>,
+  blobs: Pick<Blobs, 'removeFreed'>,
   terms: PurgeTerms = RETENTION,
 ): Promise<number> {
   let tasks = 0;
   for (let more = true; more; ) {
-    const counts = await store.purge(terms, TASKS_A_STEP);
-    await Promise.all(counts.freed.map(sha256 => blobs.remove(sha256)));
-    tasks += counts.tasks;
-    more = counts.more;
-    const { freed, ...rest } = counts;
-    if (counts.tasks + counts.logs + counts.samples + counts.artifacts > 0) {
+    const { freed, ...rest } = await blobs.removeFreed(() => store.purge(terms, TASKS_A_STEP));
+    tasks += rest.tasks;
+    more = rest.more;
+    if (rest.tasks + rest.logs + rest.samples + rest.artifacts > 0) {
       const detail = { ...rest, blobs: freed.length };
       log.info('purged what is past its term', detail);
       await store.appendAudit([{ tenant: DEFAULT_TENANT, action: PURGED, principal: 'system', detail }]);

@@ -10,7 +10,7 @@ import type { Json } from '../domain/json.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
 import type { Random } from '../runtime/random.ts';
-import type { Blobs } from '../store/blobs.ts';
+import type { Blobs, StoredBytes } from '../store/blobs.ts';
 import type { Store } from '../store/store.ts';
 import type { RunningAttempt } from './attempts.ts';
 import type { Journal } from './journal.ts';
@@ -159,8 +159,7 @@ export class Workbench {
   async #save(attempt: RunningAttempt, file: NewArtifact): Promise<Artifact> {
     const key = sealingKeyOf(attempt.task.spec);
     const source = key === undefined ? file.source : await sealFile(file, key, this.#sealer);
-    const { sha256, sizeBytes } = await this.#blobs.write(source, ARTIFACT_BYTES_MAX);
-    const artifact: Artifact = {
+    const known = {
       id: this.#random.uuid() as ArtifactId,
       tenant: attempt.task.tenant,
       taskId: attempt.task.id,
@@ -168,12 +167,17 @@ export class Workbench {
       type: file.type,
       name: file.name,
       mediaType: key === undefined ? file.mediaType : SEALED_MEDIA_TYPE,
-      sizeBytes,
-      sha256,
       createdAt: this.#clock.now(),
       quarantined: false,
     };
-    await this.#store.putArtifacts([artifact]);
-    return artifact;
+    const artifactOf = ({ sha256, sizeBytes }: StoredBytes): Artifact => ({
+      ...known,
+      sizeBytes,
+      sha256,
+    });
+    const stored = await this.#blobs.write(source, ARTIFACT_BYTES_MAX, one =>
+      this.#store.putArtifacts([artifactOf(one)]),
+    );
+    return artifactOf(stored);
   }
 }

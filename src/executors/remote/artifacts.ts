@@ -12,7 +12,7 @@ import { SEALED_MEDIA_TYPE, sealFile, sealingKeyOf } from '../../engine/sealing.
 import { ARTIFACT_BYTES_MAX } from '../../engine/workbench.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Random } from '../../runtime/random.ts';
-import type { Blobs } from '../../store/blobs.ts';
+import type { Blobs, StoredBytes } from '../../store/blobs.ts';
 import type { Store } from '../../store/store.ts';
 import type { RemoteClient } from './client.ts';
 import type { Delegation } from './delegation.ts';
@@ -74,8 +74,7 @@ export class ArtifactCopier {
     const plain = Readable.from(this.#bytes(file, ARTIFACT_BYTES_MAX, signal), { objectMode: false });
     const source =
       key === undefined ? plain : await sealFile({ source: plain, mediaType: file.mediaType }, key, sealer);
-    const { sha256, sizeBytes } = await blobs.write(source, ARTIFACT_BYTES_MAX);
-    const artifact: Artifact = {
+    const announced = {
       id: random.uuid() as ArtifactId,
       tenant,
       taskId,
@@ -83,13 +82,18 @@ export class ArtifactCopier {
       type: file.type,
       name: file.name,
       mediaType: key === undefined ? file.mediaType : SEALED_MEDIA_TYPE,
-      sizeBytes,
-      sha256,
       createdAt: clock.now(),
       quarantined: false,
     };
-    await store.putArtifacts([artifact]);
-    return artifact;
+    const artifactOf = ({ sha256, sizeBytes }: StoredBytes): Artifact => ({
+      ...announced,
+      sizeBytes,
+      sha256,
+    });
+    const stored = await blobs.write(source, ARTIFACT_BYTES_MAX, one =>
+      store.putArtifacts([artifactOf(one)]),
+    );
+    return artifactOf(stored);
   }
 
   /** Yields the file, and throws in place of its end if it is not what was announced: whoever stores it keeps nothing then. */

@@ -11,7 +11,7 @@ import type { Sealer } from '../../engine/ports/sealer.ts';
 import { SEALED_MEDIA_TYPE, sealable } from '../../engine/sealing.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Random } from '../../runtime/random.ts';
-import type { Blobs } from '../../store/blobs.ts';
+import type { Blobs, StoredBytes } from '../../store/blobs.ts';
 import type { Store } from '../../store/store.ts';
 import { contradiction, detectedType, essence } from './media.ts';
 import { invalidRequest } from './refusals.ts';
@@ -23,7 +23,7 @@ export const ARTIFACT_BYTES_MAX = 1024 ** 3;
 export interface KeepDeps {
   readonly clock: Clock;
   readonly random: Random;
-  readonly blobs: Pick<Blobs, 'write' | 'read' | 'remove'>;
+  readonly blobs: Pick<Blobs, 'write' | 'read' | 'removeFreed'>;
   readonly store: Pick<Store, 'putArtifacts' | 'artifacts' | 'dropArtifacts'>;
   /** Media types nobody may upload. */
   readonly bannedTypes: readonly string[];
@@ -46,17 +46,16 @@ export interface Upload {
 export async function keepFile(upload: Upload, deps: KeepDeps): Promise<Artifact> {
   const { store, blobs, clock, random } = deps;
   const { source, sha256: declared, ...said } = upload;
-  const { sha256, sizeBytes, head } = await blobs.write(source, ARTIFACT_BYTES_MAX);
-  const problem = contradiction(head, said.mediaType) ?? banned(head, said.mediaType, deps.bannedTypes);
-  const artifact: Artifact = {
-    ...said,
-    id: random.uuid() as ArtifactId,
-    sizeBytes,
-    sha256,
-    createdAt: clock.now(),
-    quarantined: problem !== null,
+  const id = random.uuid() as ArtifactId;
+  const createdAt = clock.now();
+  const artifactOf = ({ sha256, sizeBytes, head }: StoredBytes): Artifact => {
+    const quarantined = problemOf(head, said.mediaType, deps.bannedTypes) !== null;
+    return { ...said, id, sizeBytes, sha256, createdAt, quarantined };
   };
-  await store.putArtifacts([artifact]);
+  const stored = await blobs.write(source, ARTIFACT_BYTES_MAX, one => store.putArtifacts([artifactOf(one)]));
+  const artifact = artifactOf(stored);
+  const { sha256 } = stored;
+  const problem = problemOf(stored.head, said.mediaType, deps.bannedTypes);
   if (declared !== null && declared !== sha256) {
     // Only the store knows whether the same bytes belong to another artifact too.
     await dropFile(artifact, deps);
@@ -93,7 +92,7 @@ export async function dropFile(
   { tenant, id }: Pick<Artifact, 'tenant' | 'id'>,
   { store, blobs }: Pick<KeepDeps, 'store' | 'blobs'>,
 ): Promise<void> {
-  for (const digest of await store.dropArtifacts([{ tenant, id }])) await blobs.remove(digest);
+  await blobs.removeFreed(async () => ({ freed: await store.dropArtifacts([{ tenant, id }]) }));
 }
 
 /** The digest a sender declares in `Repr-Digest` or `X-Checksum-SHA256`, as lower-case hex; null where it declares none. */
@@ -112,6 +111,10 @@ export function declaredDigest(headers: Readonly<Record<string, string | undefin
 
 function badDigest(field: string, message: string): DomainError {
   return invalidRequest([{ field, message }]);
+}
+
+function problemOf(head: Uint8Array, declared: string, types: readonly string[]): string | null {
+  return contradiction(head, declared) ?? banned(head, declared, types);
 }
 
 function banned(head: Uint8Array, declared: string, types: readonly string[]): string | null {

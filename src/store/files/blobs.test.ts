@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
-import { type TestContext, test } from 'node:test';
+import { suite, type TestContext, test } from 'node:test';
 import { systemRandom } from '../../runtime/random.ts';
 import type { Blobs } from '../blobs.ts';
 import { HEAD_BYTES, openFileBlobs } from './blobs.ts';
@@ -108,8 +108,9 @@ test('a range is read with both its ends', async t => {
 test('what is not there, was removed, or is no digest is not found', async t => {
   const { directory, blobs } = await setup(t);
   const { sha256 } = await blobs.write(Buffer.from('short-lived'), LIMIT);
-  await blobs.remove(sha256);
-  await blobs.remove(sha256);
+  const decide = async () => ({ freed: [sha256] });
+  assert.deepEqual(await blobs.removeFreed(decide), { freed: [sha256] });
+  await blobs.removeFreed(decide);
   assert.deepEqual(filesIn(directory), []);
   for (const name of [sha256, '../../secret', `${'a'.repeat(62)}/.`, '']) {
     await assert.rejects(blobs.read(name), { code: 'not_found' });
@@ -139,4 +140,71 @@ test('free space is known, and a directory that cannot be used is unavailable', 
   mkdirSync(taken);
   writeFileSync(join(taken, 'blobs'), 'a file where a directory should be');
   await assert.rejects(openFileBlobs(taken, systemRandom), { code: 'unavailable' });
+});
+
+suite('removing while the same bytes come again', () => {
+  const BYTES = Buffer.from('wanted again');
+  const isThere = async (blobs: Blobs, sha256: string) =>
+    blobs.read(sha256).then(
+      async stream => (await buffer(stream)).equals(BYTES),
+      () => false,
+    );
+
+  test('SAM-75 bytes stored while it is decided that nobody refers to them stay', async t => {
+    const { blobs } = await setup(t);
+    const { sha256 } = await blobs.write(BYTES, LIMIT);
+    await blobs.removeFreed(async () => {
+      await blobs.write(BYTES, LIMIT);
+      return { freed: [sha256] };
+    });
+    assert.equal(await isThere(blobs, sha256), true);
+    await blobs.removeFreed(async () => ({ freed: [sha256] }));
+    assert.equal(await isThere(blobs, sha256), false);
+  });
+
+  test('SAM-75 bytes stay while somebody who stored them writes down what refers to them', async t => {
+    const { blobs } = await setup(t);
+    const { sha256 } = await blobs.write(BYTES, LIMIT);
+    const [written, stored] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const storing = blobs.write(BYTES, LIMIT, () => {
+      stored.resolve();
+      return written.promise;
+    });
+    await stored.promise;
+    await blobs.removeFreed(async () => ({ freed: [sha256] }));
+    assert.equal(await isThere(blobs, sha256), true);
+    written.resolve();
+    await storing;
+    assert.equal(await isThere(blobs, sha256), true);
+  });
+
+  test('SAM-75 bytes that come while they are being removed are stored after it, and several removals are one', async t => {
+    const { blobs } = await setup(t);
+    for (let round = 0; round < 50; round++) {
+      const { sha256 } = await blobs.write(BYTES, LIMIT);
+      const decided = Promise.withResolvers<void>();
+      const removals = [1, 2].map(() =>
+        blobs.removeFreed(async () => {
+          await decided.promise;
+          return { freed: [sha256] };
+        }),
+      );
+      decided.resolve();
+      await Promise.resolve();
+      await Promise.all([blobs.write(BYTES, LIMIT), ...removals]);
+      assert.equal(await isThere(blobs, sha256), true, `round ${round}`);
+    }
+  });
+
+  test('a keeper that fails fails the write, and the bytes can be removed', async t => {
+    const { blobs, directory } = await setup(t);
+    let sha256 = '';
+    const failing = blobs.write(BYTES, LIMIT, async stored => {
+      ({ sha256 } = stored);
+      throw new Error('the store is away');
+    });
+    await assert.rejects(failing, /the store is away/);
+    await blobs.removeFreed(async () => ({ freed: [sha256] }));
+    assert.deepEqual(filesIn(directory), []);
+  });
 });

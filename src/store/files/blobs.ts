@@ -6,7 +6,8 @@ import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { DomainError } from '../../domain/errors.ts';
 import type { Random } from '../../runtime/random.ts';
-import type { Blobs } from '../blobs.ts';
+import type { Blobs, StoredBytes } from '../blobs.ts';
+import { Traffic } from './traffic.ts';
 
 /** How many leading bytes a write answers, for whoever judges the type. */
 export const HEAD_BYTES = 4_096;
@@ -22,12 +23,17 @@ export async function openFileBlobs(directory: string, random: Random): Promise<
     for (const name of await readdir(incoming)) await rm(join(incoming, name), { force: true });
   });
   const pathOf = (sha256: string): string => join(directory, blobPath(sha256));
+  const traffic = new Traffic();
   return {
-    async write(source, bytesMax) {
+    async write(source, bytesMax, keep) {
       const partial = join(incoming, random.uuid());
       try {
         const written = await guarded(() => writeFile(partial, source, bytesMax));
-        await guarded(() => publish(partial, pathOf(written.sha256), root));
+        const { sha256 } = written;
+        await traffic.storing(sha256, async () => {
+          await guarded(() => publish(partial, pathOf(sha256), root));
+          await keep?.(written);
+        });
         return written;
       } finally {
         await rm(partial, { force: true });
@@ -43,10 +49,11 @@ export async function openFileBlobs(directory: string, random: Random): Promise<
       }
       return range === undefined ? file.createReadStream() : file.createReadStream({ ...range });
     },
-    async remove(sha256) {
-      const path = pathOf(sha256);
-      await guarded(() => rm(path, { force: true }));
-    },
+    removeFreed: decide =>
+      traffic.removing(decide, sha256 => {
+        const path = pathOf(sha256);
+        return guarded(() => rm(path, { force: true }));
+      }),
     async free() {
       const { bavail, bsize } = await guarded(() => statfs(root));
       return bavail * bsize;
@@ -60,13 +67,11 @@ export function blobPath(sha256: string): string {
   return join('blobs', sha256.slice(0, 2), sha256.slice(2));
 }
 
-interface Written {
-  readonly sha256: string;
-  readonly sizeBytes: number;
-  readonly head: Uint8Array;
-}
-
-async function writeFile(path: string, source: Readable | Uint8Array, bytesMax: number): Promise<Written> {
+async function writeFile(
+  path: string,
+  source: Readable | Uint8Array,
+  bytesMax: number,
+): Promise<StoredBytes> {
   const file = await open(path, 'wx', 0o600);
   try {
     const hash = createHash('sha256');
