@@ -20,7 +20,7 @@ export interface CommittedRow {
 }
 
 // A change whose answer was lost may have happened: asked again it would be called stale, so its caller is told that nobody knows.
-const COMMIT = writing('commit', 'SELECT * FROM batuta.commit($1, $2)');
+const COMMIT = writing('commit', 'SELECT * FROM batuta.commit($1, $2, $3)');
 
 /** Applies changes to tasks. */
 export class Changes {
@@ -55,8 +55,10 @@ export class Changes {
 
   async #run(calls: readonly (readonly TaskChange[])[]): Promise<readonly (readonly CommitOutcome[])[]> {
     const changes = calls.flat();
+    const { packed, rounds } = inRounds(changes);
     const { rows } = await this.#context.hot<CommittedRow>(COMMIT, [
-      JSON.stringify(roundsOf(changes)),
+      JSON.stringify(packed),
+      rounds,
       this.#context.given,
     ]);
     this.report(changes, rows);
@@ -82,17 +84,17 @@ export function checkChange(change: TaskChange): void {
 }
 
 /** The nth change of each task goes with the nth round. */
-function roundsOf(changes: readonly TaskChange[]): readonly (readonly object[])[] {
-  const rounds: object[][] = [];
+function inRounds(changes: readonly TaskChange[]): {
+  readonly packed: readonly object[];
+  readonly rounds: number;
+} {
   const seen = new Map<TaskKey, number>();
-  changes.forEach((change, index) => {
-    const before = seen.get(change.key) ?? 0;
-    seen.set(change.key, before + 1);
-    const round = rounds[before] ?? [];
-    rounds[before] = round;
-    round.push(packChange(change, index + 1));
+  const packed = changes.map((change, index) => {
+    const round = (seen.get(change.key) ?? 0) + 1;
+    seen.set(change.key, round);
+    return { ...packChange(change, index + 1), round };
   });
-  return rounds;
+  return { packed, rounds: Math.max(...seen.values()) };
 }
 
 function outcomeOf(row: CommittedRow | undefined): CommitOutcome {

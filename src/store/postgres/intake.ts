@@ -7,6 +7,7 @@ import type { Clock } from '../../runtime/clock.ts';
 import type { NewTask, SubmitOutcome } from '../rows.ts';
 import { gathered } from './calls.ts';
 import { type Context, type Place, reading, repeatable } from './context.ts';
+import type { Answer } from './database.ts';
 import type { Queues } from './queues.ts';
 import { packTask, TASK_COLUMNS, TASK_TABLES, type TaskRow, taskOf } from './records.ts';
 
@@ -34,7 +35,8 @@ const COUNT_MS_MAX = 1_000;
 const MARGIN = 10_000;
 
 // A task that is there already, from a try whose answer was lost, is answered as the same task: nothing is done twice.
-const SUBMIT = repeatable('submit', 'SELECT * FROM batuta.submit($1, $2)');
+const SUBMIT = repeatable('submit', 'SELECT * FROM batuta.submit($1, $2, $3)');
+const SUBMIT_GROUPS = repeatable('submit groups', 'SELECT * FROM batuta.submit_groups($1, $2)');
 const WAITING = reading(
   'waiting',
   'SELECT t AS tenant, batuta.waiting_of(t) AS tasks FROM unnest($1::text[]) t',
@@ -71,11 +73,7 @@ export class Intake {
       this.#queues.intern(accepted.map(({ queue }) => queue)),
       this.#count(new Set(accepted.map(({ tenant }) => tenant))),
     ]);
-    const groups = this.#group(calls);
-    const { rows, repeated } = await this.#context.hot<AnswerRow>(SUBMIT, [
-      JSON.stringify(groups),
-      this.#context.given,
-    ]);
+    const { rows, repeated } = await this.#send(this.#group(calls));
     const byPos = new Map(rows.map(row => [row.pos, row]));
     const outcomes = await this.#outcomes(all, byPos, repeated);
     this.#report(all, byPos);
@@ -84,6 +82,14 @@ export class Intake {
       at += tasks.length;
       return outcomes.slice(at - tasks.length, at);
     });
+  }
+
+  #send(groups: readonly Group[]): Promise<Answer<AnswerRow>> {
+    const { given } = this.#context;
+    const [only, ...more] = groups;
+    if (only === undefined || more.length > 0)
+      return this.#context.hot(SUBMIT_GROUPS, [JSON.stringify(groups), given]);
+    return this.#context.hot(SUBMIT, [only.kind, JSON.stringify(only.tasks), given]);
   }
 
   /** Runs of tasks that do not touch each other go at once; whoever may depend on its neighbours goes alone. */

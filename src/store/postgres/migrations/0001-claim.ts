@@ -149,7 +149,7 @@ RETURNS SETOF batuta.claimed LANGUAGE sql AS $$
     SELECT nextval('batuta.token') AS token, s.* FROM (
       SELECT c.pick, c.queue, c.rank, c.overtook, p.agent, p.lease_ms, p.events, t.key, t.tenant, t.id, t.execution_id,
         t.version, t.attempt, t.created_at, t.queued_at, t.started_at, t.ran_ms, t.last_token, t.spec, t.result,
-        t.checkpoint, t.timeout_ms, t.attempt_timeout_ms, t.memory_mb, t.cpu_cores, t.disk_mb, t.network_mbps, greatest(t.txn, batuta.txn()) AS at_txn
+        t.checkpoint, t.timeout_ms, t.attempt_timeout_ms, t.memory_mb, t.cpu_cores, t.disk_mb, t.network_mbps, greatest(t.txn, (SELECT batuta.txn())) AS at_txn
       FROM unnest(taken) WITH ORDINALITY c(pick, queue, rank, task, overtook, pos)
       JOIN batuta.task t ON t.key = c.task
       JOIN unnest(picks) WITH ORDINALITY p(agent, limit_count, lease_ms, events, tenant, queues, requesters, from_ranks,

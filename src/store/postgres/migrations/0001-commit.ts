@@ -3,7 +3,7 @@
 /** Makes `commit` and what it is made of. */
 export const COMMIT = `
 CREATE TYPE batuta.change AS (
-  pos integer, key bigint, token bigint, version bigint, event_count integer, events text, state text, outcome text,
+  pos integer, round integer, key bigint, token bigint, version bigint, event_count integer, events text, state text, outcome text,
   placement text, result text, progress text, checkpoint text, notification text, starts json, timers json,
   deliveries json, fired bigint
 );
@@ -56,13 +56,13 @@ LANGUAGE sql AS $$
   ), held AS MATERIALIZED (
     SELECT c.*, t.tenant, l.version AS version_before, l.attempt, l.agent, l.token AS lease_token, l.claimed_at, l.queue, l.rank,
       l.memory_mb, l.cpu_cores, l.disk_mb, l.network_mbps, l.progress AS last_progress, l.checkpoint AS last_checkpoint,
-      greatest(l.txn, batuta.txn()) AS at_txn
+      greatest(l.txn, (SELECT batuta.txn())) AS at_txn
     FROM c JOIN batuta.lease l ON l.task = c.key JOIN batuta.task t ON t.key = c.key
     WHERE c.token = l.token OR c.version = l.version
   ), resting AS MATERIALIZED (
     SELECT c.*, t.tenant, t.version AS version_before, t.queue, t.rank, t.memory_mb, t.cpu_cores, t.disk_mb, t.network_mbps,
       batuta.assert(c.outcome IS NULL OR t.outcome IS NULL, 'an outcome never changes'),
-      greatest(t.txn, batuta.txn()) AS at_txn
+      greatest(t.txn, (SELECT batuta.txn())) AS at_txn
     FROM c JOIN batuta.task t ON t.key = c.key
     WHERE c.version = t.version AND NOT EXISTS (SELECT FROM batuta.lease l WHERE l.task = c.key)
   ), reported AS (
@@ -114,6 +114,10 @@ LANGUAGE sql AS $$
     INSERT INTO batuta.timer (due, kind, task)
     SELECT moment + t."dueInMs", t.kind, key FROM done, json_to_recordset(timers) t(kind text, "dueInMs" bigint)
     WHERE timers IS NOT NULL
+  ), ended AS (
+    INSERT INTO batuta.ended (at, task)
+    SELECT moment, key FROM held WHERE placement IS NOT NULL AND outcome IS NOT NULL
+    UNION ALL SELECT moment, key FROM resting WHERE outcome IS NOT NULL
   ), counted AS (
     INSERT INTO batuta.waiting (tenant, slot, tasks)
     SELECT tenant, pg_backend_pid() & 63, sum(difference) FROM (
@@ -124,26 +128,29 @@ LANGUAGE sql AS $$
   SELECT pos, version_before + event_count, moment, 0::bigint, CASE placement WHEN 'ready' THEN queue END, rank, key FROM done
 $$;
 
--- Rounds of changes in order; answers for those that were not stale.
-CREATE FUNCTION batuta.commit(rounds json, given bigint) RETURNS SETOF batuta.committed LANGUAGE plpgsql
+-- Changes in order, in so many rounds; answers for those that were not stale.
+CREATE FUNCTION batuta.commit(wanted json, rounds integer, given bigint) RETURNS SETOF batuta.committed LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
 DECLARE
   moment bigint;
+  every batuta.change[];
   changes batuta.change[];
-  round json;
   answers batuta.committed[];
   answer batuta.committed;
   one batuta.change;
   place integer;
   has_more boolean;
 BEGIN
-  SELECT array_agg(c) INTO changes FROM json_array_elements(rounds) r, json_populate_recordset(NULL::batuta.change, r.value) c;
-  DELETE FROM batuta.timer WHERE id IN (SELECT fired FROM unnest(changes) WHERE fired IS NOT NULL);
-  PERFORM batuta.lock_tasks((SELECT array_agg(DISTINCT key) FROM unnest(changes)));
+  SELECT array_agg(c ORDER BY c.pos) INTO every FROM json_populate_recordset(NULL::batuta.change, wanted) c;
+  DELETE FROM batuta.timer WHERE id IN (SELECT fired FROM unnest(every) WHERE fired IS NOT NULL);
+  PERFORM batuta.lock_tasks((SELECT array_agg(DISTINCT key) FROM unnest(every)));
   -- After the locks: what waited for another's change happened after it.
   moment := batuta.moment(given);
-  FOR round IN SELECT value FROM json_array_elements(rounds) LOOP
-    SELECT array_agg(c) INTO changes FROM json_populate_recordset(NULL::batuta.change, round) c;
+  changes := every;
+  FOR number IN 1..rounds LOOP
+    IF rounds > 1 THEN
+      SELECT array_agg(c ORDER BY c.pos) INTO changes FROM unnest(every) c WHERE c.round = number;
+    END IF;
     SELECT array_agg(a ORDER BY a.pos) INTO answers FROM batuta.commit_round(changes, moment) a;
     SELECT EXISTS (SELECT FROM unnest(changes) c JOIN batuta.edge e ON e.dependency = c.key WHERE c.outcome IS NOT NULL)
       OR EXISTS (SELECT FROM unnest(changes) c WHERE c.deliveries IS NOT NULL) INTO has_more;

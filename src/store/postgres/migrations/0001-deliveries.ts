@@ -114,7 +114,7 @@ BEGIN
   LOOP
     PERFORM batuta.settle_delivery(one.id, one.attempt, one.status, one.due_in_ms, moment);
     IF one.change IS NOT NULL THEN
-      RETURN QUERY SELECT * FROM batuta.commit(json_build_array(json_build_array(one.change)), given);
+      RETURN QUERY SELECT * FROM batuta.commit(json_build_array(one.change), 1, given);
     END IF;
   END LOOP;
 END

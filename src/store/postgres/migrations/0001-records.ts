@@ -83,8 +83,10 @@ DECLARE
   past bigint[];
   old record;
 BEGIN
-  SELECT array_agg(key) INTO past FROM (SELECT key FROM batuta.task WHERE ended_at IS NOT NULL AND purged = 0
-    AND ended_at < moment - results_ms ORDER BY ended_at LIMIT most FOR UPDATE SKIP LOCKED) t;
+  WITH old AS (
+    DELETE FROM batuta.ended WHERE (at, task) IN (SELECT at, task FROM batuta.ended WHERE at < moment - results_ms
+      ORDER BY at LIMIT most FOR UPDATE SKIP LOCKED) RETURNING task
+  ) SELECT array_agg(task) INTO past FROM old;
   UPDATE batuta.task t SET purged = 1, spec = batuta.stub(t.spec), result = NULL, progress = NULL, checkpoint = NULL,
     session = NULL, user_id = NULL, correlation = NULL, starts = NULL WHERE key = ANY (past);
   DELETE FROM batuta.delivery WHERE task = ANY (past);

@@ -12,10 +12,11 @@ CREATE TYPE batuta.new_task AS (
 CREATE TYPE batuta.submitted AS (pos integer, status text, key bigint, at bigint, unknown text[]);
 
 -- Tasks that name no dependency, no idempotency key and each another id; answers only for those that were new.
-CREATE FUNCTION batuta.submit_plain(tasks batuta.new_task[], moment bigint) RETURNS SETOF batuta.submitted
+CREATE FUNCTION batuta.submit_plain(tasks json, moment bigint) RETURNS SETOF batuta.submitted
 LANGUAGE sql AS $$
   WITH source AS MATERIALIZED (
-    SELECT nextval('batuta.task_key') AS key, t.* FROM (SELECT * FROM unnest(tasks) ORDER BY pos) t
+    SELECT nextval('batuta.task_key') AS key, t.* FROM (
+      SELECT * FROM json_populate_recordset(NULL::batuta.new_task, tasks) ORDER BY pos) t
   ), written AS (
     INSERT INTO batuta.task (key, tenant, id, execution_id, state, outcome, version, created_at, updated_at, queued_at,
       ended_at, queue, rank, work_type, requester, session, user_id, correlation, fingerprint, idempotency_key,
@@ -24,13 +25,13 @@ LANGUAGE sql AS $$
       moment, moment, CASE WHEN state <> 'rejected' THEN moment END, CASE state WHEN 'rejected' THEN moment END,
       CASE WHEN state <> 'rejected' THEN queue END, moment + rank_shift, work_type, requester, session, user_id,
       correlation, fingerprint, idempotency_key, timeout_ms, attempt_timeout_ms, starts, memory_mb, cpu_cores, disk_mb,
-      network_mbps, batuta.txn(), spec, result
+      network_mbps, (SELECT batuta.txn()), spec, result
     FROM source ORDER BY key ON CONFLICT DO NOTHING RETURNING key
   ), made AS MATERIALIZED (
     SELECT s.* FROM source s JOIN written USING (key)
   ), told AS (
     INSERT INTO batuta.event (task, tenant, txn, seq, count, at, body)
-    SELECT key, tenant, batuta.txn(), 1, event_count, moment, events FROM made WHERE event_count > 0 ORDER BY key
+    SELECT key, tenant, (SELECT batuta.txn()), 1, event_count, moment, events FROM made WHERE event_count > 0 ORDER BY key
   ), timed AS (
     INSERT INTO batuta.timer (due, kind, task)
     SELECT moment + t."dueInMs", t.kind, key FROM made, json_to_recordset(timers) t(kind text, "dueInMs" bigint)
@@ -41,6 +42,8 @@ LANGUAGE sql AS $$
     WHERE state <> 'rejected' AND coalesce(cardinality(depends_on), 0) = 0
       AND (timers IS NULL OR NOT EXISTS (SELECT FROM json_array_elements(timers) t WHERE t ->> 'kind' = 'ready'))
     ORDER BY key
+  ), ended AS (
+    INSERT INTO batuta.ended (at, task) SELECT moment, key FROM made WHERE state = 'rejected'
   ), counted AS (
     INSERT INTO batuta.waiting (tenant, slot, tasks)
     SELECT tenant, pg_backend_pid() & 63, count(*) FROM made WHERE state <> 'rejected' GROUP BY tenant ORDER BY tenant
@@ -97,10 +100,10 @@ BEGIN
       RETURN ROW(wanted.pos, 'unknown_dependency', NULL, moment, missing)::batuta.submitted;
     END IF;
     IF known.key IS NOT NULL THEN DELETE FROM batuta.task WHERE key = known.key; END IF;
-    SELECT * INTO answer FROM batuta.submit_plain(ARRAY[wanted], moment);
+    SELECT * INTO answer FROM batuta.submit_plain(json_build_array(wanted), moment);
     IF answer.key IS NOT NULL THEN
       PERFORM batuta.wait_for(answer.key, needed, moment);
-      IF known.key IS NOT NULL THEN PERFORM batuta.take_place_of(known.key, answer.key, moment); END IF;
+      IF known.key IS NOT NULL THEN PERFORM batuta.take_place_of(known.key, known.ended_at, answer.key, moment); END IF;
       RETURN answer;
     END IF;
     -- Someone else was faster.
@@ -129,9 +132,10 @@ CREATE FUNCTION batuta.wake(ended bigint, moment bigint) RETURNS bigint LANGUAGE
 $$;
 
 -- The new task takes the rejected one's dependents; the rejected one's events go.
-CREATE FUNCTION batuta.take_place_of(old bigint, new bigint, moment bigint) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION batuta.take_place_of(old bigint, old_at bigint, new bigint, moment bigint) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
   DELETE FROM batuta.event WHERE task = old;
+  DELETE FROM batuta.ended WHERE task = old AND at = old_at;
   UPDATE batuta.edge SET dependency = new WHERE dependency = old;
   PERFORM batuta.wake(new, moment);
 END
@@ -161,32 +165,45 @@ BEGIN
 END
 $$;
 
--- Groups of tasks in order; what kind a group is says how it must be accepted.
-CREATE FUNCTION batuta.submit(groups json, given bigint) RETURNS SETOF batuta.submitted LANGUAGE plpgsql
+-- One group of tasks in order; of what kind it is says how it must be accepted.
+CREATE FUNCTION batuta.submit_group(kind text, tasks json, moment bigint) RETURNS SETOF batuta.submitted LANGUAGE plpgsql
+AS $$
+DECLARE
+  answers batuta.submitted[] := '{}';
+  task batuta.new_task;
+BEGIN
+  IF kind = 'atomic' THEN
+    RETURN QUERY SELECT * FROM batuta.submit_atomic(
+      (SELECT array_agg(t ORDER BY t.pos) FROM json_populate_recordset(NULL::batuta.new_task, tasks) t), moment);
+    RETURN;
+  END IF;
+  IF kind = 'plain' THEN
+    SELECT array_agg(a) INTO answers FROM batuta.submit_plain(tasks, moment) a;
+    RETURN QUERY SELECT * FROM unnest(answers);
+    IF cardinality(answers) = json_array_length(tasks) THEN RETURN; END IF;
+  END IF;
+  FOR task IN SELECT t.* FROM json_populate_recordset(NULL::batuta.new_task, tasks) t
+    WHERE NOT EXISTS (SELECT FROM unnest(answers) a WHERE a.pos = t.pos) ORDER BY t.pos LOOP
+    RETURN NEXT batuta.submit_one(task, moment);
+  END LOOP;
+END
+$$;
+
+-- One group, which is what most calls come to.
+CREATE FUNCTION batuta.submit(kind text, tasks json, given bigint) RETURNS SETOF batuta.submitted LANGUAGE sql
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
+  SELECT * FROM batuta.submit_group(kind, tasks, batuta.moment(given))
+$$;
+
+-- Several groups, one after the other, at one instant.
+CREATE FUNCTION batuta.submit_groups(groups json, given bigint) RETURNS SETOF batuta.submitted LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
 DECLARE
   moment bigint := batuta.moment(given);
   part record;
-  tasks batuta.new_task[];
-  task batuta.new_task;
-  answers batuta.submitted[];
 BEGIN
   FOR part IN SELECT value ->> 'kind' AS kind, value -> 'tasks' AS tasks FROM json_array_elements(groups) LOOP
-    SELECT array_agg(t ORDER BY t.pos) INTO tasks FROM json_populate_recordset(NULL::batuta.new_task, part.tasks) t;
-    IF part.kind = 'atomic' THEN
-      RETURN QUERY SELECT * FROM batuta.submit_atomic(tasks, moment);
-      CONTINUE;
-    END IF;
-    answers := NULL;
-    IF part.kind = 'plain' THEN
-      SELECT array_agg(a) INTO answers FROM batuta.submit_plain(tasks, moment) a;
-      RETURN QUERY SELECT * FROM unnest(answers);
-    END IF;
-    CONTINUE WHEN cardinality(answers) = cardinality(tasks);
-    FOR task IN SELECT t.* FROM unnest(tasks) t
-      WHERE NOT EXISTS (SELECT FROM unnest(answers) a WHERE a.pos = t.pos) ORDER BY t.pos LOOP
-      RETURN NEXT batuta.submit_one(task, moment);
-    END LOOP;
+    RETURN QUERY SELECT * FROM batuta.submit_group(part.kind, part.tasks, moment);
   END LOOP;
 END
 $$;

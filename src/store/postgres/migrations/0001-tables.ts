@@ -46,14 +46,20 @@ CREATE TABLE batuta.task (
   spec text NOT NULL,
   result text,
   checkpoint text
-) WITH (fillfactor = 80);
+) WITH (fillfactor = 70);
 CREATE UNIQUE INDEX task_id ON batuta.task (id, tenant);
 CREATE UNIQUE INDEX task_idempotency_key ON batuta.task (idempotency_key, tenant) WHERE idempotency_key IS NOT NULL;
 CREATE INDEX task_tenant ON batuta.task (tenant, key);
-CREATE INDEX task_ended ON batuta.task (ended_at) WHERE ended_at IS NOT NULL AND purged = 0;
 CREATE INDEX task_session ON batuta.task (session, tenant) WHERE session IS NOT NULL;
 CREATE INDEX task_user ON batuta.task (user_id, tenant) WHERE user_id IS NOT NULL;
 CREATE INDEX task_correlation ON batuta.task (correlation, tenant) WHERE correlation IS NOT NULL;
+
+-- Ended tasks that are not purged, by their end. An index of the task itself would have every end write all of its indexes anew.
+CREATE TABLE batuta.ended (
+  at bigint NOT NULL,
+  task bigint NOT NULL,
+  PRIMARY KEY (at, task)
+);
 
 CREATE TABLE batuta.queue (
   id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
