@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { JsonObject } from '../../domain/json.ts';
-import { attempt, shared, withoutBrowser } from './fixture.test.ts';
+import { withoutBrowser } from './browser.test.ts';
+import { attempt, shared } from './fixture.test.ts';
 
 const bundle = shared();
 const skip = withoutBrowser;

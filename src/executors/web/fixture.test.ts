@@ -15,16 +15,9 @@ import { createTunnels } from '../../guards/tunnels.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { silentLog } from '../../runtime/log.ts';
 import { systemRandom } from '../../runtime/random.ts';
-import { findChromium } from './chromium.ts';
+import { BROWSER_PATH } from './browser.test.ts';
 import { createWebExecutor, type WebExecutorOptions } from './executor.ts';
 import { type Site, startSite } from './site.test.ts';
-
-const PATH = '/usr/bin:/usr/local/bin';
-const chromium = await findChromium(null, PATH);
-
-/** Why tests of the browser cannot run here; CI must have one. */
-export const withoutBrowser: string | false =
-  chromium === null && process.env.CI !== 'true' ? 'Chromium is not installed' : false;
 
 /** The names the executors of these tests know beside addresses; each lookup takes the next answer, the last one stays. */
 export const NAMES: Record<string, string[]> = {};
@@ -46,7 +39,7 @@ export function makeExecutor(options: Partial<WebExecutorOptions> = {}): Executo
   const outbound = createOutbound(parts);
   const executor = createWebExecutor({
     ...{ log: silentLog, clock: systemClock, random: systemRandom, outbound, tunnels: createTunnels(parts) },
-    options: { chromium: null, path: PATH, slots: 2, allowUnconfined: false, ...options },
+    options: { chromium: null, path: BROWSER_PATH, slots: 2, allowUnconfined: false, ...options },
   });
   return Object.assign(executor, {
     stop: async () => {

@@ -3,7 +3,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import type { JsonObject } from '../../domain/json.ts';
 import { AttemptAbort } from '../../engine/ports/executor.ts';
-import { attempt, browserDirectories, type Given, NAMES, shared, withoutBrowser } from './fixture.test.ts';
+import { withoutBrowser } from './browser.test.ts';
+import { attempt, browserDirectories, type Given, NAMES, shared } from './fixture.test.ts';
 
 const bundle = shared();
 const skip = withoutBrowser;
