@@ -182,3 +182,37 @@ test('SAM-129 a server that was away takes its absence off nobody’s deadline, 
   await clock.advance(6_000);
   assert.equal((await task('endless')).outcome, 'timeout');
 });
+
+test('SAM-38 an attempt opens what an earlier task of its tenant left under a name, the last attempt’s', async () => {
+  const read: string[] = [];
+  const file = (name: string, text: string) => ({
+    name,
+    type: 'data_file',
+    mediaType: 'text/plain',
+    source: Buffer.from(text),
+  });
+  const house = await openHouse({
+    run: async context => {
+      const { id, attempt } = context.task;
+      if (id === 'before') {
+        await context.saveArtifact(file('report.txt', `of attempt ${attempt}`));
+        const error = { code: 'task_failed', message: 'once more', recoverable: true } as const;
+        return attempt === 1 ? { status: 'failed', error } : { status: 'completed', output: 1 };
+      }
+      const { stream } = await context.openArtifact({ taskId: 'before', name: 'report.txt' });
+      for await (const chunk of stream) read.push(String(chunk));
+      await context.openArtifact({ taskId: 'before', name: 'absent.txt' });
+      return { status: 'completed', output: 1 };
+    },
+  });
+  await house.engine.submit([orderOf('before')]);
+  await until(house, 'before', task => task.outcome === 'completed');
+  await house.engine.submit([orderOf('after', { retry: { ...orderOf('x').spec.retry, attemptsMax: 1 } })]);
+  const failed = await until(house, 'after', task => task.outcome !== null);
+  assert.deepEqual(read, ['of attempt 2']);
+  assert.match(failed.result?.error?.message ?? '', /task before left no artifact named absent.txt/);
+  await house.engine.submit([orderOf('elsewhere', {}, 'other')]);
+  const foreign = await until(house, 'elsewhere', task => task.outcome !== null, 'other');
+  assert.match(foreign.result?.error?.message ?? '', /task before left no artifact named report.txt/);
+  await house.stop();
+});

@@ -15,7 +15,7 @@ import type { Store } from '../store/store.ts';
 import type { RunningAttempt } from './attempts.ts';
 import type { Journal } from './journal.ts';
 import { Mask } from './masking.ts';
-import type { AttemptContext, NewArtifact } from './ports/executor.ts';
+import type { ArtifactOfTask, AttemptContext, NewArtifact } from './ports/executor.ts';
 import type { Sealer } from './ports/sealer.ts';
 import type { SecretKeeper } from './ports/secrets.ts';
 import { SEALED_MEDIA_TYPE, sealFile, sealingKeyOf } from './sealing.ts';
@@ -120,7 +120,7 @@ export class Workbench {
       },
       sample: usage => this.#journal.sample({ ...this.#origin(attempt), ...usage }),
       warn: (resource, value, limit) => report(this.#settlement.warn(attempt, resource, value, limit)),
-      openArtifact: id => this.#open(attempt, id),
+      openArtifact: which => this.#open(attempt, which),
       outputOf: id => this.#outputOf(attempt, id),
       saveArtifact: file => this.#save(attempt, file),
     };
@@ -140,11 +140,18 @@ export class Workbench {
     return { tenant: task.tenant, key: task.key, at: this.#clock.now(), attempt: task.attempt };
   }
 
-  async #open(attempt: RunningAttempt, id: ArtifactId): ReturnType<AttemptContext['openArtifact']> {
-    const [artifact] = await this.#store.artifacts({ tenant: attempt.task.tenant, id });
-    if (artifact === undefined || artifact.quarantined) {
-      throw new DomainError('not_found', `there is no artifact ${id}`, { details: { artifact_id: id } });
-    }
+  async #open(
+    attempt: RunningAttempt,
+    which: ArtifactId | ArtifactOfTask,
+  ): ReturnType<AttemptContext['openArtifact']> {
+    const { tenant } = attempt.task;
+    const found =
+      typeof which === 'string'
+        ? await this.#store.artifacts({ tenant, id: which })
+        : await this.#store.artifacts({ tenant, taskId: which.taskId as TaskId, name: which.name });
+    // Oldest first, so that the last is of the last attempt.
+    const artifact = found.findLast(({ quarantined }) => !quarantined);
+    if (artifact === undefined) throw noArtifact(which);
     return { artifact, stream: await this.#blobs.read(artifact.sha256) };
   }
 
@@ -180,4 +187,13 @@ export class Workbench {
     );
     return artifactOf(stored);
   }
+}
+
+function noArtifact(which: ArtifactId | ArtifactOfTask): DomainError {
+  if (typeof which === 'string')
+    return new DomainError('not_found', `there is no artifact ${which}`, { details: { artifact_id: which } });
+  const { taskId, name } = which;
+  return new DomainError('not_found', `task ${taskId} left no artifact named ${name}`, {
+    details: { task_id: taskId, artifact_name: name },
+  });
 }

@@ -44,6 +44,12 @@ export interface NewArtifact {
   readonly source: Readable | Uint8Array;
 }
 
+/** What a task left under a name; of several the one of its last attempt. */
+export interface ArtifactOfTask {
+  readonly taskId: string;
+  readonly name: string;
+}
+
 /** Everything an attempt may touch. */
 export interface AttemptContext {
   readonly task: Task;
@@ -65,8 +71,10 @@ export interface AttemptContext {
   }): void;
   /** Once per resource and attempt: a limit is near (`SAM-118`). */
   warn(resource: 'memory' | 'disk' | 'time', value: number, limit: number): void;
-  /** Streams an artifact this task's submitter may read; throws `not_found`. */
-  openArtifact(id: ArtifactId): Promise<{ readonly artifact: Artifact; readonly stream: Readable }>;
+  /** Streams an artifact this task's submitter may read, by its id or as what an earlier task left under a name; throws `not_found`. */
+  openArtifact(
+    which: ArtifactId | ArtifactOfTask,
+  ): Promise<{ readonly artifact: Artifact; readonly stream: Readable }>;
   /** Output of an earlier task of the same tenant; throws `not_found`. */
   outputOf(taskId: string): Promise<Json>;
   saveArtifact(file: NewArtifact): Promise<Artifact>;

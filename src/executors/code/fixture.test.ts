@@ -163,7 +163,8 @@ function recording(recorded: Recorded, options: AttemptOptions): Partial<Attempt
       recorded.logs.push({ level, message, ...(metadata !== undefined && { metadata }) }),
     sample: usage => recorded.samples.push({ ...usage }),
     warn: (resource, value, limit) => recorded.warnings.push({ resource, value, limit }),
-    openArtifact(id) {
+    openArtifact(which) {
+      const id = typeof which === 'string' ? which : `${which.taskId}/${which.name}`;
       const found = options.artifacts?.[id];
       if (found === undefined)
         return Promise.reject(new DomainError('not_found', `there is no artifact ${id}`));

@@ -1,4 +1,5 @@
-// The artifacts a program may read: found by the name the task gives, by the artifact's own, or by id.
+// The artifacts a program may read: found by the name the task gives, by the artifact's own, or by id;
+// an earlier task's by that task and the name it left it under.
 
 import type { Readable } from 'node:stream';
 import { DomainError } from '../../domain/errors.ts';
@@ -24,8 +25,10 @@ export class Grants {
     this.#context = context;
     this.#grants = grants;
     for (const grant of grants) {
-      this.#names.set(grant.id, grant);
-      if (grant.name !== undefined) this.#names.set(grant.name, grant);
+      const { artifact, name } = grant;
+      const known = typeof artifact === 'string' ? artifact : artifact.name;
+      this.#names.set(known, grant);
+      if (name !== undefined) this.#names.set(name, grant);
     }
   }
 
@@ -64,8 +67,8 @@ export class Grants {
   }
 
   async #open(grant: Grant): Promise<GrantedFile> {
-    const { artifact, stream } = await this.#context.openArtifact(grant.id);
-    const own = isPlainName(artifact.name) ? artifact.name : grant.id;
+    const { artifact, stream } = await this.#context.openArtifact(grant.artifact);
+    const own = isPlainName(artifact.name) ? artifact.name : artifact.id;
     return { name: grant.name ?? own, sizeBytes: artifact.sizeBytes, stream };
   }
 }

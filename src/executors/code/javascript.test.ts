@@ -70,6 +70,20 @@ suite('what a program is worth', () => {
     });
   });
 
+  test('SAM-137 what an earlier task left is read by that task and its name, under that name or another', async () => {
+    const artifacts = {
+      'before/rows.csv': { name: 'rows.csv', bytes: '1,2' },
+      'before/more.csv': { name: 'more.csv', bytes: '3,4' },
+    };
+    const code = `return [readInput('rows.csv'), readInput('second')];`;
+    const left = (name: string) => ({ task_id: 'before', artifact_name: name });
+    const payload = { ...js(code), artifacts: [left('rows.csv'), { ...left('more.csv'), name: 'second' }] };
+    const { output } = await run(executor(), payload, { artifacts });
+    assert.deepEqual(output.result, ['1,2', '3,4']);
+    const absent = { ...js(`readInput('absent.csv')`), artifacts: [left('absent.csv')] };
+    assert.match(errorOf((await run(executor(), absent, { artifacts })).end).message, /absent\.csv/);
+  });
+
   test('SAM-137 only granted artifacts can be read, by their name, their own name or their id', async () => {
     const artifacts = {
       'id-1': { name: 'first.txt', bytes: 'erste' },

@@ -3,6 +3,7 @@
 import { type Static, Type } from 'typebox';
 import type { ArtifactId } from '../../domain/ids.ts';
 import type { Json, JsonObject } from '../../domain/json.ts';
+import type { ArtifactOfTask } from '../../engine/ports/executor.ts';
 import { isPlainName, isPlainPath } from './wasm/names.ts';
 
 /** The languages there are; what a host offers of them is another question. */
@@ -37,6 +38,10 @@ const PAYLOAD = Type.Object({
       Type.Union([
         Type.String({ description: 'An artifact id' }),
         Type.Object({ artifact_id: Type.String(), name: Type.Optional(Type.String()) }),
+        Type.Object(
+          { task_id: Type.String(), artifact_name: Type.String(), name: Type.Optional(Type.String()) },
+          { description: 'What an earlier task left under this name' },
+        ),
       ]),
       { maxItems: 1_000, description: 'Artifacts the program may read' },
     ),
@@ -59,7 +64,7 @@ export const CODE_PAYLOAD_SCHEMA = JSON.parse(JSON.stringify(PAYLOAD)) as JsonOb
 
 /** An artifact the program may read, under its own name unless the task gives another. */
 export interface Grant {
-  readonly id: ArtifactId;
+  readonly artifact: ArtifactId | ArtifactOfTask;
   readonly name?: string;
 }
 
@@ -133,9 +138,12 @@ export function isAllowed(url: URL, allowedHosts: readonly string[]): boolean {
 }
 
 function grantOf(given: NonNullable<Payload['artifacts']>[number]): Grant {
-  if (typeof given === 'string') return { id: given as ArtifactId };
-  const id = given.artifact_id as ArtifactId;
-  return given.name === undefined ? { id } : { id, name: given.name };
+  if (typeof given === 'string') return { artifact: given as ArtifactId };
+  const artifact =
+    'task_id' in given
+      ? { taskId: given.task_id, name: given.artifact_name }
+      : (given.artifact_id as ArtifactId);
+  return given.name === undefined ? { artifact } : { artifact, name: given.name };
 }
 
 function* sourceErrors({ language, code, files, entrypoint, artifacts }: Payload): Generator<FieldError> {

@@ -175,7 +175,7 @@ function contextOf(
     sample: () => {},
     warn: () => {},
     openArtifact: async id => {
-      const content = given.artifacts?.[id];
+      const content = given.artifacts?.[String(id)];
       if (content === undefined) throw new DomainError('not_found', `there is no artifact ${id}`);
       return { artifact: { id } as Artifact, stream: Readable.from([Buffer.from(content)]) };
     },

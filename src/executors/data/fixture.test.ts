@@ -141,7 +141,9 @@ export class Attempted {
       log: () => {},
       sample: usage => this.samples.push({ ...usage }),
       warn: (resource, value, limit) => this.warnings.push(`${resource} ${value} of ${limit}`),
-      openArtifact: async id => {
+      openArtifact: async which => {
+        if (typeof which !== 'string') throw new Error('a data job asks for artifacts by their ids');
+        const id = which;
         if (given.stream !== undefined)
           return { artifact: { id, sizeBytes: 0 } as Artifact, stream: given.stream };
         const path = given.artifacts?.[id];
