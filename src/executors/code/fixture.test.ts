@@ -18,7 +18,7 @@ import {
   type AttemptResult,
   type Executor,
 } from '../../engine/ports/executor.ts';
-import type { Outbound } from '../../engine/ports/outbound.ts';
+import type { Outbound, OutboundRequest } from '../../engine/ports/outbound.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { silentLog } from '../../runtime/log.ts';
 import { systemRandom } from '../../runtime/random.ts';
@@ -60,6 +60,24 @@ export const noOutbound: Outbound = {
   check: () => Promise.resolve(),
   stop: () => Promise.resolve(),
 };
+
+/** A far end that answers every request with its method and body, and keeps what was sent. */
+export function echo(): { readonly outbound: Outbound; readonly sent: OutboundRequest[] } {
+  const sent: OutboundRequest[] = [];
+  const outbound: Outbound = {
+    ...noOutbound,
+    async send(request) {
+      sent.push(request);
+      const got = request.body === undefined ? null : Buffer.from(request.body).toString();
+      const body = Buffer.from(JSON.stringify({ method: request.method, got }));
+      return { status: 201, headers: { 'content-type': 'application/json' }, body, durationMs: 3 };
+    },
+  };
+  return { outbound, sent };
+}
+
+/** The payload of a JavaScript program. */
+export const js = (code: string): { language: string; code: string } => ({ language: 'javascript', code });
 
 /** The executor of a test file: started before its tests, stopped after them with nothing left in its directory. */
 export function executorForTests(

@@ -1,22 +1,8 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import type { Outbound, OutboundRequest } from '../../engine/ports/outbound.ts';
-import { begin, errorOf, executorForTests, processesWith, run } from './fixture.test.ts';
+import { begin, echo, errorOf, executorForTests, js, processesWith, run } from './fixture.test.ts';
 
-const sent: OutboundRequest[] = [];
-const outbound: Outbound = {
-  async send(request) {
-    sent.push(request);
-    const body = Buffer.from(
-      JSON.stringify({ method: request.method, got: request.body?.toString() ?? null }),
-    );
-    return { status: 201, headers: { 'content-type': 'application/json' }, body, durationMs: 3 };
-  },
-  check: () => Promise.resolve(),
-  stop: () => Promise.resolve(),
-};
-const executor = executorForTests({}, outbound);
-const js = (code: string): { language: string; code: string } => ({ language: 'javascript', code });
+const executor = executorForTests({}, echo().outbound);
 
 /** Ends are promised within 1 s; a machine busy with other tests gets more. */
 const LOADED_SECONDS = 4;

@@ -1,22 +1,9 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import type { Outbound, OutboundRequest } from '../../engine/ports/outbound.ts';
-import { errorOf, executorForTests, run } from './fixture.test.ts';
+import { echo, errorOf, executorForTests, js, run } from './fixture.test.ts';
 
-const sent: OutboundRequest[] = [];
-const outbound: Outbound = {
-  async send(request) {
-    sent.push(request);
-    const body = Buffer.from(
-      JSON.stringify({ method: request.method, got: request.body?.toString() ?? null }),
-    );
-    return { status: 201, headers: { 'content-type': 'application/json' }, body, durationMs: 3 };
-  },
-  check: () => Promise.resolve(),
-  stop: () => Promise.resolve(),
-};
+const { outbound, sent } = echo();
 const executor = executorForTests({}, outbound);
-const js = (code: string): { language: string; code: string } => ({ language: 'javascript', code });
 
 suite('what a program is worth', () => {
   test('SAM-137 the result is the last expression, what return gives, or the default export', async () => {
