@@ -19,28 +19,39 @@ const COMPILED = fileURLToPath(new URL('../node_modules/.cache/batuta', import.m
 export interface ServerProcess {
   readonly url: string;
   readonly port: number;
-  /** Starts it and resolves when it is ready; rejects with what it said if it ends first. */
-  start(): Promise<void>;
+  /** Starts it, `more` settings over its own, and resolves when it is ready; rejects with what it said if it ends first. */
+  start(more?: Readonly<Record<string, string>>): Promise<void>;
   /** Ends it at once, as a power cut would. */
   kill(): Promise<void>;
   /** Asks it to stop; resolves with its exit code. */
   stop(): Promise<number | null>;
   readonly pid: number | undefined;
+  /** What it said since it was last started. */
+  readonly said: string;
+}
+
+/** Where a server runs, if not simply here. */
+export interface Whereabouts {
+  /** The command that runs the server's; it must replace itself by it, as `ip netns exec` does. */
+  readonly through: readonly string[];
+  readonly host: string;
 }
 
 /** A server over this data directory; nothing runs before `start`. */
 export async function serverProcess(
   dataDir: string,
   settings: Readonly<Record<string, string>> = {},
+  { through, host }: Whereabouts = { through: [], host: '127.0.0.1' },
 ): Promise<ServerProcess> {
   const port = await freePort();
-  const url = `http://127.0.0.1:${port}`;
+  const url = `http://${host}:${port}`;
   let child: ChildProcess | null = null;
   let said = '';
   const env = {
     PATH: process.env.PATH ?? '',
     // As `npm start` does.
     NODE_COMPILE_CACHE: COMPILED,
+    BATUTA_HOST: host,
     BATUTA_PORT: String(port),
     BATUTA_DATA: dataDir,
     BATUTA_ADMIN_KEY: ADMIN.key,
@@ -67,9 +78,13 @@ export async function serverProcess(
     get pid() {
       return child?.pid;
     },
-    async start() {
+    get said() {
+      return said;
+    },
+    async start(more = {}) {
       said = '';
-      const started = spawn(process.execPath, [MAIN, 'serve'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+      const [command = process.execPath, ...rest] = [...through, process.execPath, MAIN, 'serve'];
+      const started = spawn(command, rest, { env: { ...env, ...more }, stdio: ['ignore', 'pipe', 'pipe'] });
       child = started;
       for (const stream of [started.stdout, started.stderr]) stream?.on('data', chunk => (said += chunk));
       while (started.exitCode === null && started.signalCode === null) {
