@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import { begin, echo, errorOf, executorForTests, js, processesWith, run } from './fixture.test.ts';
+import { begin, errorOf, executorForTests, js, processesWith, run } from './fixture.test.ts';
 
-const executor = executorForTests({}, echo().outbound);
+const executor = executorForTests();
 
 /** Ends are promised within 1 s; a machine busy with other tests gets more. */
 const LOADED_SECONDS = 4;
