@@ -1,4 +1,4 @@
-// Batuta's engine as a peer among peers: the real engine over the real store (each commit synced before it is answered), submitting
+// Batuta's engine as a peer among peers: the real engine over a real store (each commit synced before it is answered), submitting
 // and running no-op tasks in this process.
 
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -6,13 +6,26 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { VERSION } from '../src/app/version.ts';
 import { openSqlite } from '../src/store/sqlite/open.ts';
+import type { Store } from '../src/store/store.ts';
 import { openHouse, orderOf } from '../test/harness.ts';
 import type { Peer } from './peers/peer.ts';
 
-/** Starts an engine on a store of its own. */
+/** Starts an engine on a SQLite file of its own. */
 export async function startPeer(): Promise<Peer> {
   const dir = mkdtempSync(join(tmpdir(), 'batuta-bench-'));
   const store = await openSqlite({ path: join(dir, 'batuta.db'), auditKey: Buffer.alloc(32) });
+  return enginePeer(store, dir, {
+    name: 'batuta engine',
+    server: 'SQLite, each commit synced before it is answered',
+  });
+}
+
+/** An engine over a store, in this process; stopping it stops the store too and removes the folder. */
+export async function enginePeer(
+  store: Store,
+  dir: string,
+  about: Pick<Peer, 'name' | 'server'>,
+): Promise<Peer> {
   let working = false;
   let onDone = (): void => {};
   const held: (() => void)[] = [];
@@ -29,9 +42,8 @@ export async function startPeer(): Promise<Peer> {
   });
   let submitted = 0;
   return {
-    name: 'batuta engine',
+    ...about,
     version: VERSION,
-    server: 'SQLite, each commit synced before it is answered',
     trials: [{ slots: 100 }],
     async submit(payload) {
       const [admission] = await house.engine.submit([

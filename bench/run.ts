@@ -48,8 +48,11 @@ const engine = run('engine', 'peers/run.ts', 'batuta-engine', '--seconds', secon
 const workers = run('workers', 'peers/run.ts', 'batuta-http', '--seconds', seconds);
 const bullmq = run('bullmq', 'peers/run.ts', 'bullmq', '--seconds', seconds);
 const graphile = run('graphile', 'peers/run.ts', 'graphile', '--seconds', seconds);
+const postgres = run('postgres', 'peers/run.ts', 'batuta-postgres', '--seconds', seconds);
 const pgboss = run('pgboss', 'peers/run.ts', 'pgboss', '--seconds', seconds);
 const claims = run('claims', 'claims.ts');
+const postgresClaims = run('postgres-claims', 'claims.ts', '--postgres');
+const nodes = run('nodes', 'nodes.ts', '--seconds', seconds);
 const start = run('start', 'start.ts');
 const webhooks = run('webhooks', 'webhooks.ts');
 
@@ -69,6 +72,18 @@ const atMost = (what: string, measured: number | null | undefined, target: numbe
   target: `≤ ${target}`,
   reached: measured == null ? null : measured <= target,
 });
+
+function postgresRows(): readonly Row[] {
+  const rate = postgres?.lifecyclePerSecond;
+  return [
+    atLeast('PostgreSQL lifecycle / graphile-worker', over(rate, graphile?.lifecyclePerSecond), 3, '×'),
+    atLeast('PostgreSQL lifecycle / pg-boss', over(rate, pgboss?.lifecyclePerSecond), 5, '×'),
+    atMost('PostgreSQL idle submit → worker, p50', postgres?.idleP50Ms, 10, 'ms'),
+    atLeast('two nodes / one, where work is the limit', nodes?.ratio, 1.5, '×'),
+    atMost('PostgreSQL claim p99, 1,000,000 queued / 1,000', postgresClaims?.p99Ratio, 1.5, '×'),
+    atLeast('PostgreSQL claims under a held xmin / without', postgresClaims?.heldRatio, 0.5, '×'),
+  ];
+}
 
 const rows: readonly Row[] = [
   atLeast(
@@ -95,8 +110,12 @@ const rows: readonly Row[] = [
   atMost('resident memory, 1,000,000 queued', claims?.residentMb, 250, 'MB'),
   atMost('start to ready', start?.medianMs, 1_000, 'ms'),
   atLeast('webhooks delivered', webhooks?.perSecond, 1_000, '/s'),
+  ...postgresRows(),
 ];
-const raw = { empty, http, engine, workers, bullmq, graphile, pgboss, claims, start, webhooks };
+const raw = {
+  ...{ empty, http, engine, workers, bullmq, claims, start, webhooks },
+  ...{ postgres, graphile, pgboss, postgresClaims, nodes },
+};
 const machine = `${cpus()[0]?.model ?? 'unknown'}, ${availableParallelism()} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.version}`;
 if (values.json === true) console.log(JSON.stringify({ machine, rows, raw }));
 else {

@@ -11,6 +11,7 @@ const SECONDS_MAX = 120;
 const PEERS: Readonly<Record<string, () => Promise<{ startPeer(): Promise<Peer> }>>> = {
   'batuta-engine': () => import('../batuta-engine.ts'),
   'batuta-http': () => import('../batuta-http.ts'),
+  'batuta-postgres': () => import('../batuta-postgres.ts'),
   bullmq: () => import('./bullmq.ts'),
   graphile: () => import('./graphile.ts'),
   pgboss: () => import('./pgboss.ts'),
