@@ -45,8 +45,6 @@ export interface WebExecutorParts {
 }
 
 const MIB = 1_048_576;
-/** What comes over the network may be this many times what a job may keep on disk. */
-const TRAFFIC_SHARE = 1;
 
 /** The executor of `web_automation` (`SAM-142` to `SAM-148`); without Chromium it reads static pages and says what is missing. */
 export function createWebExecutor(parts: WebExecutorParts): Executor {
@@ -63,7 +61,7 @@ class WebExecutor implements Executor {
   readonly #proxy: FilteringProxy;
   #drivers: Drivers | null = null;
   #missing: string | null = 'the executor was not started';
-  /** The ways to confine a browser that have not failed yet, strongest first. */
+  /** The ways to confine a browser to be tried, strongest first; one alone once it worked. */
   #ways: readonly Confinement[] = [];
   #version: string | null = null;
 
@@ -120,15 +118,19 @@ class WebExecutor implements Executor {
   async run(context: AttemptContext): Promise<AttemptResult> {
     const payload = payloadOf(context.task.spec);
     const engine = this.#engineOf(payload);
-    for (;;) {
-      const [way] = this.#ways;
-      const result = await this.#attempt(context, payload, engine === 'browser' ? (way ?? null) : null);
-      const isLaunch = result.status === 'failed' && result.error.details?.launch === true;
-      if (!isLaunch || this.#ways[0] !== way || this.#ways.length < 2) return result;
-      // What a host offers is found out by doing it; the next way is weaker, and the last may fail too.
-      this.#ways = this.#ways.slice(1);
-      this.#parts.log.warn('the browser cannot be confined as wished', { failed: way, next: this.#ways[0] });
+    if (engine === 'http') return await this.#attempt(context, payload, null);
+    let result: AttemptResult | null = null;
+    for (const way of this.#ways) {
+      if (result !== null) this.#parts.log.warn('the browser cannot be confined as wished', { next: way });
+      result = await this.#attempt(context, payload, way);
+      if (result.status === 'completed' || result.error.details?.launch !== true) return result;
     }
+    return (
+      result ?? {
+        status: 'failed',
+        error: { code: 'unavailable', message: 'there is no browser', recoverable: true },
+      }
+    );
   }
 
   async #attempt(
@@ -148,11 +150,13 @@ class WebExecutor implements Executor {
     context.signal.addEventListener('abort', onAbort, { once: true });
     let result: AttemptResult | null = null;
     try {
-      const pass = confinement === null ? null : await this.#proxy.admit(limits.diskMb * MIB * TRAFFIC_SHARE);
+      const pass = confinement === null ? null : await this.#proxy.admit(limits.diskMb * MIB);
       result = await runAttempt(context, payload, {
         ...{ log, clock, outbound, limits, driver, pass, pace: this.#pace, robots: this.#robots },
         onBrowser: version => {
           this.#version = version;
+          // What this host offers is known now, and no trouble later makes it less.
+          if (confinement !== null) this.#ways = [confinement];
         },
       });
       return result;
@@ -168,9 +172,9 @@ class WebExecutor implements Executor {
     tenant: string,
     result: AttemptResult | null,
   ): Promise<void> {
-    // Nobody awaits the end of a job that was told to stop, or that used more than it may.
-    const wasBounded = result?.status === 'failed' && result.error.code === 'resource_exhausted';
-    if (result === null || wasBounded) await driver.kill();
+    // A job that was told to stop or used more than it may, and a browser that could not start as it was to, leave nothing to reuse.
+    const { code, details } = result?.status === 'failed' ? result.error : {};
+    if (result === null || code === 'resource_exhausted' || details?.launch === true) await driver.kill();
     await drivers.give(driver, tenant);
   }
 
