@@ -20,7 +20,7 @@ export const RETENTION: PurgeTerms = {
 };
 
 const PURGED = 'retention.purged';
-const TASKS_A_STEP = 500;
+const TASKS_A_STEP = 100;
 const STEP_PAUSE_MS = 50;
 
 /**

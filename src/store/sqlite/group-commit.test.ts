@@ -77,3 +77,20 @@ test('once the disk has failed nobody is told anything but that', async () => {
   }
   await commits.idle();
 });
+
+test('a crowd goes in portions, so that nobody else waits for all of it', async () => {
+  const { commits, syncs } = setup();
+  const crowd = Array.from({ length: 40 }, (_, at) =>
+    commits.ask({
+      verb: 'submit',
+      args: [Array.from({ length: 50 }, (__, n) => packTask(order(`t${at}-${n}`))), false],
+    }),
+  );
+  for (let portion = 0; portion < 8; portion++) {
+    await turns();
+    assert.equal(syncs.length, portion + 1);
+    syncs[portion]?.done();
+  }
+  await Promise.all(crowd);
+  assert.equal(syncs.length, 8);
+});

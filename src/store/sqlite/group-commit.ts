@@ -11,8 +11,8 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
-/** Calls that go as one transaction at most: beyond, the event loop would stand still for too long. */
-const BATCH_MAX = 256;
+/** Items that go as one transaction, a call's array counting whole: with many more the event loop would stand still for too long. */
+const ITEMS_MAX = 256;
 
 /** Runs the calls of many callers on a core whose commits do not wait for the disk. */
 export class GroupCommit {
@@ -78,7 +78,7 @@ export class GroupCommit {
   /** What may go now: all in the order of asking, or, while the disk works, only those who read. */
   #take(): { readonly writes: boolean; readonly batch: readonly Waiting[] } {
     if (this.#syncing === null) {
-      const batch = this.#waiting.splice(0, BATCH_MAX);
+      const batch = this.#waiting.splice(0, callsWithin(this.#waiting, ITEMS_MAX));
       return { batch, writes: batch.some(({ call }) => !isRead(call.verb)) };
     }
     const batch = this.#waiting.filter(({ call }) => isRead(call.verb));
@@ -98,4 +98,15 @@ export class GroupCommit {
     if (this.#waiting.length > 0) this.#schedule();
     else this.#onIdle?.();
   }
+}
+
+/** How many of the first calls to take, one at least. */
+function callsWithin(waiting: readonly Waiting[], itemsMax: number): number {
+  let items = 0;
+  const beyond = waiting.findIndex(({ call }) => {
+    const [first] = call.args;
+    items += Array.isArray(first) ? first.length : 1;
+    return items > itemsMax;
+  });
+  return beyond === -1 ? waiting.length : Math.max(1, beyond);
 }
