@@ -103,7 +103,7 @@ export class Claims {
           this.#context.given,
         ]);
         for (const row of rows) claims[row.pick - 1]?.push(claimedOf(row));
-        // What was overtaken still stands before what was claimed.
+        // What was overtaken, or stepped over, still stands before what was claimed.
         const passed = new Set(rows.filter(({ overtook }) => overtook).map(({ queue }) => queue));
         return rows.flatMap(({ queue, rank, key }) =>
           passed.has(queue) ? [] : [{ queue, rank, task: key }],

@@ -95,7 +95,8 @@ function cursorOf(text: string | null): {
   readonly id: number;
   readonly index: number;
 } {
-  const match = text === null ? null : /^(\d{1,15})\.(\d{1,15})-(\d{1,9})$/.exec(text);
+  // Without a transaction it was given out by the embedded store that these events were copied from, where they stand before all.
+  const match = text === null ? null : /^(?:(\d{1,15})\.)?(\d{1,15})-(\d{1,9})$/.exec(text);
   if (match === null) return { txn: 0, id: 0, index: -1 };
-  return { txn: Number(match[1]), id: Number(match[2]), index: Number(match[3]) };
+  return { txn: Number(match[1] ?? 0), id: Number(match[2]), index: Number(match[3]) };
 }

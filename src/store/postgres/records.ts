@@ -142,7 +142,7 @@ export function packChange(change: TaskChange, pos: number): object {
 }
 
 /** What a plan has the first and every later attempt tell at its start; ids and instants are the database's. */
-function startsOf(notification: NotificationPlan): object {
+export function startsOf(notification: NotificationPlan): object {
   const news = (attempt: number): readonly Partial<NewDelivery>[] => {
     const spec = { timeoutMs: 0, notification };
     const claim = { agentId: '' as AgentId, now: 0, newDeliveryId: () => '' as DeliveryId };

@@ -131,7 +131,7 @@ BEGIN
     DELETE FROM batuta.ready r USING wanted w WHERE r.queue = w.queue AND r.rank = w.rank AND r.task = w.task
     RETURNING w.pos, r.queue, r.rank, r.task
   )
-  SELECT array_agg(ROW(number, queue, rank, task, choice.passed > 0)::batuta.chosen ORDER BY pos) INTO taken FROM gone;
+  SELECT array_agg(ROW(number, queue, rank, task, choice.passed > 0 OR NOT alone)::batuta.chosen ORDER BY pos) INTO taken FROM gone;
 END
 $$;
 

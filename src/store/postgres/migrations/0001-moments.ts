@@ -24,9 +24,10 @@ DECLARE
   week bigint;
 BEGIN
   FOR week IN SELECT moment / week_ms + ahead FROM generate_series(0, 1) ahead LOOP
-    CONTINUE WHEN to_regclass('batuta.event_' || week) IS NOT NULL;
+    CONTINUE WHEN EXISTS (SELECT FROM pg_class WHERE relnamespace = 'batuta'::regnamespace AND relname = 'event_' || week);
     PERFORM pg_advisory_xact_lock(7000, 2);
-    CONTINUE WHEN to_regclass('batuta.event_' || week) IS NOT NULL;
+    -- Asked of the table, not of a cache that may not have heard of it yet.
+    CONTINUE WHEN EXISTS (SELECT FROM pg_class WHERE relnamespace = 'batuta'::regnamespace AND relname = 'event_' || week);
     BEGIN
       EXECUTE format('CREATE TABLE batuta.event_%s PARTITION OF batuta.event FOR VALUES FROM (%s) TO (%s)',
         week, week * week_ms, (week + 1) * week_ms);
