@@ -1,48 +1,29 @@
 // A storm: submitters, workers and a webhook receiver around a server that is killed again and again. Afterwards the books are
 // audited on the database itself: nothing acknowledged may be missing, nothing may have been applied twice.
 
-import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DEFAULT_TENANT } from '../../src/domain/ids.ts';
-import { hasEnded } from '../../src/domain/transitions.ts';
-import { verifyWebhook } from '../../src/sdk/webhooks.ts';
 import { openSqlite } from '../../src/store/sqlite/open.ts';
-import type { Store } from '../../src/store/store.ts';
 import { ADMIN_HEADERS, type ServerProcess, serverProcess } from '../server.ts';
+import {
+  audit,
+  type Books,
+  confirm,
+  openBooks,
+  receive,
+  type Tally,
+  untold,
+  WEBHOOK_SECRET,
+} from './books.ts';
 
-const WEBHOOK_SECRET = 'storm-secret';
 const SUBMITTERS = 8;
 const WORKERS = 4;
 const ACKNOWLEDGED_A_KILL = 25;
 
-/** What came out of a storm; every count but the first four must be 0. */
-export interface StormReport {
+/** What came out of a storm: besides the kills, its tally. */
+export interface StormReport extends Tally {
   readonly kills: number;
-  readonly acknowledged: number;
-  readonly attempts: number;
-  readonly webhooks: number;
-  readonly lost: number;
-  readonly unfinished: number;
-  readonly appliedTwice: number;
-  readonly eventGaps: number;
-  readonly deliveriesOpen: number;
-  readonly untold: number;
-  readonly badSignatures: number;
-}
-
-/** Books kept by the outside world while the storm rages. */
-interface Books {
-  readonly acknowledged: Set<string>;
-  /** Tokens of results the server confirmed, by task. */
-  readonly confirmed: Map<string, Set<number>>;
-  /** Tasks whose end was told, by a genuine webhook. */
-  readonly told: Set<string>;
-  webhooks: number;
-  badSignatures: number;
 }
 
 /** Rages for so many kills, then lets the dust settle and audits; `onKill` hears of each. */
@@ -51,13 +32,7 @@ export async function storm(
   onKill: (kill: number, books: Books) => void = () => {},
 ): Promise<StormReport> {
   const dataDir = mkdtempSync(join(tmpdir(), 'batuta-storm-'));
-  const books: Books = {
-    acknowledged: new Set(),
-    confirmed: new Map(),
-    told: new Set(),
-    webhooks: 0,
-    badSignatures: 0,
-  };
+  const books = openBooks();
   const receiver = await receive(books);
   const server = await serverProcess(dataDir, { BATUTA_LEASE_MS: '2000', BATUTA_ARCHIVE_DELAY_MS: '500' });
   const raging = new AbortController();
@@ -83,7 +58,7 @@ export async function storm(
     working.abort();
     await Promise.all(workers);
     await server.stop();
-    return await audit(dataDir, kills, books);
+    return { kills, ...(await auditFiles(dataDir, books)) };
   } finally {
     raging.abort();
     working.abort();
@@ -157,7 +132,7 @@ async function work(server: ServerProcess, agent: string, books: Books, signal: 
     const refused = new Set(rejected.map(({ fencing_token }) => fencing_token));
     for (const { task_id, fencing_token } of results) {
       if (refused.has(fencing_token)) continue;
-      books.confirmed.set(task_id, (books.confirmed.get(task_id) ?? new Set()).add(fencing_token));
+      confirm(books, task_id, fencing_token);
     }
     results = leases.map(({ task, fencing_token }) => ({
       task_id: task.task_id,
@@ -168,37 +143,11 @@ async function work(server: ServerProcess, agent: string, books: Books, signal: 
   }
 }
 
-async function receive(books: Books): Promise<{ url: string; close(): void }> {
-  const server = createServer(async (request, response) => {
-    const chunks: Buffer[] = [];
-    for await (const chunk of request) chunks.push(chunk);
-    try {
-      const headers = request.headers as Record<string, string>;
-      const { taskId } = await verifyWebhook({
-        headers,
-        body: Buffer.concat(chunks),
-        secret: WEBHOOK_SECRET,
-      });
-      books.webhooks++;
-      // Now and then a receiver that is not well.
-      if (Math.random() < 0.05) return void response.writeHead(503).end();
-      if (taskId !== undefined) books.told.add(taskId);
-    } catch {
-      books.badSignatures++;
-    }
-    response.writeHead(200).end();
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  return { url: `http://127.0.0.1:${port}/hook`, close: () => server.close() };
-}
-
 /** Resolves when every acknowledged task was told of, or after a minute. */
 async function settle(server: ServerProcess, books: Books): Promise<void> {
   const deadline = performance.now() + 60_000;
   while (performance.now() < deadline) {
-    if ([...books.acknowledged].every(id => books.told.has(id))) break;
+    if (untold(books).length === 0) break;
     await delay(200);
   }
   // Archiving follows half a second after the last notification.
@@ -211,52 +160,13 @@ async function settle(server: ServerProcess, books: Books): Promise<void> {
   }
 }
 
-async function audit(dataDir: string, kills: number, books: Books): Promise<StormReport> {
+async function auditFiles(dataDir: string, books: Books): Promise<Tally> {
   const store = await openSqlite({ path: join(dataDir, 'batuta.db'), auditKey: Buffer.alloc(32) });
   try {
-    return await count(store, kills, books);
+    return await audit(store, books);
   } finally {
     await store.stop();
   }
-}
-
-async function count(store: Store, kills: number, books: Books): Promise<StormReport> {
-  const tally = { attempts: 0, lost: 0, unfinished: 0, appliedTwice: 0, eventGaps: 0 };
-  const ids = [...books.acknowledged];
-  for (let from = 0; from < ids.length; from += 500) {
-    const chunk = ids.slice(from, from + 500);
-    const tasks = await store.read(chunk.map(id => ({ tenant: DEFAULT_TENANT, id: id as never })));
-    for (const [index, task] of tasks.entries()) {
-      if (task === null) {
-        tally.lost++;
-        continue;
-      }
-      tally.attempts += task.attempt;
-      if (!hasEnded(task.state)) tally.unfinished++;
-      const events = await store.events({ of: 'task', key: task.key, afterSequence: 0, limit: 10_000 });
-      if (events.some((event, at) => event.sequence !== at + 1) || events.length !== task.version)
-        tally.eventGaps++;
-      const ends = events.filter(event => event.kind === 'state' && event.to === 'completed').length;
-      const applied = (task.result?.output as { token?: number } | undefined)?.token;
-      const confirmed = [...(books.confirmed.get(chunk[index] ?? '') ?? [])];
-      if (ends > 1 || confirmed.some(token => token !== applied)) tally.appliedTwice++;
-    }
-  }
-  const open = await store.deliveries({
-    tenant: DEFAULT_TENANT,
-    statuses: ['pending', 'sending'],
-    limit: 1,
-    offset: 0,
-  });
-  return {
-    kills,
-    acknowledged: ids.length,
-    webhooks: books.webhooks,
-    ...tally,
-    deliveriesOpen: open.total,
-    untold: ids.filter(id => !books.told.has(id)).length,
-    badSignatures: books.badSignatures,
-  };
 }
 
 async function post(server: ServerProcess, path: string, body: unknown, signal: AbortSignal) {
