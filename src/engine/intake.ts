@@ -12,6 +12,7 @@ import type { Random } from '../runtime/random.ts';
 import type { NewTask, NewTimer, SubmitOutcome } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import type { Admission, TaskOrder } from './api.ts';
+import { dependedFirst } from './batch-order.ts';
 import { waitsFor } from './changes.ts';
 import { findCycle } from './cycles.ts';
 import type { Forecaster } from './forecast.ts';
@@ -95,9 +96,14 @@ export class Intake {
     );
   }
 
-  #save(tasks: readonly NewTask[], atomic: boolean): Promise<readonly SubmitOutcome[]> {
-    if (atomic) return this.#store.submit(tasks, { atomic });
-    return Promise.all(tasks.map(task => this.#batcher.add(task)));
+  async #save(tasks: readonly NewTask[], atomic: boolean): Promise<readonly (SubmitOutcome | undefined)[]> {
+    const ordered = tasks.length > 1 ? dependedFirst(tasks) : tasks;
+    const outcomes = atomic
+      ? await this.#store.submit(ordered, { atomic })
+      : await Promise.all(ordered.map(task => this.#batcher.add(task)));
+    if (ordered === tasks) return outcomes;
+    const byTask = new Map(ordered.map((task, index) => [task, outcomes[index]]));
+    return tasks.map(task => byTask.get(task));
   }
 
   async #judge(order: TaskOrder, cyclic: readonly string[] | null): Promise<Judged> {
