@@ -2,7 +2,9 @@
 // that another attempt does not repeat them.
 
 import { join } from 'node:path';
-import { asDomainError, type DomainError, ERROR_CODES } from '../../domain/errors.ts';
+import { buffer } from 'node:stream/consumers';
+import { asDomainError, DomainError, ERROR_CODES } from '../../domain/errors.ts';
+import type { ArtifactId } from '../../domain/ids.ts';
 import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
 import type { TaskError } from '../../domain/task.ts';
 import type { AttemptContext, AttemptResult } from '../../engine/ports/executor.ts';
@@ -11,7 +13,7 @@ import type { PayloadCheck } from '../../engine/ports/schemas.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Random } from '../../runtime/random.ts';
 import { authenticatorOf } from './auth.ts';
-import { callOf, originOf } from './call.ts';
+import { BODY_BYTES_MAX, type Body, callOf, originOf } from './call.ts';
 import type { Expression, Expressions } from './expressions.ts';
 import type { Pace } from './pace.ts';
 import { isKnownAhead, type Plan, type PlannedRequest } from './plan.ts';
@@ -19,7 +21,7 @@ import { RequestProgress } from './progress.ts';
 import { Redactor } from './redactor.ts';
 import { runRequest } from './run-request.ts';
 import { INLINE_BYTES_MAX, Spool } from './spool.ts';
-import { expressionsIn, type Values } from './templates.ts';
+import { expressionsIn, renderText, type Values } from './templates.ts';
 import type { Tokens } from './tokens.ts';
 import { Usage } from './usage.ts';
 
@@ -91,7 +93,7 @@ class Attempt {
     try {
       await this.#findOrigins();
       await this.#runAll();
-      const result = this.#plan.result === null ? {} : { result: await this.#result(this.#plan.result) };
+      const result = this.#plan.result === null ? {} : await this.#result(this.#plan.result);
       const output = this.#redactor.json({ responses: this.#done(), ...result });
       return { status: 'completed', output, metrics: this.#usage.finish() };
     } catch (error) {
@@ -147,7 +149,8 @@ class Attempt {
       redactor: this.#redactor,
     });
     const key = `${this.#context.task.executionId}-${planned.index + 1}`;
-    const call = callOf(planned, values, { auth, perSecond: this.#plan.perSecond, key });
+    const file = planned.file === null ? null : await this.#open(renderText(planned.file, values));
+    const call = callOf(planned, values, { auth, perSecond: this.#plan.perSecond, key, file });
     const output = await runRequest(planned, call, {
       ...parts,
       usage: this.#usage,
@@ -200,19 +203,37 @@ class Attempt {
     return new Map(expressions.map(({ text }, index) => [text, values[index] ?? null]));
   }
 
-  async #result(expression: Expression): Promise<Json> {
+  /** Inline while it fits, else as a file. */
+  async #result(expression: Expression): Promise<JsonObject> {
     const responses = this.#byName(this.#plan.requests.map(({ index }) => index));
     const [value] = await this.#parts.expressions.evaluate([expression], {
       inputs: this.#plan.inputs,
       responses,
     });
-    return value ?? null;
+    const written = Buffer.from(JSON.stringify(this.#redactor.json(value ?? null)));
+    if (this.#takeInline(written.length)) return { result: value ?? null };
+    const name = 'result.json';
+    const mediaType = 'application/json';
+    const saved = await this.#context.saveArtifact({ name, type: 'api_result', mediaType, source: written });
+    const { id, sizeBytes, sha256 } = saved;
+    return {
+      result_artifact: { artifact_id: id, name, media_type: mediaType, size_bytes: sizeBytes, sha256 },
+    };
   }
 
   #byName(indexes: readonly number[]): JsonObject {
     return Object.fromEntries(
       indexes.map(index => [this.#plan.requests[index]?.name ?? '', this.#outputs[index]] as const),
     );
+  }
+
+  async #open(id: string): Promise<Body> {
+    const { artifact, stream } = await this.#context.openArtifact(id as ArtifactId);
+    if (artifact.sizeBytes > BODY_BYTES_MAX) {
+      stream.destroy();
+      throw new DomainError('payload_too_large', `the artifact ${id} is over ${BODY_BYTES_MAX} bytes`);
+    }
+    return { bytes: await buffer(stream), type: artifact.mediaType };
   }
 
   #done(): readonly JsonObject[] {

@@ -12,7 +12,6 @@ const ATTEMPTS = 3;
 const DELAY_S = 1;
 const REDIRECTS = 5;
 const ANSWER_BYTES_MAX = 100 * 1_048_576;
-const BODY_BYTES_MAX = 16 * 1_048_576;
 
 const COMMON_HEADERS = {
   accept: 'application/json, */*;q=0.5',
@@ -20,18 +19,33 @@ const COMMON_HEADERS = {
   'user-agent': 'batuta',
 };
 
+/** A body and its media type. */
+export interface Body {
+  readonly bytes: Uint8Array;
+  readonly type: string;
+}
+
+/** What a request has beside its own words. */
+export interface CallParts {
+  readonly auth: Authenticator;
+  readonly perSecond: number;
+  /** For an idempotency key of the task's own. */
+  readonly key: string;
+  /** A stored file to send. */
+  readonly file: Body | null;
+}
+
+/** What a request may send, in bytes. */
+export const BODY_BYTES_MAX = 16 * 1_048_576;
+
 /** The request as it is sent; throws `task_failed` for a template without a value, or one that makes no URL. */
 export function callOf(
   planned: PlannedRequest,
   values: Values,
-  {
-    auth,
-    perSecond,
-    key,
-  }: { readonly auth: Authenticator; readonly perSecond: number; readonly key: string },
+  { auth, perSecond, key, file }: CallParts,
 ): Call {
   const { spec } = planned;
-  const body = bodyOf(planned, values);
+  const body = file ?? bodyOf(planned, values);
   const idempotencyKey = idempotencyKeyOf(planned, values, key);
   return {
     name: planned.name,
@@ -85,11 +99,6 @@ function urlOf(planned: PlannedRequest, values: Values): string {
     for (const one of Array.isArray(value) ? value : [value]) url.searchParams.append(name, written(one));
   }
   return url.href;
-}
-
-interface Body {
-  readonly bytes: Uint8Array;
-  readonly type: string;
 }
 
 function bodyOf(planned: PlannedRequest, values: Values): Body | null {

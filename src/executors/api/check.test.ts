@@ -99,7 +99,7 @@ test('SAM-161 what contradicts itself is said field by field', async t => {
   assert.deepEqual(faults, [
     'task_data.requests.0.body does not go with GET',
     'task_data.requests.1.save_as is the name of an earlier request',
-    'task_data.requests.1 must not have both body and form',
+    'task_data.requests.1 must have one of body, form and body_artifact at most',
     'task_data.requests.2.pagination needs answers of JSON',
     'task_data.requests.3.url speaks of responses.later, which no earlier request saves',
     'task_data.requests.3.headers.a speaks of responses.nobody, which no earlier request saves',
@@ -139,6 +139,19 @@ test('SAM-161 a forbidden host that is known at submission is refused then, by i
   };
   assert.match(await refused({ auth, request: { url: PLACE } }), /^unprocessable/);
   assert.match(await refused({ request: { url: 'https://me:pass@api.example.com/' } }), /^unprocessable/);
+});
+
+test('more expressions than can be parsed at once are refused, whatever holds them', async t => {
+  const house = await setup(t);
+  const many = { request: { method: 'POST', url: PLACE, body: '{{ inputs.a }}'.repeat(20_000) } };
+  assert.match((await house.faults(many))[0] ?? '', /too many expressions/);
+  const extract = Object.fromEntries(
+    Array.from({ length: 100 }, (_, n) => [`e${n}`, `${'[a,'.repeat(60)}a${']'.repeat(60)}`]),
+  );
+  const requests = Array.from({ length: 50 }, () => ({ url: PLACE, extract }));
+  const started = performance.now();
+  assert.equal((await house.faults({ requests })).length, 100);
+  assert.ok(performance.now() - started < 2_000);
 });
 
 test('every payload of the documentation can be handed in', async t => {

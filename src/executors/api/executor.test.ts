@@ -262,3 +262,34 @@ test('cancelling reaches the request under way, and the attempt settles at once'
   await assert.rejects(running, /cancelled/);
   await closed.promise;
 });
+
+test('a stored file is sent as the body of a request, with its media type', async t => {
+  const house = await setup(t);
+  const far = await farEnd(t, () => ({ status: 204 }));
+  const artifacts = { picture: Buffer.from('pixels'), huge: Buffer.alloc(17 * MIB) };
+  const request = { method: 'PUT', url: far.url, body_artifact: '{{ inputs.file }}' };
+  await house.output({ inputs: { file: 'picture' }, request }, { artifacts });
+  assert.deepEqual([far.seen[0]?.body, far.seen[0]?.headers['content-type']], ['pixels', 'image/png']);
+  const absent = await house.error({ inputs: { file: 'nothing' }, request }, { artifacts });
+  assert.deepEqual([absent.code, absent.recoverable], ['not_found', false]);
+  const huge = await house.error({ inputs: { file: 'huge' }, request }, { artifacts });
+  assert.equal(huge.code, 'payload_too_large');
+  assert.equal(far.seen.length, 1);
+});
+
+test('SAM-160 what would make the output too large becomes files, the result included', async t => {
+  const house = await setup(t);
+  const far = await farEnd(t, () => ({ json: 'x'.repeat(3 * MIB) }));
+  const output = await house.output({
+    requests: [
+      { save_as: 'one', url: far.url },
+      { save_as: 'two', url: far.url },
+    ],
+    result: '[responses.one.body]',
+  });
+  assert.ok(JSON.stringify(output).length < 4 * MIB);
+  const [one, two] = output.responses as readonly JsonObject[];
+  assert.deepEqual([one?.artifact, two?.body, output.result], [undefined, undefined, undefined]);
+  assert.deepEqual([...house.saved.keys()], ['two.json', 'result.json']);
+  assert.equal((output.result_artifact as JsonObject).size_bytes, 3 * MIB + 4);
+});

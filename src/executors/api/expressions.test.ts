@@ -3,7 +3,7 @@ import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import type { Json } from '../../domain/json.ts';
 import { systemClock } from '../../runtime/clock.ts';
-import { Expressions, parseExpression } from './expressions.ts';
+import { Expressions, ParseBudget, parseExpression } from './expressions.ts';
 import {
   expressionsIn,
   parseJsonTemplate,
@@ -16,7 +16,8 @@ import {
 function start(t: TestContext): (text: string, value: Json) => Promise<Json | undefined> {
   const expressions = new Expressions(systemClock);
   t.after(() => expressions.stop());
-  return async (text, value) => (await expressions.evaluate([parseExpression(text)], value))[0];
+  return async (text, value) =>
+    (await expressions.evaluate([parseExpression(text, new ParseBudget())], value))[0];
 }
 
 test('an expression takes values apart and puts them together, and reaches nothing beside them', async t => {
@@ -61,7 +62,7 @@ test('an expression that would never end, or fill all memory, is ended, and the 
     assert.equal(await value('length(list)', { list }), 2_000);
   }
   for (const text of ["pad_left('x', `500000000`)", "a[].replace(@, 'a', 'b')"])
-    assert.throws(() => parseExpression(text), /is not offered/);
+    assert.throws(() => parseExpression(text, new ParseBudget()), /is not offered/);
 });
 
 test('a value larger than 16 MiB once written is refused', async t => {
@@ -72,7 +73,7 @@ test('a value larger than 16 MiB once written is refused', async t => {
 
 test('what an expression speaks of is known without evaluating it', () => {
   const places = (text: string) =>
-    parseExpression(text).references.map(({ place, name }) => `${place}.${name}`);
+    parseExpression(text, new ParseBudget()).references.map(({ place, name }) => `${place}.${name}`);
   assert.ok(places('responses.login.body.id').includes('responses.login'));
   assert.ok(places('$.secrets.key').includes('secrets.key'));
   assert.ok(places('length(responses.a[0].b)').includes('responses.a'));
@@ -81,9 +82,9 @@ test('what an expression speaks of is known without evaluating it', () => {
 });
 
 test('braces in an expression do not end its template, and a literal is text', () => {
-  const [only, ...more] = parseTemplate('{{ {a: {b: inputs.x}} }}');
+  const [only, ...more] = parseTemplate('{{ {a: {b: inputs.x}} }}', new ParseBudget());
   assert.deepEqual([typeof only, more.length], ['object', 0]);
-  const two = parseTemplate("a {{ x }} b {{ '}}' }} c");
+  const two = parseTemplate("a {{ x }} b {{ '}}' }} c", new ParseBudget());
   assert.deepEqual(
     expressionsIn(two).map(({ text }) => text),
     ['x', "'}}'"],
@@ -96,7 +97,7 @@ test('braces in an expression do not end its template, and a literal is text', (
 });
 
 test('whatever a value in a URL is, it stays one piece of the path', () => {
-  const template = parseTemplate('https://api.example.com/a/{{ x }}/z?q={{ x }}');
+  const template = parseTemplate('https://api.example.com/a/{{ x }}/z?q={{ x }}', new ParseBudget());
   fc.assert(
     fc.property(fc.string({ unit: 'binary', minLength: 1 }), text => {
       fc.pre(text !== '.' && text !== '..');
@@ -115,9 +116,9 @@ test('JSON without templates goes through unchanged, and a lone template keeps i
     fc.property(fc.jsonValue(), value => {
       fc.pre(!JSON.stringify(value).includes('{{'));
       const plain = JSON.parse(JSON.stringify(value)) as Json;
-      assert.deepEqual(renderJson(parseJsonTemplate(plain), new Map()), plain);
+      assert.deepEqual(renderJson(parseJsonTemplate(plain, new ParseBudget()), new Map()), plain);
       if (value !== null) {
-        const lone = parseJsonTemplate({ a: ['{{ x }}'] });
+        const lone = parseJsonTemplate({ a: ['{{ x }}'] }, new ParseBudget());
         assert.deepEqual(renderJson(lone, new Map([['x', plain]])), { a: [plain] });
       }
     }),

@@ -12,6 +12,8 @@ import type { ExpressionAnswer, ExpressionJob } from './expression-thread.ts';
 /** An expression that parses. */
 export interface Expression {
   readonly text: string;
+  /** Whether it only finds, at a cost that is known. */
+  readonly isPlain: boolean;
   /** Every name it has, wherever it stands. */
   readonly names: ReadonlySet<string>;
   /** What it takes by name from the places templates see: `{place: 'responses', name: 'login'}`. */
@@ -19,18 +21,46 @@ export interface Expression {
 }
 
 const JOB_MS_MAX = 1_000;
+/** What all expressions of a task may come to in characters, each counting some more than it has. */
+const TEXT_MAX = 200_000;
+const TEXT_EACH = 100;
+/** Kinds of nodes that find and make nothing: their cost is the length of the expression. */
+const PLAIN = new Set([
+  'Current',
+  'Field',
+  'Index',
+  'IndexExpression',
+  'Literal',
+  'OrExpression',
+  'Root',
+  'Subexpression',
+]);
 const NESTING_MAX = 200;
 /** They can make anything of any length out of nothing, which templates have no need for. */
 const NOT_OFFERED = new Set(['pad_left', 'pad_right', 'replace']);
 
+/** How much there is to parse in one task. */
+export class ParseBudget {
+  #left = TEXT_MAX;
+
+  /** Throws an `Error` where it is too much. */
+  spend(text: string): void {
+    this.#left -= text.length + TEXT_EACH;
+    if (this.#left < 0) throw new Error('the task has too many expressions');
+  }
+}
+
 /** Parses it; throws an `Error` whose message says what is wrong. */
-export function parseExpression(text: string): Expression {
+export function parseExpression(text: string, budget: ParseBudget): Expression {
+  budget.spend(text);
+  let isPlain = true;
   const names = new Set<string>();
   const references: { place: string; name: string }[] = [];
   const walk = (node: unknown, depth: number): void => {
     if (typeof node !== 'object' || node === null) return;
     if (depth > NESTING_MAX) throw new Error('it is nested too deep');
     const { type, name, left, right } = node as Record<string, unknown>;
+    if (typeof type === 'string' && !PLAIN.has(type)) isPlain = false;
     if (type === 'Literal') return;
     if (type === 'Function' && NOT_OFFERED.has(String(name))) throw new Error(`${name} is not offered`);
     if (type === 'Field') names.add(String(name));
@@ -41,7 +71,7 @@ export function parseExpression(text: string): Expression {
     for (const child of Object.values(node)) walk(child, depth + 1);
   };
   walk(parsed(text), 0);
-  return { text, names, references };
+  return { text, names, references, isPlain };
 }
 
 function parsed(text: string): unknown {

@@ -6,9 +6,11 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { buffer, text } from 'node:stream/consumers';
 import type { TestContext } from 'node:test';
 import type { Artifact } from '../../domain/artifact.ts';
+import { DomainError } from '../../domain/errors.ts';
 import type { ArtifactId } from '../../domain/ids.ts';
 import type { Json, JsonObject } from '../../domain/json.ts';
 import type { ResourceLimits, Task, TaskError, TaskSpec } from '../../domain/task.ts';
@@ -79,6 +81,8 @@ export interface Given {
   readonly signal?: AbortSignal;
   readonly checkpoint?: Json;
   readonly tenant?: string;
+  /** Stored files by id. */
+  readonly artifacts?: Readonly<Record<string, Uint8Array>>;
   readonly onReport?: (report: ProgressReport) => void;
 }
 
@@ -153,7 +157,12 @@ export class House {
       log: (level, message, metadata) => this.lines.push(`${level} ${message} ${JSON.stringify(metadata)}`),
       sample: () => {},
       warn: (resource, value, limit) => this.warnings.push(`${resource} ${value} of ${limit}`),
-      openArtifact: () => Promise.reject(new Error('nothing is opened')),
+      openArtifact: async id => {
+        const bytes = given.artifacts?.[String(id)];
+        if (bytes === undefined) throw new DomainError('not_found', `there is no artifact ${id}`);
+        const artifact = { id, mediaType: 'image/png', sizeBytes: bytes.length } as Artifact;
+        return { artifact, stream: Readable.from([bytes]) };
+      },
       outputOf: () => Promise.reject(new Error('nothing is read')),
       saveArtifact: async file => {
         const bytes =

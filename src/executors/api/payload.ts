@@ -75,17 +75,16 @@ type Variant<Fields extends Record<string, TSchema>> = {
 }[keyof Fields];
 
 /** By condition on `type` and not as a union, so that a fault is reported for the variant meant, not for all. */
-function variants<Fields extends Record<string, TSchema>>(
+function variants<Fields extends Record<string, TSchema>, Common extends TProperties>(
   types: readonly string[],
   fields: Fields,
-  properties: TProperties,
-  description: string,
+  { common, description }: { readonly common: Common; readonly description: string },
 ) {
-  return Type.Unsafe<Variant<Fields>>({
+  return Type.Unsafe<Variant<Fields> & Static<Type.TObject<Common>>>({
     type: 'object',
     description,
     required: ['type'],
-    properties: { type: { type: 'string', enum: types }, ...properties },
+    properties: { type: { type: 'string', enum: types }, ...common },
     allOf: types.map(type => ({
       if: { required: ['type'], properties: { type: { const: type } } },
       // biome-ignore lint/suspicious/noThenProperty: `then` is the keyword of JSON Schema.
@@ -94,11 +93,13 @@ function variants<Fields extends Record<string, TSchema>>(
   });
 }
 
-const auth = variants(AUTH_TYPES, AUTH_FIELDS, {}, 'How requests authenticate; credentials by secret name.');
+const auth = variants(AUTH_TYPES, AUTH_FIELDS, {
+  common: {},
+  description: 'How requests authenticate; credentials by secret name.',
+});
 
-const pagination = Type.Intersect([
-  variants(PAGINATION_TYPES, PAGINATION_FIELDS, {}, 'How to go through the pages.'),
-  Type.Object({
+const pagination = variants(PAGINATION_TYPES, PAGINATION_FIELDS, {
+  common: {
     items: Type.Optional(
       expression('Where a page’s items stand in {status, headers, body}; `body` when absent'),
     ),
@@ -111,8 +112,9 @@ const pagination = Type.Intersect([
         description: 'Of the items as JSON; 100 MiB when absent.',
       }),
     ),
-  }),
-]);
+  },
+  description: 'How to go through the pages.',
+});
 
 const expect = Type.Object(
   {
@@ -158,6 +160,9 @@ const request = Type.Object({
     }),
   ),
   form: Type.Optional(Type.Record(parameter, text(1_000_000, 'A template.'), { maxProperties: 1_000 })),
+  body_artifact: Type.Optional(
+    text(200, 'In place of `body`: the id of a stored artifact, or a template of one.', { minLength: 1 }),
+  ),
   auth: Type.Optional(auth),
   expect: Type.Optional(expect),
   extract: Type.Optional(

@@ -3,7 +3,7 @@
 
 import { DomainError } from '../../domain/errors.ts';
 import type { JsonObject } from '../../domain/json.ts';
-import { type Expression, parseExpression } from './expressions.ts';
+import { type Expression, ParseBudget, parseExpression } from './expressions.ts';
 import type { ApiPayload, ApiRequest, Auth } from './payload.ts';
 import {
   expressionsIn,
@@ -31,6 +31,8 @@ export interface PlannedRequest {
   readonly query: readonly (readonly [string, JsonTemplate])[];
   readonly body: JsonTemplate | null;
   readonly form: readonly (readonly [string, Template])[] | null;
+  /** The id of an artifact to send. */
+  readonly file: Template | null;
   readonly auth: PlannedAuth | null;
   readonly extract: readonly (readonly [string, Expression])[];
   readonly condition: Expression | null;
@@ -66,6 +68,7 @@ export interface Known {
 
 const UNSAFE = new Set(['POST', 'PATCH']);
 const PER_SECOND = 10;
+const FAULTS_MAX = 100;
 
 /** The plan; throws `invalid_request` with every fault as `{field, message}` in `details.errors` (`SAM-161`). */
 export function planOf(payload: JsonObject, known: Known): Plan {
@@ -100,14 +103,14 @@ export function planOf(payload: JsonObject, known: Known): Plan {
 export function refuse(faults: readonly Fault[]): void {
   const [first] = faults;
   if (first === undefined) return;
-  const errors = faults.map(({ field, message }) => ({ field, message }));
+  const errors = faults.slice(0, FAULTS_MAX).map(({ field, message }) => ({ field, message }));
   throw new DomainError('invalid_request', `${first.field} ${first.message}`, { details: { errors } });
 }
 
-/** True for a template whose value is known before any request is sent and without any secret. */
+/** True for a template whose value is found, at no great cost, before any request is sent and without any secret. */
 export function isKnownAhead(template: Template): boolean {
   return expressionsIn(template).every(
-    ({ names }) => !names.has('responses') && !names.has('secrets') && !names.has('$'),
+    ({ names, isPlain }) => isPlain && !names.has('responses') && !names.has('secrets') && !names.has('$'),
   );
 }
 
@@ -115,6 +118,7 @@ class Planner {
   readonly #names: readonly string[];
   readonly #known: Known;
   readonly #faults: Fault[];
+  readonly #budget = new ParseBudget();
 
   constructor(names: readonly string[], known: Known, faults: Fault[]) {
     this.#names = names;
@@ -144,6 +148,7 @@ class Planner {
       ),
       body: spec.body === undefined ? null : value(spec.body, 'body'),
       form: spec.form === undefined ? null : templates(spec.form, 'form'),
+      file: spec.body_artifact === undefined ? null : template(spec.body_artifact, 'body_artifact'),
       auth: this.#auth(
         spec.auth ?? auth,
         spec.auth === undefined ? 'task_data.auth' : `${field}.auth`,
@@ -177,7 +182,7 @@ class Planner {
   /** An expression over what templates see, before the request of this number. */
   expression(text: string, field: string, before: number): Expression | null {
     try {
-      const found = parseExpression(text);
+      const found = parseExpression(text, this.#budget);
       this.#references([found], field, before);
       return found;
     } catch (error) {
@@ -189,7 +194,7 @@ class Planner {
   /** An expression over an answer. */
   #answered(text: string, field: string): Expression | null {
     try {
-      return parseExpression(text);
+      return parseExpression(text, this.#budget);
     } catch (error) {
       this.#fault(field, `is not an expression: ${(error as Error).message}`);
       return null;
@@ -198,7 +203,7 @@ class Planner {
 
   #template(text: string, field: string, before: number): Template {
     try {
-      const template = parseTemplate(text);
+      const template = parseTemplate(text, this.#budget);
       this.#references(expressionsIn(template), field, before);
       return template;
     } catch (error) {
@@ -209,7 +214,7 @@ class Planner {
 
   #json(json: Parameters<typeof parseJsonTemplate>[0], field: string, before: number): JsonTemplate {
     try {
-      const template = parseJsonTemplate(json);
+      const template = parseJsonTemplate(json, this.#budget);
       this.#references(expressionsIn(template), field, before);
       return template;
     } catch (error) {
@@ -257,13 +262,15 @@ class Planner {
   }
 
   #contradictions(spec: ApiRequest, index: number, field: string): void {
-    const { method = 'GET', body, form, pagination, expect, response } = spec;
+    const { method = 'GET', body, form, body_artifact, pagination, expect, response } = spec;
     if (this.#names.indexOf(this.#names[index] ?? '') !== index) {
       this.#fault(`${field}.save_as`, 'is the name of an earlier request');
     }
-    if (body !== undefined && form !== undefined) this.#fault(field, 'must not have both body and form');
-    if ((method === 'GET' || method === 'HEAD') && (body ?? form) !== undefined) {
-      this.#fault(`${field}.${body === undefined ? 'form' : 'body'}`, `does not go with ${method}`);
+    const bodies = Object.entries({ body, form, body_artifact }).filter(([, one]) => one !== undefined);
+    const [[given] = []] = bodies;
+    if (bodies.length > 1) this.#fault(field, 'must have one of body, form and body_artifact at most');
+    if (given !== undefined && (method === 'GET' || method === 'HEAD')) {
+      this.#fault(`${field}.${given}`, `does not go with ${method}`);
     }
     const whole = response?.as === 'artifact' || response?.as === 'text';
     if (pagination !== undefined && (whole || method === 'HEAD')) {
@@ -291,15 +298,19 @@ class Planner {
 }
 
 function expressionsOf(
-  parts: Pick<PlannedRequest, 'url' | 'headers' | 'query' | 'body' | 'form' | 'auth' | 'idempotencyKey'>,
+  parts: Pick<
+    PlannedRequest,
+    'url' | 'headers' | 'query' | 'body' | 'form' | 'file' | 'auth' | 'idempotencyKey'
+  >,
 ): readonly Expression[] {
-  const { url, headers, query, body, form, auth, idempotencyKey } = parts;
+  const { url, headers, query, body, form, file, auth, idempotencyKey } = parts;
   const all = [
     url,
     ...headers.map(([, template]) => template),
     ...query.map(([, template]) => template),
     ...(form ?? []).map(([, template]) => template),
     ...(body === null ? [] : [body]),
+    ...(file === null ? [] : [file]),
     ...(auth === null ? [] : [auth.identity]),
     ...(idempotencyKey === null || idempotencyKey === true ? [] : [idempotencyKey]),
   ];

@@ -3,7 +3,7 @@
 
 import { DomainError } from '../../domain/errors.ts';
 import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
-import { type Expression, parseExpression } from './expressions.ts';
+import { type Expression, type ParseBudget, parseExpression } from './expressions.ts';
 
 /** Text and expressions in turn. */
 export type Template = readonly (string | Expression)[];
@@ -25,12 +25,12 @@ const QUOTES = new Set(["'", '"', '`']);
 const EXPRESSION_LENGTH_MAX = 2_000;
 
 /** Throws an `Error` saying what is wrong with the text. */
-export function parseTemplate(text: string): Template {
+export function parseTemplate(text: string, budget: ParseBudget): Template {
   const parts: (string | Expression)[] = [];
   let from = 0;
   for (let open = text.indexOf(OPEN); open >= 0; open = text.indexOf(OPEN, from)) {
     if (open > from) parts.push(text.slice(from, open));
-    const { expression, end } = expressionAt(text, open + OPEN.length);
+    const { expression, end } = expressionAt(text, open + OPEN.length, budget);
     parts.push(expression);
     from = end;
   }
@@ -42,6 +42,7 @@ export function parseTemplate(text: string): Template {
 function expressionAt(
   text: string,
   start: number,
+  budget: ParseBudget,
 ): { readonly expression: Expression; readonly end: number } {
   let fault: unknown = new Error(`${OPEN} without ${CLOSE}`);
   let quote = '';
@@ -52,7 +53,7 @@ function expressionAt(
     else if (quote === '' && QUOTES.has(character)) quote = character;
     else if (quote === '' && text.startsWith(CLOSE, at)) {
       try {
-        return { expression: parseExpression(text.slice(start, at).trim()), end: at + CLOSE.length };
+        return { expression: parseExpression(text.slice(start, at).trim(), budget), end: at + CLOSE.length };
       } catch (error) {
         fault = error;
       }
@@ -62,23 +63,23 @@ function expressionAt(
 }
 
 /** Throws an `Error` saying what is wrong, the path in the value before it. */
-export function parseJsonTemplate(value: Json, path = ''): JsonTemplate {
+export function parseJsonTemplate(value: Json, budget: ParseBudget, path = ''): JsonTemplate {
   if (typeof value === 'string') {
     if (!value.includes(OPEN)) return { kind: 'value', value };
     try {
-      return { kind: 'text', template: parseTemplate(value) };
+      return { kind: 'text', template: parseTemplate(value, budget) };
     } catch (error) {
       const { message } = error as Error;
       throw new Error(path === '' ? message : `${path}: ${message}`, { cause: error });
     }
   }
   if (Array.isArray(value)) {
-    const items = value.map((item: Json, index) => parseJsonTemplate(item, `${path}.${index}`));
+    const items = value.map((item: Json, index) => parseJsonTemplate(item, budget, `${path}.${index}`));
     return { kind: 'array', items };
   }
   if (!isJsonObject(value)) return { kind: 'value', value };
   const entries = Object.entries(value).map(
-    ([name, one]) => [name, parseJsonTemplate(one ?? null, `${path}.${name}`)] as const,
+    ([name, one]) => [name, parseJsonTemplate(one ?? null, budget, `${path}.${name}`)] as const,
   );
   return { kind: 'object', entries };
 }
