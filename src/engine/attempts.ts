@@ -34,6 +34,8 @@ export interface RunningAttempt {
   stop: ((cause: AttemptAbort['cause']) => void) | null;
 }
 
+const READ_UNASKED_MAX = 100;
+
 /** Attempts by fencing token. */
 export class Attempts {
   readonly #byToken = new Map<FencingToken, RunningAttempt>();
@@ -106,6 +108,20 @@ export class Attempts {
     const attempt = this.#byToken.get(token);
     if (attempt === undefined) return;
     attempt.task = { ...attempt.task, spec: { ...attempt.task.spec, notification } };
+  }
+
+  /** Learns how those are to be told of whose tasks others changed; null: of any, where they are few enough to be read (`SAM-88`). */
+  async refresh(keys: readonly TaskKey[] | null): Promise<void> {
+    const named = keys === null ? null : new Set(keys);
+    const told = [...this.#byToken.values()].filter(
+      ({ task }) => task.spec.notification !== undefined && named?.has(task.key) !== false,
+    );
+    if (told.length === 0 || (keys === null && told.length > READ_UNASKED_MAX)) return;
+    const tasks = await this.#store.read(told.map(({ task }) => ({ tenant: task.tenant, id: task.id })));
+    for (const [index, { token }] of told.entries()) {
+      const plan = tasks[index]?.spec.notification;
+      if (tasks[index]?.lease?.token === token && plan !== undefined) this.replan(token, plan);
+    }
   }
 
   /** Stops what runs in this process of tasks that others changed, where it no longer leads them; null: of any. */

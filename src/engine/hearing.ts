@@ -26,6 +26,7 @@ export function hearOthers(
   return store.hear(({ tasks, ready, due, documents }) => {
     rooms.signals.ring(tasks);
     rooms.attempts.doubt(tasks).catch(onError);
+    rooms.attempts.refresh(tasks).catch(onError);
     if (ready) rooms.dispatcher.look();
     if (due) rooms.sweeper.wake(SWEEP_SOON_MS);
     if (documents === null || documents.includes('agent')) rooms.roster.load().catch(onError);

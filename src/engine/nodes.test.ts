@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { type House, openHouse, orderOf, workAs } from '../../test/harness.ts';
+import { type House, openHouse, orderOf, planOf, workAs } from '../../test/harness.ts';
 import { type Handle, share } from '../../test/shared.ts';
 import { VirtualClock } from '../../test/simulation/clock.ts';
 import type { AgentId, TaskId } from '../domain/ids.ts';
@@ -192,4 +192,28 @@ test('alone on its store a node needs nobody to tell it so', async t => {
     [{ id: 'house', leads: true, state: 'active' }],
   );
   assert.deepEqual(await house.store.documents({ kind: 'node' }), []);
+});
+
+test('SAM-88 a receiver that answers one node changes what the node of the attempt tells it', async t => {
+  const { clock, node } = setup(t);
+  const [holder, other] = [await node('holder'), await node('other')];
+  const worker = workAs(holder, 'w', ['custom:work']);
+  await worker.hello();
+  const notification = planOf(['task_completed']);
+  await holder.engine.submit([orderOf('a', { type: 'custom', typeName: 'work', notification })]);
+  const [lease] = (await worker.ask(1)).leases;
+  await worker.report(lease, { percentage: 10 });
+  const task = await other.engine.task(DEFAULT_TENANT, 'a' as TaskId);
+  const moved = { ...notification, url: 'https://elsewhere.test/hook' };
+  const guard = { by: 'lease', token: lease?.token ?? assert.fail() } as const;
+  const note = { kind: 'note', name: 'notification_plan', detail: {} } as const;
+  await other.handle.store.commit([{ key: task.key, guard, events: [note], notification: moved }]);
+  await clock.advance(1_000);
+  await worker.complete(lease, 1);
+  await clock.advance(1_000);
+  const sent = [...holder.sent, ...other.sent];
+  assert.deepEqual(
+    sent.map(({ event, endpoint }) => [event, endpoint]),
+    [['task_completed', moved.url]],
+  );
 });
