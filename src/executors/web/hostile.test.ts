@@ -205,9 +205,3 @@ test('an attempt that is told to stop settles within a second and leaves no proc
   await bundle.executor.start();
   await assertNextWorks(t);
 });
-
-test('browsers serve a bounded number of jobs, and end with the executor', { skip }, async () => {
-  await bundle.executor.stop();
-  assert.deepEqual(browserProcesses(), []);
-  await bundle.executor.start();
-});

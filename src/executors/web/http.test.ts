@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { JsonObject } from '../../domain/json.ts';
-import { attempt, shared, specOf } from './fixture.test.ts';
+import { attempt, browserDirectories, makeExecutor, shared, specOf } from './fixture.test.ts';
 
 const bundle = shared({ chromium: '/nonexistent/chromium' });
 
@@ -105,4 +105,25 @@ test('an endless page ends with its time, and a job that is told to stop stops',
   await assert.rejects((await attempt(t, bundle.executor)).run(payload, { signal }), {
     name: 'TimeoutError',
   });
+});
+
+test('SAM-109 SAM-120 a driver serves one tenant, a bounded number of jobs, and makes room where all are taken', async t => {
+  const executor = makeExecutor({ chromium: '/nonexistent/chromium', slots: 2, jobsPerBrowser: 2 });
+  t.after(() => executor.stop());
+  await executor.start();
+  const job = async (tenant: string) => {
+    const payload = { target_url: `${bundle.site.url}/late`, extraction_rules: { title: 'h1' } };
+    await (await attempt(t, executor)).output(payload, { tenant });
+    const { warm_starts: warm, cold_starts: cold } = executor.status().detail;
+    return [cold, warm];
+  };
+  assert.deepEqual(await job('one'), [1, 0]);
+  assert.deepEqual(await job('one'), [1, 1], 'the same driver again');
+  assert.deepEqual(await job('one'), [2, 1], 'it had served its two jobs');
+  assert.deepEqual(await job('two'), [3, 1], 'another tenant has its own');
+  const before = await browserDirectories();
+  assert.deepEqual(await job('three'), [4, 1]);
+  assert.equal((await browserDirectories()).length, before.length, 'the oldest idle one made room');
+  await executor.stop();
+  assert.equal((await browserDirectories()).length, before.length - 2);
 });
