@@ -103,6 +103,13 @@ test('a form, text and no body at all are sent as what they are', async t => {
   );
 });
 
+test('HEAD answers headers and no body', async t => {
+  const house = await setup(t);
+  const far = await farEnd(t, () => ({ json: 'unseen', headers: { etag: '"9"' } }));
+  const { body, headers } = await house.response({ request: { method: 'HEAD', url: far.url } });
+  assert.deepEqual([body, (headers as JsonObject).etag, far.seen[0]?.method], [null, '"9"', 'HEAD']);
+});
+
 test('SAM-160 an answer that is not as expected fails the task with what it was', async t => {
   const house = await setup(t);
   const far = await farEnd(t, ({ path }) => {

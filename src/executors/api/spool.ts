@@ -3,6 +3,7 @@
 import { createReadStream } from 'node:fs';
 import { type FileHandle, open, rm } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
+import { DomainError } from '../../domain/errors.ts';
 import type { Usage } from './usage.ts';
 
 /** What is held in memory, and given inline in an output (`SAM-160`). */
@@ -99,11 +100,18 @@ export class Spool {
   }
 
   async #write(bytes: Uint8Array): Promise<void> {
-    if (this.#handle === null) {
-      this.#file ??= this.#path();
-      this.#handle = await open(this.#file, 'a', 0o600);
-    }
     this.#usage.disk(bytes.length);
-    await this.#handle.appendFile(bytes);
+    try {
+      this.#file ??= this.#path();
+      this.#handle ??= await open(this.#file, 'a', 0o600);
+      await this.#handle.appendFile(bytes);
+    } catch (error) {
+      const isFull = error instanceof Error && 'code' in error && error.code === 'ENOSPC';
+      throw new DomainError(
+        isFull ? 'resource_exhausted' : 'internal',
+        isFull ? 'the disk is full' : 'an answer cannot be kept on disk',
+        { cause: error, ...(isFull ? { details: { resource: 'disk' } } : {}) },
+      );
+    }
   }
 }
