@@ -66,9 +66,11 @@ export async function examineTaskTypes(config: Config): Promise<readonly Finding
     );
     const [code, rows] = [statuses.get('code_execution'), statuses.get('data_processing')];
     const content = statuses.get('content_generation');
+    const web = statuses.get('web_automation');
     return [
       ...(code === undefined ? [] : [quickjs(code), sandbox(code)]),
       ...(rows === undefined ? [] : [duckdb(rows)]),
+      ...(web === undefined ? [] : [browser(web)]),
       ...(content === undefined ? [] : [model(content)]),
     ];
   } catch (error) {
@@ -109,6 +111,19 @@ function duckdb({ available, missing = 'it did not start', detail }: ExecutorSta
     state: 'warning',
     detail: missing,
     hint: 'data_processing tasks are refused until it loads',
+  };
+}
+
+/** Where it is, not whether it starts: that takes a moment, and is found out by the first task. */
+function browser({ missing, detail }: ExecutorStatus): Finding {
+  const name = 'chromium';
+  if (missing === undefined)
+    return { name, state: 'ok', detail: `${detail.executable} (confined by: ${detail.confinement})` };
+  return {
+    name,
+    state: 'warning',
+    detail: missing,
+    hint: 'until then web_automation reads static pages only',
   };
 }
 

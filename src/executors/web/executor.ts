@@ -63,6 +63,7 @@ class WebExecutor implements Executor {
   #missing: string | null = 'the executor was not started';
   /** The ways to confine a browser to be tried, strongest first; one alone once it worked. */
   #ways: readonly Confinement[] = [];
+  #executable: string | null = null;
   #version: string | null = null;
 
   constructor(parts: WebExecutorParts) {
@@ -79,6 +80,7 @@ class WebExecutor implements Executor {
     const setpriv = await findSetpriv();
     const isRoot = process.getuid?.() === 0;
     this.#ways = confinements({ isRoot, hasSetpriv: setpriv !== null, allowNone: allowUnconfined });
+    this.#executable = executable;
     this.#missing = missingOf(executable, chromium, this.#ways);
     this.#drivers = new Drivers(log, clock, random, {
       ...{ executable, setpriv, max: Math.max(1, slots) },
@@ -102,7 +104,9 @@ class WebExecutor implements Executor {
       isolation: this.#missing === null ? ['process'] : [],
       detail: {
         engines: this.#missing === null ? ['browser', 'http'] : ['http'],
-        ...(this.#missing === null ? { confinement, version: this.#version } : {}),
+        ...(this.#missing === null
+          ? { executable: this.#executable, confinement, version: this.#version }
+          : {}),
         warm_starts: warm,
         cold_starts: cold,
       },
