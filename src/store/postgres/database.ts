@@ -7,7 +7,7 @@ import { type Clock, pause, systemClock } from '../../runtime/clock.ts';
 import { fateOf, storeError } from './errors.ts';
 
 /** A value that crosses to the database. */
-export type Value = string | number | boolean | null | readonly (string | number)[];
+export type Value = string | number | boolean | null | Uint8Array | readonly (string | number)[];
 
 /** One kind of statement. */
 export interface Statement {
@@ -35,12 +35,13 @@ export interface DatabaseOptions {
    */
   readonly pooled: boolean;
   readonly statementMsMax: number;
+  /** How long a statement that did not happen, or may happen again, waits for a database that is away; 8 s unless said otherwise. */
+  readonly patienceMs?: number;
 }
 
 const CONNECT_MS_MAX = 5_000;
 const LOCK_MS_MAX = 10_000;
 const IDLE_MS_MAX = 60_000;
-/** How long a statement that can be repeated waits for a database that is away. */
 const PATIENCE_MS = 8_000;
 const PAUSE_MS_MAX = 1_000;
 const TRIES_MAX = 20;
@@ -76,7 +77,7 @@ export class Database {
     values: readonly Value[],
     { hot = false, patient = true }: { readonly hot?: boolean; readonly patient?: boolean } = {},
   ): Promise<Answer<Row>> {
-    const until = this.#clock.monotonic() + PATIENCE_MS;
+    const until = this.#clock.monotonic() + (this.#options.patienceMs ?? PATIENCE_MS);
     let repeated = false;
     for (let tries = 1; ; tries++) {
       if (this.#stopped) throw closed();

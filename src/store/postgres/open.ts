@@ -33,12 +33,14 @@ export interface PostgresOptions {
   readonly pooled?: boolean;
   /** How long a statement may take, 30 s unless said otherwise. */
   readonly statementMsMax?: number;
+  /** How long to wait for a database that is away before giving up, 8 s unless said otherwise. */
+  readonly patienceMs?: number;
 }
 
 /** Opens a store, bringing its schema up to date; rejects with `unavailable` where the database cannot be used. */
 export async function openPostgres(options: PostgresOptions): Promise<Store> {
-  const { url, connections = 10, pooled = false, statementMsMax = 30_000 } = options;
-  const reach = { url, connections, pooled, statementMsMax };
+  const { url, connections = 10, pooled = false, statementMsMax = 30_000, patienceMs } = options;
+  const reach = { url, connections, pooled, statementMsMax, ...(patienceMs !== undefined && { patienceMs }) };
   const database = new Database(reach);
   const hints = new Hints(database, reach, places => {
     if (places === null) queues.forgetBounds();

@@ -82,7 +82,8 @@ export class Upkeep {
   /** Sizes and health; a database that is away is one that cannot be written. */
   async measure(): Promise<StoreMeasure> {
     try {
-      const [counts, ready] = await Promise.all([this.#counts.get(), this.#queues.ready()]);
+      const counts = await this.#counts.get();
+      const ready = await this.#queues.ready();
       this.#last = {
         ready,
         leased: counts.leased,
