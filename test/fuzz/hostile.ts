@@ -129,6 +129,8 @@ const CANDIDATES = [
   'https://127.0.0.1:1/x',
   '00000000-0000-7000-8000-000000000000',
   'sample '.repeat(2),
+  'en',
+  '/sample',
 ];
 
 function textOf({ format, pattern, minLength = 0 }: Schema): string {

@@ -19,7 +19,7 @@ export interface Scene {
 }
 
 /** Documents that count requests rather than hold what was asked. */
-const BOOKKEEPING = "'api_key_usage', 'rate_counts', 'hmac_replay', 'agent', 'statistics'";
+const BOOKKEEPING = "'api_key_usage', 'rate_counts', 'hmac_replay', 'agent', 'statistics', 'audit_head'";
 const TABLES = ['task', 'event', 'edge', 'timer', 'delivery', 'log', 'artifact', 'queue', 'ready', 'lease'];
 
 /** A server whose worker type `fuzz` takes tasks that nobody runs. */
