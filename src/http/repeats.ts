@@ -28,9 +28,19 @@ export function takesKey({ method, access, bodyAs, idempotency }: Route): boolea
 }
 
 /** The route's answer: by its handler, or, where this very request was answered before, the same again. */
-export async function replyOnce(route: Route, exchange: Exchange, repeats: RequestRepeats): Promise<Reply> {
+export function replyOnce(route: Route, exchange: Exchange, repeats: RequestRepeats): Promise<Reply> {
   const key = exchange.headers['idempotency-key'];
+  // Most requests end here, and wait for nothing more.
   if (key === undefined || !takesKey(route)) return route.handle(exchange);
+  return replyUnder(key, route, exchange, repeats);
+}
+
+async function replyUnder(
+  key: string,
+  route: Route,
+  exchange: Exchange,
+  repeats: RequestRepeats,
+): Promise<Reply> {
   if (key.length > IDEMPOTENCY_HEADER.lengthMax || !PRINTABLE.test(key)) throw badKey();
   const outcome = await repeats.once(requestOf(route, exchange, key), async () => {
     const reply = await route.handle(exchange);
