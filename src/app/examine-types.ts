@@ -114,11 +114,11 @@ function duckdb({ available, missing = 'it did not start', detail }: ExecutorSta
   };
 }
 
-/** Where it is, not whether it starts: that takes a moment, and is found out by the first task. */
+/** That it is there, not whether it starts: that takes a moment, and is found out by the first task. */
 function browser({ missing, detail }: ExecutorStatus): Finding {
   const name = 'chromium';
   if (missing === undefined)
-    return { name, state: 'ok', detail: `${detail.executable} (confined by: ${detail.confinement})` };
+    return { name, state: 'ok', detail: `${detail.browser} is here (confined by: ${detail.confinement})` };
   return {
     name,
     state: 'warning',

@@ -131,6 +131,7 @@ const CANDIDATES = [
   'sample '.repeat(2),
   'en',
   '/sample',
+  '512x512',
 ];
 
 function textOf({ format, pattern, minLength = 0 }: Schema): string {

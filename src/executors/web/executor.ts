@@ -1,6 +1,7 @@
 // Runs web_automation tasks: knows whether there is a browser here and how it can be confined, and gives each attempt a driver and a
 // way through the filtering proxy.
 
+import { basename } from 'node:path';
 import { DomainError } from '../../domain/errors.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import type { TaskSpec } from '../../domain/task.ts';
@@ -63,7 +64,8 @@ class WebExecutor implements Executor {
   #missing: string | null = 'the executor was not started';
   /** The ways to confine a browser to be tried, strongest first; one alone once it worked. */
   #ways: readonly Confinement[] = [];
-  #executable: string | null = null;
+  /** The name of its file: status is for everyone, and paths of this host are not. */
+  #browser: string | null = null;
   #version: string | null = null;
 
   constructor(parts: WebExecutorParts) {
@@ -80,7 +82,7 @@ class WebExecutor implements Executor {
     const setpriv = await findSetpriv();
     const isRoot = process.getuid?.() === 0;
     this.#ways = confinements({ isRoot, hasSetpriv: setpriv !== null, allowNone: allowUnconfined });
-    this.#executable = executable;
+    this.#browser = executable === null ? null : basename(executable);
     this.#missing = missingOf(executable, chromium, this.#ways);
     this.#drivers = new Drivers(log, clock, random, {
       ...{ executable, setpriv, max: Math.max(1, slots) },
@@ -104,9 +106,7 @@ class WebExecutor implements Executor {
       isolation: this.#missing === null ? ['process'] : [],
       detail: {
         engines: this.#missing === null ? ['browser', 'http'] : ['http'],
-        ...(this.#missing === null
-          ? { executable: this.#executable, confinement, version: this.#version }
-          : {}),
+        ...(this.#missing === null ? { browser: this.#browser, confinement, version: this.#version } : {}),
         warm_starts: warm,
         cold_starts: cold,
       },
@@ -206,7 +206,7 @@ function missingOf(
   ways: readonly Confinement[],
 ): string | null {
   if (executable === null && configured !== null)
-    return `BATUTA_CHROMIUM names ${configured}, which cannot be run`;
+    return 'the browser that BATUTA_CHROMIUM names is not there, or cannot be run';
   if (executable === null)
     return 'Chromium is not installed; install it (Debian, Ubuntu: apt install chromium) or name one in BATUTA_CHROMIUM';
   if (ways.length === 0)

@@ -132,6 +132,12 @@ test('pop-ups are closed and dialogs dismissed, and the page goes on', { skip },
   assert.ok(attempted.logs.includes('a pop-up was closed'));
 });
 
+test('options the browser knows nothing of fail the job for good, saying which', { skip }, async t => {
+  const error = await errorOf(t, heading('/late', { options: { timezone: 'Nowhere/Town' } }));
+  assert.deepEqual([error.code, error.recoverable], ['task_failed', false]);
+  assert.match(error.message, /Nowhere\/Town/);
+});
+
 test('SAM-143 a required rule that finds nothing fails naming the page and the rule', { skip }, async t => {
   const error = await errorOf(t, {
     target_url: `${bundle.site.url}/late`,

@@ -1,6 +1,13 @@
 // A tab of a browser in a context of its job's own. Speaks to Playwright; knows nothing of rules and pages that follow one another.
 
-import type { Browser, BrowserContext, Download, Page, Response } from 'playwright-core';
+import type {
+  Browser,
+  BrowserContext,
+  BrowserContextOptions,
+  Download,
+  Page,
+  Response,
+} from 'playwright-core';
 import { type Clock, pause } from '../../../runtime/clock.ts';
 import type { WebOptions } from '../payload.ts';
 import { WebError } from '../web-error.ts';
@@ -34,7 +41,7 @@ export interface TabParts {
 export async function openTab(browser: Browser, parts: TabParts): Promise<BrowserTab> {
   const { options, proxy, downloads, firstUrl } = parts;
   const { user_agent: userAgent, viewport, locale, timezone, javascript = true, cookies = [] } = options;
-  const context = await browser.newContext({
+  const settings: BrowserContextOptions = {
     // Without the bypass rule Chromium would reach this machine's loopback past the proxy.
     proxy: { ...proxy, bypass: '<-loopback>' },
     serviceWorkers: 'block',
@@ -44,13 +51,22 @@ export async function openTab(browser: Browser, parts: TabParts): Promise<Browse
     ...(viewport === undefined ? {} : { viewport }),
     ...(locale === undefined ? {} : { locale }),
     ...(timezone === undefined ? {} : { timezoneId: timezone }),
-  });
-  await context.addCookies(
-    cookies.map(({ name, value, domain, path = '/' }) =>
-      domain === undefined ? { name, value, url: firstUrl ?? '' } : { name, value, domain, path },
-    ),
+  };
+  const placed = cookies.map(({ name, value, domain, path = '/' }) =>
+    domain === undefined ? { name, value, url: firstUrl ?? '' } : { name, value, domain, path },
   );
-  return new BrowserTab(context, await context.newPage(), parts);
+  let context: BrowserContext | null = null;
+  try {
+    context = await browser.newContext(settings);
+    await context.addCookies(placed);
+    return new BrowserTab(context, await context.newPage(), parts);
+  } catch (error) {
+    await context?.close().catch(() => {});
+    if (!browser.isConnected())
+      throw new WebError('dependency_failed', 'the browser ended unexpectedly', { crashed: true }, error);
+    const [first = ''] = String(error).split('\n');
+    throw new WebError('task_failed', `the options cannot be used: ${first.slice(0, 300)}`, {}, error);
+  }
 }
 
 /** A tab that runs scripts. */
