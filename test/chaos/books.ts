@@ -19,7 +19,7 @@ const READ_MAX = 500;
 /** Books kept by the outside world. */
 export interface Books {
   readonly acknowledged: Set<string>;
-  /** Tokens of results the server confirmed, by task. */
+  /** What marks the results that the server confirmed, by task. */
   readonly confirmed: Map<string, Set<number>>;
   /** Tasks whose end was told, by a genuine webhook. */
   readonly told: Set<string>;
@@ -55,12 +55,12 @@ export function openBooks(): Books {
   };
 }
 
-/** Notes that the server took this result, or none of the task. */
+/** Notes that the server took a result of a task; its output bears the token. */
 export function confirm(books: Books, taskId: string, token: number): void {
   books.confirmed.set(taskId, (books.confirmed.get(taskId) ?? new Set()).add(token));
 }
 
-/** A receiver of webhooks that is not always well, and at `/deaf` never wants to hear anything. */
+/** A receiver of webhooks that is not always well, and below `/deaf/` never wants to hear anything. */
 export async function receive(
   books: Books,
   host = '127.0.0.1',
@@ -90,7 +90,7 @@ async function hear(books: Books, request: IncomingMessage): Promise<number> {
       secret: WEBHOOK_SECRET,
     });
     books.webhooks++;
-    if (request.url === '/deaf') return 400;
+    if (request.url?.startsWith('/deaf/') === true) return 400;
     if (Math.random() < UNWELL_SHARE) return 503;
     if (taskId !== undefined) books.told.add(taskId);
     return 200;
