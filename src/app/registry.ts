@@ -27,17 +27,23 @@ import type { Log } from '../runtime/log.ts';
 import type { Random } from '../runtime/random.ts';
 import type { Blobs } from '../store/blobs.ts';
 import { blobPath, openFileBlobs } from '../store/files/blobs.ts';
+import { openPostgresBlobs } from '../store/postgres/blobs.ts';
+import { examinePostgres, migratePostgres } from '../store/postgres/examine.ts';
 import { openPostgres } from '../store/postgres/open.ts';
+import { receive } from '../store/postgres/transfer.ts';
 import {
   blobsOfDatabase,
   copyDatabase,
   countInDatabase,
   faultsInDatabase,
   glanceAtDatabase,
+  migrateDatabase,
   wakeDatabase,
 } from '../store/sqlite/copy.ts';
 import { lockFile } from '../store/sqlite/lock.ts';
+import { MIGRATIONS } from '../store/sqlite/migrations/migrations.ts';
 import { openSqlite } from '../store/sqlite/open.ts';
+import { openSource } from '../store/sqlite/transfer.ts';
 import type { Store } from '../store/store.ts';
 import { type Config, environment } from './config.ts';
 
@@ -57,10 +63,18 @@ const EMBEDDED_FILE = 'batuta.db';
 export async function openStore(config: Config, auditKey: Uint8Array): Promise<Store> {
   if (config.databaseUrl === null) return openSqlite({ path: join(config.dataDir, EMBEDDED_FILE), auditKey });
   const { databaseUrl: url, databaseConnections: connections, databasePooled: pooled } = config;
-  const [scheme] = url.split(':');
-  if (scheme === 'postgres' || scheme === 'postgresql')
-    return openPostgres({ url, auditKey, connections, pooled });
-  throw new DomainError('invalid_request', `there is no store for ${scheme}: databases`, {
+  if (isPostgresUrl(url)) return openPostgres({ url, auditKey, connections, pooled });
+  throw noStoreAt(url);
+}
+
+/** Whether a URL names a database of the shared store. */
+export function isPostgresUrl(url: string): boolean {
+  return /^postgres(?:ql)?:\/\//.test(url);
+}
+
+/** That no driver knows this URL. */
+export function noStoreAt(url: string): DomainError {
+  return new DomainError('invalid_request', `there is no store for ${url.split(':')[0]}: databases`, {
     details: {
       setting: 'BATUTA_DATABASE_URL',
       hint: 'postgres://…, or leave it out for the embedded SQLite store',
@@ -79,13 +93,30 @@ export const embedded = {
   count: countInDatabase,
   faults: faultsInDatabase,
   wake: wakeDatabase,
+  migrate: migrateDatabase,
+  /** The schema that this program brings it to. */
+  schemaKnown: MIGRATIONS.length,
+  source: openSource,
   /** Where an artifact's bytes lie below the data directory. */
   blobPath,
 } as const;
 
-/** Where artifacts lie. */
-export function openBlobs(config: Config, random: Random): Promise<Blobs> {
-  return openFileBlobs(config.dataDir, random);
+/** The shared store as a database elsewhere, for who must reach it without serving from it: migrate, copy, doctor. */
+export const remote = {
+  migrate: migratePostgres,
+  receive,
+  examine: examinePostgres,
+} as const;
+
+/** Where artifacts lie: in the database that nodes share, or in a folder, which such nodes must then share too. */
+export async function openBlobs(config: Config, random: Random): Promise<Blobs> {
+  const { databaseUrl: url, databasePooled: pooled, dataDir } = config;
+  const place = config.blobs ?? (url === null ? 'files' : 'database');
+  if (place === 'files') return openFileBlobs(dataDir, random, { isShared: url !== null });
+  if (url !== null) return openPostgresBlobs({ url, pooled }, random);
+  throw new DomainError('invalid_request', 'there is no database for the bytes of artifacts', {
+    details: { setting: 'BATUTA_BLOBS', hint: 'it needs BATUTA_DATABASE_URL; without one they lie in files' },
+  });
 }
 
 /** The task types that run in this process. */

@@ -33,6 +33,14 @@ const app: AppActions = {
     const { restoreBackup } = await import('../app/restore.ts');
     return restoreBackup(configOf(flags), { from, force });
   },
+  async migrate({ check, ...flags }) {
+    const { migrateStore } = await import('../app/migrate.ts');
+    return migrateStore(configOf(flags), { check });
+  },
+  async copy(route, onProgress) {
+    const { copyStore } = await import('../app/copy-store.ts');
+    return copyStore(route, { pooled: configOf({}).databasePooled, onProgress });
+  },
   async examine(flags) {
     const { examineHost } = await import('../app/examine.ts');
     return examineHost({ environment, flags });

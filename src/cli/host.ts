@@ -45,8 +45,37 @@ export interface AppActions {
   readonly restore?: (
     options: BackupOptions & { readonly from: string; readonly force: boolean },
   ) => Promise<object>;
+  /** Brings the database to this program's schema, or only looks. */
+  readonly migrate?: (options: BackupOptions & { readonly check: boolean }) => Promise<MigratedStore>;
+  /** Moves a single node's store into an empty one that nodes share, telling how far it is. */
+  readonly copy?: (
+    route: { readonly from: string; readonly to: string },
+    onProgress: (progress: { readonly table: string; readonly rows: number; readonly of: number }) => void,
+  ) => Promise<CopiedStore>;
   /** Looks at this machine and the settings. */
   readonly examine?: (flags: ServeFlags) => Promise<readonly Finding[]>;
+}
+
+/** What a migration did, or would do. */
+export interface MigratedStore {
+  readonly database: string;
+  /** 0 where there was none. */
+  readonly schema_from: number;
+  readonly schema_to: number;
+  readonly changes: boolean;
+}
+
+/** What was moved into another store, and what was not. */
+export interface CopiedStore {
+  readonly from: string;
+  readonly to: string;
+  readonly rows: number;
+  readonly tables: readonly { readonly table: string; readonly rows: number; readonly checksum: string }[];
+  readonly altered: Readonly<Record<string, number>>;
+  readonly blobs: number;
+  readonly blobs_missing: number;
+  readonly blobs_stay_in: string;
+  readonly keys_in: readonly string[];
 }
 
 /** Which installation is meant. */

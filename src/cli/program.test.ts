@@ -2,9 +2,18 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { wireError } from '../sdk/far-end.test.ts';
 import type { CommandSpec } from './command.ts';
-import type { AppActions } from './host.ts';
+import type { AppActions, CopiedStore } from './host.ts';
 import { commandsOf } from './program.ts';
 import { call, shell } from './shell.test.ts';
+
+const COPIED: CopiedStore = {
+  ...{ from: 'batuta.db', to: 'postgres://there/b', rows: 3, blobs: 2, blobs_missing: 1 },
+  ...{ blobs_stay_in: 'blobs', keys_in: ['house-keys.json'], altered: { log: 1 } },
+  tables: [
+    { table: 'task', rows: 3, checksum: 'ab'.repeat(32) },
+    { table: 'edge', rows: 0, checksum: '0'.repeat(64) },
+  ],
+};
 
 const app: AppActions = {
   version: '1.2.3',
@@ -13,6 +22,8 @@ const app: AppActions = {
   backup: async () => ({ files: 3 }),
   verifyBackup: async () => ({ intact: true }),
   restore: async () => ({ tasks: 7 }),
+  migrate: async () => ({ database: 'here', schema_from: 1, schema_to: 1, changes: false }),
+  copy: async () => COPIED,
   examine: async () => [],
 };
 
@@ -29,7 +40,7 @@ function runnables(
 test('every command the contract names is there', () => {
   const names = commandsOf({ app }).map(({ name }) => name);
   const wanted =
-    'serve demo submit status watch logs cancel pause resume retry tasks agents deliveries keys token backup restore doctor completion';
+    'serve demo submit status watch logs cancel pause resume retry tasks agents nodes deliveries keys token backup restore migrate copy doctor completion';
   assert.deepEqual(names.toSorted(), wanted.split(' ').toSorted());
 });
 
@@ -186,3 +197,40 @@ test('backup, verify, restore and demo reach what does them', async () => {
 function pick({ exitCode, out, err }: { exitCode: number; out: string; err: string }) {
   return [exitCode, out, err];
 }
+
+test('migrate says from and to, and with --check ends with 1 where something would change', async () => {
+  const migrate: AppActions['migrate'] = async ({ check, databaseUrl = 'none' }) => ({
+    ...{ database: databaseUrl, schema_from: 0, schema_to: 2, changes: databaseUrl !== 'done' || check },
+  });
+  const migrated = await call('migrate --database-url postgres://db/b', { app: { ...app, migrate } });
+  assert.deepEqual([migrated.exitCode, migrated.out], [0, 'migrated  schema none → 2 in postgres://db/b\n']);
+  const looked = await call('migrate --check --json', { app: { ...app, migrate } });
+  assert.deepEqual(
+    [looked.exitCode, looked.json],
+    [1, { database: 'none', schema_from: 0, schema_to: 2, changes: true }],
+  );
+  const same = await call('migrate --check', { app });
+  assert.deepEqual([same.exitCode, same.out], [0, 'up to date  schema 1 in here\n']);
+});
+
+test('copy names what moved, what stayed and what the nodes need, and wants to know both ends', async () => {
+  const asked: object[] = [];
+  const copy: AppActions['copy'] = async (route, onProgress) => {
+    asked.push(route);
+    onProgress({ table: 'task', rows: 1, of: 3 });
+    return COPIED;
+  };
+  const { exitCode, out } = await call('copy --from sqlite:d --to postgres://there/b', {
+    app: { ...app, copy },
+  });
+  assert.equal(exitCode, 0);
+  assert.deepEqual(asked, [{ from: 'sqlite:d', to: 'postgres://there/b' }]);
+  assert.match(out, /task +3 +abababababababab\n/);
+  assert.doesNotMatch(out, /edge/);
+  assert.match(out, /altered +1 in log\n/);
+  assert.match(out, /blobs +2 stay in blobs, 1 of them are not there\n/);
+  assert.match(out, /keys +give every node those of house-keys.json/);
+  for (const words of ['copy', 'copy --from sqlite:d', 'copy --to postgres://there/b'])
+    assert.deepEqual((await call(words, { app: { ...app, copy } })).exitCode, 2, words);
+  assert.equal(asked.length, 1);
+});

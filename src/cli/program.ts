@@ -6,6 +6,7 @@ import { backupCommand } from './backup.ts';
 import { type CommandSpec, register } from './command.ts';
 import { completionCommand } from './completion.ts';
 import { controlCommands } from './control.ts';
+import { copyCommand } from './copy.ts';
 import { deliveriesCommand } from './deliveries.ts';
 import { demoCommand } from './demo.ts';
 import { doctorCommand } from './doctor.ts';
@@ -13,6 +14,7 @@ import { EXIT, failureOf } from './failure.ts';
 import type { CliHost } from './host.ts';
 import { keysCommand } from './keys.ts';
 import { logsCommand } from './logs.ts';
+import { migrateCommand } from './migrate.ts';
 import { nodesCommand } from './nodes.ts';
 import { Output } from './output.ts';
 import { restoreCommand } from './restore.ts';
@@ -41,6 +43,8 @@ export function commandsOf({ app }: Pick<CliHost, 'app'>): readonly CommandSpec[
     tokenCommand,
     app.backup === undefined ? null : backupCommand(app.backup, app.verifyBackup),
     app.restore === undefined ? null : restoreCommand(app.restore),
+    app.migrate === undefined ? null : migrateCommand(app.migrate),
+    app.copy === undefined ? null : copyCommand(app.copy),
     doctorCommand(app.examine),
   ];
   const offered = commands.filter(command => command !== null);

@@ -50,18 +50,20 @@ export function migrate(database: Database, migrations: readonly Migration[] = M
   });
 }
 
-interface State {
+/** Where a schema stands: its version, what a program must know at least, and whether this is the database it was made in. */
+export interface SchemaState {
   readonly schema: number;
   readonly programMin: number;
   readonly isHome: boolean;
 }
 
-async function stateOf(client: PoolClient): Promise<State | null> {
+/** The state of the schema, null where there is none. */
+export async function stateOf(client: Pick<PoolClient, 'query'>): Promise<SchemaState | null> {
   const { rows } = await client.query<{ known: boolean }>(
     `SELECT to_regclass('batuta.meta') IS NOT NULL AS known`,
   );
   if (rows[0]?.known !== true) return null;
-  const found = await client.query<State>(
+  const found = await client.query<SchemaState>(
     `SELECT schema, min_program AS "programMin", home = ${HOME} AS "isHome" FROM batuta.meta`,
   );
   return found.rows[0] ?? null;
@@ -76,7 +78,8 @@ async function settleIn(client: PoolClient): Promise<void> {
   );
 }
 
-function checked({ schema, programMin }: State, migrations: readonly Migration[]): number {
+/** The schema's version; throws `unavailable` where the schema is too new. */
+export function checked({ schema, programMin }: SchemaState, migrations: readonly Migration[]): number {
   if (programMin <= migrations.length) return schema;
   throw new DomainError(
     'unavailable',

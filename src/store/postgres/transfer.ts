@@ -82,6 +82,7 @@ const ROWS_MAX = 2_000;
 const CHARACTERS_MAX = 1_000_000;
 const FETCH_ROWS = 200;
 const STATEMENT_MS_MAX = 3_600_000;
+const PATIENCE_MS = 8_000;
 const PROGRESS_ROWS = 20_000;
 const WEEK_MS = 604_800_000;
 /** Ten years: the events of weeks beyond lie together in the rest. */
@@ -100,7 +101,7 @@ export interface ReceiveOptions {
  */
 export async function receive(source: TransferSource, options: ReceiveOptions): Promise<TransferOutcome> {
   const { url, pooled } = options;
-  const reach = { url, pooled, connections: 3, statementMsMax: STATEMENT_MS_MAX };
+  const reach = { url, pooled, connections: 3, statementMsMax: STATEMENT_MS_MAX, patienceMs: PATIENCE_MS };
   const database = new Database(reach);
   let schemaVersion: number;
   try {
@@ -118,7 +119,7 @@ export async function receive(source: TransferSource, options: ReceiveOptions): 
     await refuseInhabited(client);
     const outcome = await fill(client, source, options.onProgress ?? (() => {}));
     await client.query('COMMIT');
-    await client.query(`ANALYZE ${TABLES_SQL}, batuta.waiting`);
+    await client.query(`ANALYZE ${TABLES_SQL}, batuta.waiting, batuta.ended`);
     return { schemaVersion, ...outcome };
   } catch (error) {
     throw storeError(error);
@@ -129,7 +130,7 @@ export async function receive(source: TransferSource, options: ReceiveOptions): 
 
 /** Keeps every server's writes out until the end of the transaction. */
 async function refuseInhabited(client: pg.Client): Promise<void> {
-  await client.query(`LOCK TABLE ${TABLES_SQL}, batuta.waiting IN SHARE ROW EXCLUSIVE MODE`);
+  await client.query(`LOCK TABLE ${TABLES_SQL}, batuta.waiting, batuta.ended IN SHARE ROW EXCLUSIVE MODE`);
   const found = await client.query<{ name: TransferTable }>(
     TRANSFER_TABLES.map(table => `SELECT '${table}' AS name WHERE EXISTS (SELECT FROM batuta.${table})`).join(
       ' UNION ALL ',
@@ -171,6 +172,8 @@ async function fill(
   await client.query(`INSERT INTO batuta.waiting (tenant, slot, tasks)
     SELECT tenant, 0, count(*) FROM batuta.task t
     WHERE outcome IS NULL AND NOT EXISTS (SELECT FROM batuta.lease l WHERE l.task = t.key) GROUP BY tenant`);
+  await client.query(`INSERT INTO batuta.ended (at, task)
+    SELECT ended_at, key FROM batuta.task WHERE ended_at IS NOT NULL AND purged = 0`);
   for (const [name, sequence] of Object.entries(SEQUENCES))
     await client.query(`SELECT setval(${sequence}, $1, false)`, [
       source.next[name as keyof typeof SEQUENCES],

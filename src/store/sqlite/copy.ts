@@ -4,7 +4,7 @@
 import { existsSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { DomainError } from '../../domain/errors.ts';
-import { APPLICATION_ID, writeCopy } from './database.ts';
+import { APPLICATION_ID, openDatabase, writeCopy } from './database.ts';
 import { storeError } from './errors.ts';
 import { MIGRATIONS } from './migrations/migrations.ts';
 
@@ -92,6 +92,13 @@ export function glanceAtDatabase(path: string): DatabaseGlance {
   });
 }
 
+/** Brings a database to this program's schema, making it where there is none; answers its version. Throws `unavailable` while a server has it open. */
+export function migrateDatabase(path: string): number {
+  const opened = openDatabase(path);
+  opened.close();
+  return opened.schemaVersion;
+}
+
 /** The digests of all artifacts a database knows, each once. */
 export function blobsOfDatabase(path: string): readonly string[] {
   return reading(path, database =>
@@ -159,7 +166,8 @@ function reading<Answer>(path: string, read: (database: DatabaseSync) => Answer)
   }
 }
 
-function openToRead(path: string): DatabaseSync {
+/** Opens a database for reading alone; throws `not_found`, or `unavailable` for one that is no Batuta database or too new. */
+export function openToRead(path: string): DatabaseSync {
   if (!existsSync(path)) throw new DomainError('not_found', `there is no database at ${path}`);
   let database: DatabaseSync | undefined;
   try {
