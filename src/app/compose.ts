@@ -67,6 +67,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
     undo.push(() => guards.stop());
     const reached = { url: config.publicUrl ?? listening };
     const blobs = await openBlobs(config, random);
+    undo.push(() => blobs.stop());
     const floor = { log, config, store, blobs, guards, auditKey: keys.auditKey, reached, undo };
     const upstairs = await startEngine(floor);
     const { engine, remoteAgents } = upstairs;

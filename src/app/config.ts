@@ -29,6 +29,8 @@ export interface Config {
   readonly databaseConnections: number;
   /** Whether a pooler like PgBouncer in transaction mode stands before it: no prepared statements, no settings of sessions, no LISTEN. */
   readonly databasePooled: boolean;
+  /** Where the bytes of artifacts lie; null: in the database where there is a URL of one, else in files below the data directory. */
+  readonly blobs: 'database' | 'files' | null;
   readonly jwtSecret: string | null;
   readonly adminKey: string | null;
   readonly adminSecret: string | null;
@@ -94,6 +96,7 @@ const SETTINGS: { readonly [Name in keyof Config]: Setting<Config[Name]> } = {
     fallBack: () => 10,
   },
   databasePooled: { variable: 'BATUTA_DATABASE_POOLED', read: yesOrNo, fallBack: () => false },
+  blobs: { variable: 'BATUTA_BLOBS', read: oneOf(['database', 'files'] as const), fallBack: () => null },
   jwtSecret: { variable: 'BATUTA_JWT_SECRET', read: text => text, fallBack: () => null },
   adminKey: { variable: 'BATUTA_ADMIN_KEY', read: text => text, fallBack: () => null },
   adminSecret: { variable: 'BATUTA_ADMIN_SECRET', read: text => text, fallBack: () => null },

@@ -13,7 +13,8 @@ export interface StoredBytes {
 export interface Blobs {
   /**
    * Streams bytes in, never whole in memory; rejects with `payload_too_large` past the limit, keeping nothing. Durable when it resolves.
-   * While `keep` writes down who refers to them, nobody in this process removes them.
+   * While `keep` writes down who refers to them, nobody removes them: nobody in this process, and nobody at all where processes
+   * share the blobs through a database.
    */
   write(
     source: Readable | Uint8Array,
@@ -29,6 +30,8 @@ export interface Blobs {
   removeFreed<Decision extends { readonly freed: readonly string[] }>(
     decide: () => Promise<Decision>,
   ): Promise<Decision>;
-  /** Bytes free where the blobs lie. */
-  free(): Promise<number>;
+  /** Bytes free where the blobs lie; null where that cannot be known. */
+  free(): Promise<number | null>;
+  /** Lets go of what it holds. Idempotent. */
+  stop(): Promise<void>;
 }

@@ -1,26 +1,39 @@
 // Blobs in a directory: each under its digest, written beside and renamed into place, so that a file that has its name is whole.
 
-import { createHash } from 'node:crypto';
-import { type FileHandle, mkdir, open, readdir, rename, rm, statfs } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { DomainError } from '../../domain/errors.ts';
 import type { Random } from '../../runtime/random.ts';
+import { noSuchBytes, passing, requireDigest } from '../blob-bytes.ts';
 import type { Blobs, StoredBytes } from '../blobs.ts';
 import { Traffic } from './traffic.ts';
 
-/** How many leading bytes a write answers, for whoever judges the type. */
-export const HEAD_BYTES = 4_096;
+/** So long does an unfinished write lie still in a shared folder before it is taken for broken. */
+const ABANDONED_MS = 3_600_000;
 
-const DIGEST = /^[0-9a-f]{64}$/;
-
-/** Opens the blobs under a directory, making it where it is missing and clearing what unfinished writes left; rejects with `unavailable`. */
-export async function openFileBlobs(directory: string, random: Random): Promise<Blobs> {
+/**
+ * Opens the blobs under a directory, making it where it is missing and clearing what unfinished writes left; rejects with `unavailable`.
+ * In a folder that processes share, writes may be another's and are cleared an hour after their last byte; the processes do not keep
+ * removals from what others store anew at that instant, as a database does.
+ */
+export async function openFileBlobs(
+  directory: string,
+  random: Random,
+  { isShared = false }: { readonly isShared?: boolean } = {},
+): Promise<Blobs> {
   const root = join(directory, 'blobs');
   const incoming = join(root, 'incoming');
   await guarded(async () => {
     await mkdir(incoming, { recursive: true, mode: 0o700 });
-    for (const name of await readdir(incoming)) await rm(join(incoming, name), { force: true });
+    const clearedBefore = isShared
+      ? (await timeIn(incoming, random)) - ABANDONED_MS
+      : Number.POSITIVE_INFINITY;
+    for (const name of await readdir(incoming)) {
+      const path = join(incoming, name);
+      const found = await stat(path).catch(() => null);
+      if (found !== null && found.mtimeMs < clearedBefore) await rm(path, { force: true });
+    }
   });
   const pathOf = (sha256: string): string => join(directory, blobPath(sha256));
   const traffic = new Traffic();
@@ -45,7 +58,7 @@ export async function openFileBlobs(directory: string, random: Random): Promise<
       try {
         file = await open(path, 'r');
       } catch (error) {
-        throw isMissing(error) ? notFound(sha256, error) : unavailable(error);
+        throw isMissing(error) ? noSuchBytes(sha256, error) : unavailable(error);
       }
       return range === undefined ? file.createReadStream() : file.createReadStream({ ...range });
     },
@@ -58,13 +71,26 @@ export async function openFileBlobs(directory: string, random: Random): Promise<
       const { bavail, bsize } = await guarded(() => statfs(root));
       return bavail * bsize;
     },
+    stop: async () => {},
   };
 }
 
 /** Where the bytes of this digest lie, below the directory the blobs were opened in; throws `not_found` for what is no digest. */
 export function blobPath(sha256: string): string {
-  if (!DIGEST.test(sha256)) throw notFound(sha256);
+  requireDigest(sha256);
   return join('blobs', sha256.slice(0, 2), sha256.slice(2));
+}
+
+/** Now, by the clock of whoever keeps the folder. */
+async function timeIn(folder: string, random: Random): Promise<number> {
+  const path = join(folder, random.uuid());
+  const file = await open(path, 'wx', 0o600);
+  try {
+    return (await file.stat()).mtimeMs;
+  } finally {
+    await file.close();
+    await rm(path, { force: true });
+  }
 }
 
 async function writeFile(
@@ -74,27 +100,10 @@ async function writeFile(
 ): Promise<StoredBytes> {
   const file = await open(path, 'wx', 0o600);
   try {
-    const hash = createHash('sha256');
-    const head: Buffer[] = [];
-    let headBytes = 0;
-    let sizeBytes = 0;
-    for await (const chunk of source instanceof Readable ? source : [source]) {
-      const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : Buffer.from(chunk);
-      sizeBytes += bytes.length;
-      if (sizeBytes > bytesMax) {
-        throw new DomainError('payload_too_large', `more than ${bytesMax} bytes`, {
-          details: { limit_bytes: bytesMax },
-        });
-      }
-      if (headBytes < HEAD_BYTES) {
-        head.push(bytes.subarray(0, HEAD_BYTES - headBytes));
-        headBytes += head[head.length - 1]?.length ?? 0;
-      }
-      hash.update(bytes);
-      await writeWhole(file, bytes);
-    }
+    const bytes = passing(source, bytesMax);
+    for await (const chunk of bytes.chunks) await writeWhole(file, chunk);
     await file.sync();
-    return { sha256: hash.digest('hex'), sizeBytes, head: new Uint8Array(Buffer.concat(head)) };
+    return bytes.stored();
   } finally {
     await file.close();
   }
@@ -134,10 +143,6 @@ async function guarded<Answer>(work: () => Promise<Answer>): Promise<Answer> {
 function unavailable(cause: unknown): DomainError {
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown';
   return new DomainError('unavailable', `the artifact directory cannot be used (${code})`, { cause });
-}
-
-function notFound(sha256: string, cause?: unknown): DomainError {
-  return new DomainError('not_found', 'there are no such bytes', { details: { sha256 }, cause });
 }
 
 function isMissing(error: unknown): boolean {

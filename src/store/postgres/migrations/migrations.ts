@@ -8,6 +8,7 @@ import { MOMENTS } from './0001-moments.ts';
 import { WRITES } from './0001-records.ts';
 import { SUBMIT } from './0001-submit.ts';
 import { RECORDS, TABLES } from './0001-tables.ts';
+import { BLOBS } from './0002-blobs.ts';
 
 /** One step of the schema. */
 export interface Migration {
@@ -19,4 +20,5 @@ export interface Migration {
 /** Schema version n is the first n steps applied in order. */
 export const MIGRATIONS: readonly Migration[] = [
   { sql: [TABLES, RECORDS, MOMENTS, SUBMIT, COMMIT, DELIVERIES, CLAIM, WRITES].join('\n'), programMin: 1 },
+  { sql: BLOBS, programMin: 1 },
 ];
