@@ -141,26 +141,33 @@ export function makeReady(): Draft {
 
 /**
  * Writes down how far an attempt has come, and tells those who asked for progress (`SAM-86`): not now, with what is being gathered for
- * them, or at once.
+ * them, or at once. Alerts are told in any case.
  */
 export function advance(
   task: Task,
-  report: { readonly progress: Progress; readonly intermediate?: Json; readonly checkpoint?: Json },
+  report: {
+    readonly progress: Progress;
+    readonly intermediate?: Json;
+    readonly checkpoint?: Json;
+    readonly alerts: readonly EventBody[];
+  },
   notify: 'no' | 'gathered' | 'at_once',
   tools: ChangeTools,
 ): Draft {
-  const { progress, intermediate, checkpoint } = report;
+  const { progress, intermediate, checkpoint, alerts } = report;
   const event: EventBody = {
     kind: 'progress',
     attempt: task.attempt,
     progress,
     ...(intermediate === undefined ? {} : { intermediate }),
   };
+  const told = notify === 'no' ? [] : deliveriesFor(task.spec, [event], tools, notify === 'at_once');
+  const alarming = deliveriesFor(task.spec, alerts, tools);
   return {
-    events: [event],
+    events: [event, ...alerts],
     progress,
     ...(checkpoint === undefined ? {} : { checkpoint }),
-    deliveries: notify === 'no' ? [] : deliveriesFor(task.spec, [event], tools, notify === 'at_once'),
+    deliveries: [...told, ...alarming.map(one => ({ ...one, eventIndex: one.eventIndex + 1 }))],
   };
 }
 

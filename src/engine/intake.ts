@@ -177,7 +177,7 @@ export class Intake {
     }
     await this.#parts.schemas.check(executor.payloadSchema, spec.payload, 'task_data');
     requireIsolation(spec, executor);
-    await executor.check(spec);
+    await executor.check(spec, tenant);
     if (!this.#parts.roster.canEverRun(tenant, spec)) throw this.#nobody(tenant, spec);
   }
 

@@ -2,7 +2,7 @@
 // says is masked, never the form it is said in: a secret may be a word of the protocol.
 
 import type { Json } from '../domain/json.ts';
-import type { AttemptResult, ProgressReport } from './ports/executor.ts';
+import type { AttemptAlert, AttemptResult, ProgressReport } from './ports/executor.ts';
 import type { SecretKeeper } from './ports/secrets.ts';
 
 /** Masks what one task was given. */
@@ -38,12 +38,21 @@ export class Mask {
   /** The very report where the task was given nothing. */
   report(report: ProgressReport): ProgressReport {
     if (this.#secrets.length === 0) return report;
-    const { currentStep, intermediate, checkpoint } = report;
+    const { currentStep, intermediate, checkpoint, alerts } = report;
     return {
       ...report,
       ...(currentStep === undefined ? {} : { currentStep: this.text(currentStep) }),
       ...(intermediate === undefined ? {} : { intermediate: this.json(intermediate) }),
       ...(checkpoint === undefined ? {} : { checkpoint: this.json(checkpoint) }),
+      ...(alerts === undefined ? {} : { alerts: alerts.map(alert => this.#alert(alert)) }),
     };
+  }
+
+  #alert(alert: AttemptAlert): AttemptAlert {
+    if (alert.kind === 'resource_warning') return { ...alert, resource: this.text(alert.resource) };
+    if (alert.kind === 'note') return { ...alert, detail: this.json(alert.detail) };
+    const { message, details } = alert.error;
+    const told = details === undefined ? {} : { details: this.json(details) };
+    return { ...alert, error: { ...alert.error, message: this.text(message), ...told } };
   }
 }

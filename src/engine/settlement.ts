@@ -3,6 +3,7 @@
 
 import { dueAtOf, type NotificationPlan } from '../domain/delivery.ts';
 import { DomainError } from '../domain/errors.ts';
+import type { EventBody } from '../domain/event.ts';
 import type { Json } from '../domain/json.ts';
 import { delayAfter, jittered, retries } from '../domain/retry.ts';
 import { type Progress, type Task, type TaskError, type TaskResult, workTypeOf } from '../domain/task.ts';
@@ -11,7 +12,7 @@ import type { Random } from '../runtime/random.ts';
 import type { AttemptEnd, Attempts, RunningAttempt } from './attempts.ts';
 import { advance, type Cause, type Draft, end, requeue, saveCheckpoint, warnOf } from './changes.ts';
 import type { Lifecycle } from './lifecycle.ts';
-import type { AttemptResult, ProgressReport } from './ports/executor.ts';
+import type { AttemptAlert, AttemptResult, ProgressReport } from './ports/executor.ts';
 import type { RunStatistics } from './statistics.ts';
 
 /** Checks a completed output against what was promised; answers the fault, or null (`SAM-83`, `SAM-175`). */
@@ -120,6 +121,7 @@ export class Settlement {
         progress,
         ...(report.intermediate === undefined ? {} : { intermediate: report.intermediate }),
         ...(report.checkpoint === undefined ? {} : { checkpoint: report.checkpoint }),
+        alerts: (report.alerts ?? []).map(alert => alertEvent(attempt, alert)),
       },
       this.#notifies(attempt, stepped),
       this.#lifecycle.tools(),
@@ -184,6 +186,12 @@ export class Settlement {
     const ranMs = task.ranMs + this.#clock.now() - (task.lease?.claimedAt ?? this.#clock.now());
     return Math.round(ranMs) / 1_000;
   }
+}
+
+function alertEvent({ task, agentId }: RunningAttempt, alert: AttemptAlert): EventBody {
+  if (alert.kind === 'note') return alert;
+  const { attempt } = task;
+  return alert.kind === 'agent_error' ? { ...alert, attempt, agentId } : { ...alert, attempt };
 }
 
 /** Counts one more of what is gathered; true when that is as much as one sending takes. */

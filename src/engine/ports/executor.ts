@@ -2,7 +2,7 @@
 
 import type { Readable } from 'node:stream';
 import type { Artifact } from '../../domain/artifact.ts';
-import type { ArtifactId } from '../../domain/ids.ts';
+import type { ArtifactId, TenantId } from '../../domain/ids.ts';
 import type { Json, JsonObject } from '../../domain/json.ts';
 import type {
   IsolationLevel,
@@ -26,6 +26,17 @@ export interface ExecutorStatus {
   readonly detail: JsonObject;
 }
 
+/** What an attempt found out about what it looks after, and somebody may have asked to hear of (`SAM-170`). */
+export type AttemptAlert =
+  | {
+      readonly kind: 'resource_warning';
+      readonly resource: string;
+      readonly value: number;
+      readonly limit: number;
+    }
+  | { readonly kind: 'agent_error'; readonly error: TaskError }
+  | { readonly kind: 'note'; readonly name: string; readonly detail: JsonObject };
+
 /** What a report carries; a percentage lower than the last is raised to it. */
 export interface ProgressReport {
   readonly percentage?: number;
@@ -34,6 +45,8 @@ export interface ProgressReport {
   readonly intermediate?: Json;
   /** A resumable state; the next attempt gets the last one. */
   readonly checkpoint?: Json;
+  /** Committed with the rest of the report or not at all, so that who goes on from the checkpoint neither loses nor repeats one. */
+  readonly alerts?: readonly AttemptAlert[];
 }
 
 /** A file an attempt leaves. */
@@ -122,9 +135,10 @@ export interface Executor extends Service {
   status(): ExecutorStatus;
   /**
    * Refuses what can never run here: `invalid_request` with `details.errors` of `{field, message}` for contradictions in the
-   * payload (field paths begin `task_data`), `unprocessable` for what this host lacks. The schema was checked before.
+   * payload (field paths begin `task_data`), `unprocessable` for what this host lacks, `policy_violation` for what the tenant may not
+   * ask of it. The schema was checked before.
    */
-  check(spec: TaskSpec): void | Promise<void>;
+  check(spec: TaskSpec, tenant?: TenantId): void | Promise<void>;
   /** How the limits of such a task are held on this host; absent where none is held by force. Never throws (`SAM-117`). */
   limitModes?(spec: TaskSpec): LimitModes;
   /** Runs one attempt to its end. Must settle within 1 s of the signal's abort, leaving no process and no file behind. */
