@@ -131,6 +131,7 @@ const CANDIDATES = [
   'sample '.repeat(2),
   'en',
   '/sample',
+  '1024x1024',
   '512x512',
 ];
 
