@@ -22,16 +22,21 @@ export interface BrowserUsage {
   readonly cpuSeconds: number;
 }
 
-/** Every living process of the machine that bears the mark. */
+/** Every living process of the machine that bears the mark, or descends from one that does. */
 export function markedProcesses({ variable, uid }: BrowserMark): number[] {
-  return entries('/proc')
+  const pids = entries('/proc')
     .map(Number)
-    .filter(pid => {
-      if (!Number.isInteger(pid) || pid === process.pid) return false;
-      const isMarked =
-        uid === null ? text(`/proc/${pid}/environ`).split('\0').includes(variable) : ownerOf(pid) === uid;
-      return isMarked && isAlive(pid);
-    });
+    .filter(pid => Number.isInteger(pid) && pid !== process.pid);
+  if (uid !== null) return pids.filter(pid => ownerOf(pid) === uid && isAlive(pid));
+  const children = new Map<number, number[]>();
+  for (const pid of pids) {
+    const parent = Number(statFields(pid)[1] ?? 0);
+    children.set(parent, [...(children.get(parent) ?? []), pid]);
+  }
+  // A sandboxed process shows its environment to nobody, but its parent to everyone.
+  const found = new Set(pids.filter(pid => text(`/proc/${pid}/environ`).split('\0').includes(variable)));
+  for (const pid of found) for (const child of children.get(pid) ?? []) found.add(child);
+  return [...found].filter(isAlive);
 }
 
 /** Living processes whose command line holds the text, with that command line. */

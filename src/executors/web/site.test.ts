@@ -180,7 +180,7 @@ const PAGES_BY_PATH: Readonly<Record<string, Page>> = {
     html(
       response,
       `<script>const held = []; setInterval(() => { const block = new Uint8Array(16 << 20); crypto.getRandomValues(block.subarray(0, 65536));
-       for (let at = 0; at < block.length; at += 4096) block[at] = at; held.push(block); }, 60)</script>`,
+       for (let at = 0; at < block.length; at += 4096) block[at] = at; held.push(block); }, 120)</script>`,
     ),
   '/workers': (_request, response) =>
     html(

@@ -23,6 +23,8 @@ const POPUPS_TOLD_MAX = 5;
 const NAVIGATION_BEGINS_MS = 100;
 const SCROLLS_MAX = 50;
 const SCROLL_PAUSE_MS = 150;
+/** So often in a row a page may grow no more before it is taken to be at its end. */
+const SCROLLS_IN_VAIN = 2;
 
 /** What a tab is made from. */
 export interface TabParts {
@@ -274,7 +276,7 @@ export class BrowserTab implements Tab {
   }
 
   async #scrollToEnd(times: number, timeoutMs: number): Promise<void> {
-    let height = -1;
+    let [height, unchanged] = [-1, 0];
     for (let turn = 0; turn < times; turn++) {
       const now = await within(
         this.#parts.clock,
@@ -284,7 +286,8 @@ export class BrowserTab implements Tab {
         ),
       );
       await pause(this.#parts.clock, SCROLL_PAUSE_MS);
-      if (now === height) return;
+      unchanged = now === height ? unchanged + 1 : 0;
+      if (unchanged === SCROLLS_IN_VAIN) return;
       height = Number(now);
     }
   }
