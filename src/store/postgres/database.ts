@@ -161,6 +161,8 @@ export function clientOptions({ url, pooled, statementMsMax }: DatabaseOptions):
       statement_timeout: statementMsMax,
       lock_timeout: LOCK_MS_MAX,
       idle_in_transaction_session_timeout: IDLE_MS_MAX,
+      // Plans are kept; one made while a table was small must not read all of it when it has grown.
+      options: '-c enable_seqscan=off -c jit=off -c random_page_cost=1.1',
     }),
   };
 }

@@ -190,6 +190,7 @@ describe('a PostgreSQL in trouble', { skip: postgresMissing }, () => {
     const late = await entriesOf(observer, values, { limit_count: 1 });
     const walked = await entriesOf(observer, values, { limit_count: 1, from_ranks: [-1], from_tasks: [0] });
     await observer.end();
+    t.diagnostic(`entries read: ${early}, after 1,600 claims ${late}, from the beginning ${walked}`);
     assert.equal(late <= early + 10, true, `${early} entries became ${late}`);
     assert.equal(
       walked > late + 1_000,

@@ -1,6 +1,8 @@
 // Claims: taking tasks out of line and leasing them. Whoever holds the advisory lock of a queue's shard reads its line in order;
 // who does not get it at once steps over the rows that others are taking.
 
+import { LOOKUPS, ORDERED } from './lookups.ts';
+
 /** Makes `claim` and what it is made of. */
 export const CLAIM = `
 CREATE TYPE batuta.pick AS (
@@ -17,7 +19,7 @@ CREATE TYPE batuta.chosen AS (pick integer, queue bigint, rank bigint, task bigi
 -- The first tasks of each of a pick's queues, at most so many a queue, as one line. Alone, rows are only read; else each is
 -- locked, and those that others have locked are stepped over.
 CREATE FUNCTION batuta.line_of(p batuta.pick, page integer, alone boolean) RETURNS SETOF batuta.candidate
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql ${ORDERED} AS $$
 BEGIN
   IF alone THEN
     RETURN QUERY SELECT q.queue, q.requester, r.rank, r.task, r.since, r.memory_mb, r.cpu_cores, r.disk_mb,
@@ -179,7 +181,7 @@ $$;
 
 -- Takes tasks out of line for each pick, in turn, and leases them.
 CREATE FUNCTION batuta.claim(wanted json, event_count integer, given bigint) RETURNS SETOF batuta.claimed LANGUAGE plpgsql
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
+${LOOKUPS} AS $$
 DECLARE
   moment bigint := batuta.moment(given);
   picks batuta.pick[];
@@ -214,7 +216,7 @@ $$;
 
 -- Prolongs leases from now; answers each in order, null where the lease is lost.
 CREATE FUNCTION batuta.renew(wanted json, given bigint) RETURNS SETOF bigint LANGUAGE plpgsql
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
+${LOOKUPS} AS $$
 DECLARE
   moment bigint := batuta.moment(given);
 BEGIN

@@ -1,5 +1,7 @@
 // Guarded changes: who may still change a task, and what one change writes. A round holds changes of tasks that differ.
 
+import { LOOKUPS } from './lookups.ts';
+
 /** Makes `commit` and what it is made of. */
 export const COMMIT = `
 CREATE TYPE batuta.change AS (
@@ -130,7 +132,7 @@ $$;
 
 -- Changes in order, in so many rounds; answers for those that were not stale.
 CREATE FUNCTION batuta.commit(wanted json, rounds integer, given bigint) RETURNS SETOF batuta.committed LANGUAGE plpgsql
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
+${LOOKUPS} AS $$
 DECLARE
   moment bigint;
   every batuta.change[];

@@ -1,5 +1,7 @@
 // Accepting tasks: many new ones in one statement; those that may have come before, or must wait, one after the other.
 
+import { LOOKUPS } from './lookups.ts';
+
 /** Makes `submit` and what it is made of. */
 export const SUBMIT = `
 CREATE TYPE batuta.new_task AS (
@@ -191,13 +193,13 @@ $$;
 
 -- One group, which is what most calls come to.
 CREATE FUNCTION batuta.submit(kind text, tasks json, given bigint) RETURNS SETOF batuta.submitted LANGUAGE sql
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
+${LOOKUPS} AS $$
   SELECT * FROM batuta.submit_group(kind, tasks, batuta.moment(given))
 $$;
 
 -- Several groups, one after the other, at one instant.
 CREATE FUNCTION batuta.submit_groups(groups json, given bigint) RETURNS SETOF batuta.submitted LANGUAGE plpgsql
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
+${LOOKUPS} AS $$
 DECLARE
   moment bigint := batuta.moment(given);
   part record;
