@@ -10,6 +10,7 @@ import { parsePrivateTargets } from '../guards/outbound.ts';
 import { type Clock, systemClock } from '../runtime/clock.ts';
 import { type Config, type ConfigSources, loadConfig } from './config.ts';
 import { CREDENTIALS_FILE, KEYS_FILE } from './credentials.ts';
+import { examineDatabase } from './examine-database.ts';
 import { examineTaskTypes, type Finding, wordsOf } from './examine-types.ts';
 import { embedded } from './registry.ts';
 import { VERSION } from './version.ts';
@@ -45,7 +46,7 @@ export async function examineInstallation(
     ...findings,
     ...(await dataDirectory(config.dataDir)),
     ...keys(config.dataDir),
-    ...database(config, clock.now()),
+    ...(await database(config, clock.now())),
     await port(config, clock),
   ];
 }
@@ -152,12 +153,13 @@ function keys(dataDir: string): readonly Finding[] {
   });
 }
 
-function database({ dataDir, databaseUrl }: Config, now: number): readonly Finding[] {
+async function database(config: Config, now: number): Promise<readonly Finding[]> {
+  const { dataDir, databaseUrl } = config;
+  if (databaseUrl !== null) return [...(await examineDatabase({ ...config, databaseUrl })), time(now, null)];
   const name = 'database';
   const path = join(dataDir, embedded.file);
-  if (databaseUrl !== null || !existsSync(path)) {
-    const detail = databaseUrl === null ? 'none yet: the first start makes it' : 'not the embedded one';
-    return [{ name, state: 'ok', detail }, time(now, null)];
+  if (!existsSync(path)) {
+    return [{ name, state: 'ok', detail: 'none yet: the first start makes it' }, time(now, null)];
   }
   try {
     const { schemaVersion, schemaKnown, lastEventAt } = embedded.glance(path);
