@@ -9,8 +9,11 @@ import { limitsOfTrial } from '../limits.ts';
 import { INSIDE, type Tier } from './confinement.ts';
 import { layOut } from './layout.ts';
 
-/** The user id of trials; attempts get others of the same range. */
-const TRIAL_UID = 61_183;
+/**
+ * User ids of trials, next to those of attempts and likewise given to no account. One each: whoever ends a plain child ends all of its
+ * user's, and two servers of a host may start at the same time.
+ */
+const TRIAL_UIDS = { first: 60_584, count: 600 };
 const FILE = 'trial';
 
 /** What a trial ended with; an exit code of null means the sandbox itself did not come about. */
@@ -28,7 +31,8 @@ export async function tryScript(
   parts: { readonly random: Random; readonly workRoot: string },
 ): Promise<TrialEnd> {
   const workspace = await mkdtemp(join(parts.workRoot, 'trial-'));
-  const mark = { id: parts.random.uuid(), uid: TRIAL_UID, turn: 0 };
+  const uid = TRIAL_UIDS.first + Math.floor(parts.random.fraction() * TRIAL_UIDS.count);
+  const mark = { id: parts.random.uuid(), uid, turn: 0 };
   try {
     const given = { files: { [FILE]: script }, inputs: null, checkpoint: null };
     const layout = await layOut(workspace, given, tier.uidOf(mark));
