@@ -4,7 +4,7 @@
 import { type AgentId, DEFAULT_TENANT } from '../domain/ids.ts';
 import { Engine, type EngineOptions } from '../engine/engine.ts';
 import { createGuards, type Guards } from '../guards/guards.ts';
-import { withHostBreakers } from '../guards/host-breakers.ts';
+import { HostBreakers } from '../guards/host-breakers.ts';
 import { createOutbound, parsePrivateTargets } from '../guards/outbound.ts';
 import { SchemaGuard } from '../guards/schemas.ts';
 import { createServer, type HttpServer } from '../http/server.ts';
@@ -110,8 +110,11 @@ type Upstairs = Awaited<ReturnType<typeof startEngine>>;
 async function startEngine({ log, config, store, blobs, guards, reached, undo }: Floor) {
   const outbound = createOutbound({ clock, log, allowed: parsePrivateTargets(config.allowPrivateTargets) });
   undo.push(() => outbound.stop());
-  const adapters = { log, clock, random, outbound, config, version: VERSION };
-  const executors = createExecutors({ ...adapters, outbound: withHostBreakers(outbound, clock) });
+  const breakers = new HostBreakers(log, clock, store);
+  await breakers.start();
+  undo.push(() => breakers.stop());
+  const adapters = { log, clock, random, outbound, breakers, config, version: VERSION };
+  const executors = createExecutors({ ...adapters, outbound: breakers.around(outbound) });
   const schemas = new SchemaGuard(
     clock,
     executors.map(executor => executor.payloadSchema),

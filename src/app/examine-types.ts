@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { JsonObject } from '../domain/json.ts';
 import type { ExecutorStatus } from '../engine/ports/executor.ts';
+import { HostBreakers } from '../guards/host-breakers.ts';
 import { createOutbound, parsePrivateTargets } from '../guards/outbound.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { silentLog } from '../runtime/log.ts';
@@ -57,7 +58,8 @@ export async function examineTaskTypes(config: Config): Promise<readonly Finding
   const dataDir = await mkdtemp(join(tmpdir(), 'batuta-doctor-'));
   const log = silentLog;
   const outbound = createOutbound({ clock, log, allowed: parsePrivateTargets('') });
-  const adapters = { log, clock, random: systemRandom, outbound, version: VERSION };
+  const breakers = new HostBreakers(log, clock, null);
+  const adapters = { log, clock, random: systemRandom, outbound, breakers, version: VERSION };
   const executors = createExecutors({ ...adapters, config: { ...config, dataDir, slots: 1 } });
   try {
     await Promise.all(executors.map(executor => executor.start()));

@@ -15,7 +15,7 @@ import { createOpenAiProvider } from '../executors/content/provider.ts';
 import { createDataExecutor } from '../executors/data/executor.ts';
 import { createRemoteAgents } from '../executors/remote/index.ts';
 import { createWebExecutor } from '../executors/web/executor.ts';
-import { withHostBreakers } from '../guards/host-breakers.ts';
+import type { HostBreakers } from '../guards/host-breakers.ts';
 import { createOutbound, parsePrivateTargets } from '../guards/outbound.ts';
 import { SchemaGuard } from '../guards/schemas.ts';
 import { createTunnels } from '../guards/tunnels.ts';
@@ -53,6 +53,7 @@ export interface AdapterParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly outbound: Outbound;
+  readonly breakers: HostBreakers;
   readonly config: Config;
   readonly version: string;
 }
@@ -157,6 +158,7 @@ export function createModelProviders({
   log,
   clock,
   outbound,
+  breakers,
   config,
 }: AdapterParts): readonly ModelProvider[] {
   const { modelPrices: prices } = config;
@@ -180,7 +182,7 @@ export function createModelProviders({
     if (baseUrl === null || (settings.models.length === 0 && settings.imageModel === null)) return [];
     // Who names a provider lets requests through to it, wherever it is, and to nothing beside it.
     const allowed = parsePrivateTargets(new URL(baseUrl).hostname);
-    const way = withHostBreakers(createOutbound({ clock, log, allowed }), clock);
+    const way = breakers.around(createOutbound({ clock, log, allowed }));
     return [
       createOpenAiProvider({ ...settings, baseUrl, prices }, { clock, outbound: way, elsewhere: outbound }),
     ];

@@ -75,6 +75,7 @@ export class Engine implements EngineApi, Service {
     await nodes.start();
     await this.#startLocal();
     this.#rooms.sweeper.start();
+    await this.#rooms.endpoints.start();
     this.#rooms.outbox.start();
     this.#repeat(SAVE_MS, () => this.#rooms.statistics.save());
     this.#repeat(PURGE_MS, async () => {
@@ -259,6 +260,7 @@ export class Engine implements EngineApi, Service {
     await this.drain(this.#options.drainMs);
     await this.#rooms.sweeper.stop();
     await this.#rooms.outbox.stop();
+    await this.#rooms.endpoints.stop();
     await this.#rooms.journal.stop();
     await this.#rooms.statistics.save();
     await this.#rooms.nodes.stop();

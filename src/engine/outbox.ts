@@ -159,7 +159,7 @@ export class Outbox {
   async #send(due: DueDelivery): Promise<void> {
     const { delivery, task } = due;
     const isEnd = isEndNotification(delivery.event);
-    const clearance = this.#endpoints.clear(task.tenant, delivery.endpoint, isEnd);
+    const clearance = await this.#endpoints.clear(task.tenant, delivery.endpoint, isEnd);
     if (!clearance.go) {
       await this.#settle.add({ id: delivery.id, next: { status: 'pending', dueInMs: clearance.waitMs } });
       return;

@@ -123,7 +123,7 @@ function groundFloor(parts: EngineParts, options: EngineOptions) {
   const statistics = new RunStatistics(store);
   const lifecycle = new Lifecycle(clock, random, store, signals, sealer, options);
   const journal = new Journal(log, clock, store);
-  const endpoints = new Endpoints(clock, { perHour: options.webhooksPerHour });
+  const endpoints = new Endpoints(log, clock, random, store, { perHour: options.webhooksPerHour });
   const dispatcher = new Dispatcher(log, clock, store, roster, attempts, { weights, quotas }, options);
   const outputs = checkOutput(roster, schemas);
   const settlement = new Settlement(clock, random, lifecycle, attempts, statistics, outputs);

@@ -3,6 +3,7 @@ import { after, suite, test } from 'node:test';
 import fc from 'fast-check';
 import { loadConfig } from '../../src/app/config.ts';
 import { createExecutors } from '../../src/app/registry.ts';
+import { HostBreakers } from '../../src/guards/host-breakers.ts';
 import { createOutbound, parsePrivateTargets } from '../../src/guards/outbound.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { silentLog } from '../../src/runtime/log.ts';
@@ -100,7 +101,13 @@ suite('fields of bodies', () => {
 suite('task data of the built-in types', () => {
   const parts = { log: silentLog, clock: systemClock, random: systemRandom, version: '0' };
   const outbound = createOutbound({ ...parts, allowed: parsePrivateTargets('') });
-  const executors = createExecutors({ ...parts, outbound, config: loadConfig({ environment: {} }) });
+  const breakers = new HostBreakers(parts.log, parts.clock, null);
+  const executors = createExecutors({
+    ...parts,
+    outbound,
+    breakers,
+    config: loadConfig({ environment: {} }),
+  });
   after(() => outbound.stop());
 
   test('SAM-107 SAM-202 a wrong value in any field is 400 with its path below task_data, a right one breaks nothing', async () => {
