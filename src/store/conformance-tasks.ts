@@ -61,6 +61,24 @@ export const submitting = suite(test => {
     }
   });
 
+  test('text that not every database takes is kept whole in a task, and looked for in vain elsewhere', async ({
+    store,
+  }) => {
+    const odd = 'a zero \0 and half a pair \ud800';
+    const task = order('a', { spec: { payload: { [odd]: odd }, description: odd } });
+    await submitted(store, task);
+    assert.deepEqual((await current(store, 'a')).spec, task.spec);
+    assert.deepEqual(await store.read([{ tenant: ACME, id: odd as TaskId }]), [null]);
+    const page = { tenant: ACME, limit: 1, offset: 0 };
+    assert.equal((await store.list({ ...page, sessionId: odd, types: [odd] })).total, 0);
+    assert.equal((await store.deliveries({ ...page, endpoint: odd })).total, 0);
+    const waiting = order('b', { spec: { dependsOn: [odd as TaskId] } });
+    assert.deepEqual(
+      (await store.submit([waiting])).map(({ status }) => status),
+      ['unknown_dependency'],
+    );
+  });
+
   test('there is null where there is no task, and tenants do not see one another', async ({ store }) => {
     await submitted(store, order('a'), order('a', { tenant: GLOBEX }));
     const ids = [

@@ -13,6 +13,7 @@ import {
   type NeedColumns,
   needColumns,
   needsOf,
+  plain,
   queueNameOf,
 } from './records.ts';
 
@@ -154,7 +155,7 @@ function packPicks(
   return picks.map(pick => {
     const queues = [...new Set(pick.queues)].filter(queue => names.has(queue));
     return {
-      agent: pick.agentId,
+      agent: plain(pick.agentId),
       limit_count: pick.limit,
       lease_ms: pick.leaseMs,
       events: JSON.stringify(eventsOf(pick.agentId)),

@@ -107,7 +107,7 @@ export function packTask(task: NewTask, pos: number, queue: number | null): obje
     attempt_timeout_ms: spec.attemptTimeoutMs ?? null,
     starts: spec.notification === undefined ? null : startsOf(spec.notification),
     ...needColumns(spec.resources),
-    depends_on: spec.dependsOn,
+    depends_on: spec.dependsOn.map(plain),
     timers: task.timers.length === 0 ? null : task.timers,
     waiting_max: task.waitingMax,
     event_count: task.events.length,

@@ -149,9 +149,11 @@ CREATE FUNCTION batuta.lease_all(taken batuta.chosen[], picks batuta.pick[], eve
 RETURNS SETOF batuta.claimed LANGUAGE sql AS $$
   WITH source AS MATERIALIZED (
     SELECT nextval('batuta.token') AS token, s.* FROM (
-      SELECT c.pick, c.queue, c.rank, c.overtook, p.agent, p.lease_ms, p.events, t.key, t.tenant, t.id, t.execution_id,
+      SELECT c.pick, c.queue, c.rank, c.overtook, p.agent, p.events, t.key, t.tenant, t.id, t.execution_id,
         t.version, t.attempt, t.created_at, t.queued_at, t.started_at, t.ran_ms, t.last_token, t.spec, t.result,
-        t.checkpoint, t.timeout_ms, t.attempt_timeout_ms, t.memory_mb, t.cpu_cores, t.disk_mb, t.network_mbps, greatest(t.txn, (SELECT batuta.txn())) AS at_txn
+        t.checkpoint, t.memory_mb, t.cpu_cores, t.disk_mb, t.network_mbps, greatest(t.txn, (SELECT batuta.txn())) AS at_txn,
+        moment + p.lease_ms AS expires_at,
+        moment + least(greatest(0, t.timeout_ms - t.ran_ms), t.attempt_timeout_ms) AS deadline_at
       FROM unnest(taken) WITH ORDINALITY c(pick, queue, rank, task, overtook, pos)
       JOIN batuta.task t ON t.key = c.task
       JOIN unnest(picks) WITH ORDINALITY p(agent, limit_count, lease_ms, events, tenant, queues, requesters, from_ranks,
@@ -161,10 +163,9 @@ RETURNS SETOF batuta.claimed LANGUAGE sql AS $$
   ), leased AS (
     INSERT INTO batuta.lease (task, token, agent, queue, rank, claimed_at, expires_at, deadline_at, version, attempt,
       updated_at, memory_mb, cpu_cores, disk_mb, network_mbps, txn)
-    SELECT key, token, agent, queue, rank, moment, moment + lease_ms,
-      moment + least(greatest(0, timeout_ms - ran_ms), attempt_timeout_ms), version + event_count, attempt + 1, moment,
+    SELECT key, token, agent, queue, rank, moment, expires_at, deadline_at, version + event_count, attempt + 1, moment,
       memory_mb, cpu_cores, disk_mb, network_mbps, at_txn
-    FROM source RETURNING task, expires_at, deadline_at, version
+    FROM source
   ), told AS (
     INSERT INTO batuta.event (task, tenant, txn, seq, count, at, body)
     SELECT key, tenant, at_txn, version + 1, event_count, moment, replace(events, '"attempt":0', '"attempt":' || attempt + 1)
@@ -175,8 +176,8 @@ RETURNS SETOF batuta.claimed LANGUAGE sql AS $$
     ON CONFLICT (tenant, slot) DO UPDATE SET tasks = waiting.tasks + excluded.tasks
   )
   SELECT pick, s.queue, s.rank, overtook, key, tenant, id, execution_id, s.version, attempt, created_at, queued_at, started_at,
-    ran_ms, last_token, spec, result, checkpoint, token, agent, moment, l.expires_at, l.deadline_at, l.version
-  FROM source s JOIN leased l ON l.task = s.key ORDER BY token
+    ran_ms, last_token, spec, result, checkpoint, token, agent, moment, expires_at, deadline_at, version + event_count
+  FROM source s ORDER BY token
 $$;
 
 -- Takes tasks out of line for each pick, in turn, and leases them.

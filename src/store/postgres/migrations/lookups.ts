@@ -3,10 +3,10 @@
 
 /**
  * Leaves the planner nothing but to look up each row by its key: a bitmap scan needs a condition on the index, so no plan can read
- * all of a table.
+ * all of a table. What is no table may be joined by hash.
  */
 export const LOOKUPS = `SET enable_seqscan = off SET enable_indexscan = off SET enable_indexonlyscan = off
-  SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off`;
+  SET enable_mergejoin = off SET jit = off`;
 
 /** Leaves the planner nothing but to read in the order of an index. */
 export const ORDERED = `SET enable_seqscan = off SET enable_indexscan = on SET enable_bitmapscan = off
