@@ -142,7 +142,7 @@ describe('a PostgreSQL shared by several processes', { skip: postgresMissing }, 
     one.hear(hint => own.push(hint));
     // Whoever listens only just now misses what came before: submit until it is heard.
     let key: TaskKey | undefined;
-    const hint = heard(other, ({ tasks, ready }) => ready && tasks?.some(task => task === key));
+    const hint = heard(other, ({ tasks, ready }) => ready && tasks?.some(task => task === key) === true);
     for (let at = 0; key === undefined; at++) [key] = await submitted(one, order(`a${at}`));
     assert.equal((await hint).due, false);
     const due = heard(other, hint => hint.due);
