@@ -35,6 +35,8 @@ export type { EngineOptions, EngineParts } from './rooms.ts';
 const SAVE_MS = 60_000;
 /** Hints of other nodes may be lost: so often everyone looks without one. */
 const LISTEN_ANEW_MS = 5_000;
+/** So often is counted what other nodes gave agents and run of tenants; an end shows at the second count. */
+const RECOUNT_MS = 900;
 /** A day's purge in hourly portions, so that a server that is restarted every night purges too. */
 const PURGE_MS = 3_600_000;
 
@@ -85,6 +87,7 @@ export class Engine implements EngineApi, Service {
     this.#periodic.push(
       hearOthers(store, this.#rooms, error => log.warn('a hint led nowhere', { error: String(error) })),
     );
+    this.#repeat(RECOUNT_MS, () => this.#recount());
     this.#repeat(LISTEN_ANEW_MS, async () => {
       signals.ring(null);
       await this.#rooms.roster.load();
@@ -128,7 +131,13 @@ export class Engine implements EngineApi, Service {
     return limitModes(this.#rooms.executors, task, this.#options.serverId);
   }
 
-  cancel(call: ControlCall & { readonly graceMs?: number }): Promise<Task> {
+  async cancel(call: ControlCall & { readonly graceMs?: number }): Promise<Task> {
+    const { tenant, actor } = call;
+    const task = await this.task(tenant, call.id);
+    // First, so that a crash in between cannot leave undone what the task was to see to.
+    const farewell =
+      task.outcome === null ? this.#rooms.executors.get(task.spec.type)?.farewell?.(task) : null;
+    if (farewell) await this.submit([{ ...farewell, tenant, actor, steps: {} }]);
     return this.#rooms.control.cancel(call);
   }
 
@@ -241,14 +250,14 @@ export class Engine implements EngineApi, Service {
     const { serverId, tenantOfServer, capacity, slotsPerType, leaseMs } = this.#options;
     const lanes = executors
       .filter(executor => executor.status().available)
-      .map(executor => ({ executor, slots: slotsPerType }));
+      .map(executor => ({ executor, slots: slotsPerType === 0 ? 0 : (executor.slots ?? slotsPerType) }));
     await this.#rooms.roster.register({
       tenant: tenantOfServer,
       id: serverId,
       kind: 'local',
       types: lanes.map(({ executor }) => executor.type),
       capabilities: [],
-      slots: slotsPerType * lanes.length,
+      slots: lanes.reduce((sum, { slots }) => sum + slots, 0),
       capacity,
     });
     this.#local = new LocalWorker(log, clock, store, this.#rooms, { agentId: serverId, leaseMs, lanes });
@@ -269,6 +278,14 @@ export class Engine implements EngineApi, Service {
       ...executors.map(executor => executor.stop()),
       ...channels.map(channel => channel.stop()),
     ]);
+  }
+
+  async #recount(): Promise<void> {
+    const { roster, attempts } = this.#rooms;
+    const { store, quotas } = this.#parts;
+    if (!roster.hasOthersToCount && !quotas.countsRunning) return;
+    const leases = store.leases({});
+    await Promise.all([attempts.recount(leases), quotas.recount(leases)]);
   }
 
   async #nextRetryId(task: Task): Promise<TaskId> {

@@ -25,6 +25,7 @@ export class LocalWorker {
   readonly #agentId: AgentId;
   readonly #leaseMs: number;
   readonly #lanes: readonly Lane[];
+  readonly #coordinators: ReadonlySet<TaskType>;
   readonly #running = new Map<RunningAttempt, Promise<void>>();
   #renewal: Cancel | null = null;
   #open = false;
@@ -55,6 +56,8 @@ export class LocalWorker {
     this.#agentId = options.agentId;
     this.#leaseMs = options.leaseMs;
     this.#lanes = options.lanes.map(lane => ({ ...lane, busy: 0, withdraw: null }));
+    const coordinating = options.lanes.filter(({ executor }) => executor.coordinates === true);
+    this.#coordinators = new Set(coordinating.map(({ executor }) => executor.type));
   }
 
   /** Begins to take tasks. */
@@ -73,6 +76,8 @@ export class LocalWorker {
   async drain(graceMs: number): Promise<void> {
     this.#open = false;
     await Promise.all(this.#lanes.map(lane => lane.withdraw?.()));
+    for (const [attempt] of this.#running)
+      if (this.#coordinators.has(attempt.task.spec.type)) attempt.stop?.('shutdown');
     if (this.#running.size === 0) return this.#stopRenewing();
     const done = Promise.all(this.#running.values());
     const cancel = this.#clock.after(graceMs, () => {

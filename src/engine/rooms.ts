@@ -1,7 +1,7 @@
 // The rooms of the engine and how they are joined: who is made first, and who hears of what. Nothing here decides anything.
 
 import type { AgentId, TenantId } from '../domain/ids.ts';
-import type { ResourceLimits, TaskType } from '../domain/task.ts';
+import type { ResourceLimits, Task, TaskType } from '../domain/task.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
 import type { Random } from '../runtime/random.ts';
@@ -126,7 +126,8 @@ function groundFloor(parts: EngineParts, options: EngineOptions) {
   const endpoints = new Endpoints(log, clock, random, store, { perHour: options.webhooksPerHour });
   const dispatcher = new Dispatcher(log, clock, store, roster, attempts, { weights, quotas }, options);
   const outputs = checkOutput(roster, schemas);
-  const settlement = new Settlement(clock, random, lifecycle, attempts, statistics, outputs);
+  const coordinates = ({ spec }: Task): boolean => executors.get(spec.type)?.coordinates === true;
+  const settlement = new Settlement(clock, random, lifecycle, attempts, statistics, outputs, coordinates);
   const lookout = { dispatcher, roster, attempts, statistics, executors, quotas };
   const forecaster = new Forecaster(clock, store, lookout, options);
   return {

@@ -18,6 +18,8 @@ import type { RunStatistics } from './statistics.ts';
 /** Checks a completed output against what was promised; answers the fault, or null (`SAM-83`, `SAM-175`). */
 export type OutputCheck = (task: Task, output: Json) => Promise<TaskError | null>;
 
+/** Attempts after which even a coordinator lost with its node is taken for what breaks the nodes. */
+const LOST_MAX = 10_000;
 const PROGRESS_INTERVAL_MS = { least: 5_000, most: 300_000, shareOfExpected: 1 / 20 };
 
 /** Turns reports into committed changes. */
@@ -28,6 +30,7 @@ export class Settlement {
   readonly #attempts: Attempts;
   readonly #statistics: RunStatistics;
   readonly #checkOutput: OutputCheck;
+  readonly #coordinates: (task: Task) => boolean;
 
   constructor(
     clock: Clock,
@@ -36,6 +39,7 @@ export class Settlement {
     attempts: Attempts,
     statistics: RunStatistics,
     checkOutput: OutputCheck,
+    coordinates: (task: Task) => boolean,
   ) {
     this.#clock = clock;
     this.#random = random;
@@ -43,6 +47,7 @@ export class Settlement {
     this.#attempts = attempts;
     this.#statistics = statistics;
     this.#checkOutput = checkOutput;
+    this.#coordinates = coordinates;
   }
 
   /** Ends an attempt by its result; throws `lease_lost` when it no longer leads its task, changing nothing. */
@@ -82,7 +87,9 @@ export class Settlement {
     const { retry } = task.spec;
     const how = lost === null ? 'failed' : 'agent_error';
     const tools = this.#lifecycle.tools();
-    if (retries(retry, task.attempt, cause.error)) {
+    // What only looks after others loses nothing with its node, and may outlive very many.
+    const isExcused = lost !== null && task.attempt < LOST_MAX && this.#coordinates(task);
+    if (isExcused || retries(retry, task.attempt, cause.error)) {
       // A lost worker says nothing about the task: its next attempt need not wait.
       const delayMs = lost === null ? jittered(delayAfter(retry, task.attempt), this.#random.fraction()) : 0;
       const retryAfter = cause.error.details?.retry_after_ms;

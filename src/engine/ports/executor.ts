@@ -2,7 +2,7 @@
 
 import type { Readable } from 'node:stream';
 import type { Artifact } from '../../domain/artifact.ts';
-import type { ArtifactId, TenantId } from '../../domain/ids.ts';
+import type { ArtifactId, TaskId, TenantId } from '../../domain/ids.ts';
 import type { Json, JsonObject } from '../../domain/json.ts';
 import type {
   IsolationLevel,
@@ -121,6 +121,13 @@ export type AttemptResult =
       readonly isolation?: IsolationLevel;
     };
 
+/** A task that does what another one's end leaves undone; handed in for its tenant. */
+export interface Farewell {
+  readonly id: TaskId;
+  readonly spec: TaskSpec;
+  readonly fingerprint: string;
+}
+
 /** Runs the tasks of one type in this process. */
 export interface Executor extends Service {
   readonly type: TaskType;
@@ -131,6 +138,13 @@ export interface Executor extends Service {
     readonly resources: Required<Omit<ResourceLimits, 'networkMbps'>>;
     readonly expectedMs: number;
   };
+  /** Attempts at once in this process, where the type is not to have as many as the others. */
+  readonly slots?: number;
+  /**
+   * Its attempts only look after other tasks and go on from their checkpoint: they are handed back at once where a node drains, and one
+   * that is lost with its node does not count as a try.
+   */
+  readonly coordinates?: boolean;
   /** What this host offers; called after start, answered from memory. */
   status(): ExecutorStatus;
   /**
@@ -141,6 +155,8 @@ export interface Executor extends Service {
   check(spec: TaskSpec, tenant?: TenantId): void | Promise<void>;
   /** How the limits of such a task are held on this host; absent where none is held by force. Never throws (`SAM-117`). */
   limitModes?(spec: TaskSpec): LimitModes;
+  /** A task to be handed in before one of this type is cancelled, so that what it has left undone is done; null for none. */
+  farewell?(task: Task): Farewell | null;
   /** Runs one attempt to its end. Must settle within 1 s of the signal's abort, leaving no process and no file behind. */
   run(context: AttemptContext): Promise<AttemptResult>;
 }
