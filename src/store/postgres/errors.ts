@@ -14,6 +14,7 @@ const UNDONE = new Set([
   '40001', // serialization failure
   '40P01', // deadlock
   '55P03', // lock timeout
+  '53300', // too many connections
 ]);
 
 /** The database is leaving, or the connection is: nobody knows how far the statement came. */
