@@ -45,6 +45,12 @@ export interface HouseOptions {
   /** Task types that run in this process; `code_execution` alone unless given. */
   readonly types?: readonly TaskType[];
   readonly run?: (context: AttemptContext) => Promise<AttemptResult>;
+  /** Executors beside those. */
+  readonly executors?: (parts: {
+    readonly clock: Clock;
+    readonly store: Store;
+    readonly engine: () => Engine;
+  }) => readonly Executor[];
   readonly send?: (message: ChannelMessage) => SendOutcome | Promise<SendOutcome>;
   /** Judges targets; all are permitted unless given. */
   readonly check?: (url: string) => Promise<void>;
@@ -70,7 +76,7 @@ export async function openHouse(choice: HouseOptions = {}): Promise<House> {
   const store =
     choice.store ?? openSqliteInProcess({ path: ':memory:', clock, random, auditKey: Buffer.alloc(32) });
   const sent: ChannelMessage[] = [];
-  const engine = new Engine(
+  const engine: Engine = new Engine(
     {
       log: silentLog,
       clock,
@@ -93,7 +99,10 @@ export async function openHouse(choice: HouseOptions = {}): Promise<House> {
       schemas: { check: async () => {}, admit: async () => {} },
       renderer: plainRenderer,
       channels: [recordingChannel(sent, choice.send)],
-      executors: (choice.types ?? ['code_execution']).map(type => executorOf(type, choice.run)),
+      executors: [
+        ...(choice.types ?? ['code_execution']).map(type => executorOf(type, choice.run)),
+        ...(choice.executors?.({ clock, store, engine: () => engine }) ?? []),
+      ],
     },
     {
       serverId: 'house' as AgentId,

@@ -1,0 +1,110 @@
+// What the steps before it mean for a step that has not begun: whether it waits, begins, is passed over, or (a join) is through. Every edge
+// has a policy: what was skipped does not hold up a step as long as something it depends on was done, and a failure stops what depends on
+// it unless the failed step says `continue` or hands over to that very step.
+
+import type { TaskError } from './failure.ts';
+import {
+  isSettled,
+  recordOf,
+  type Step,
+  type StepState,
+  stateOf,
+  type WorkflowPlan,
+  type WorkflowRun,
+} from './workflow.ts';
+
+/** What becomes of a pending step now. */
+export type Verdict =
+  | { readonly does: 'wait' | 'begin' | 'complete' }
+  | { readonly does: 'skip'; readonly reason: string }
+  | { readonly does: 'fail'; readonly error: TaskError };
+
+const WAIT: Verdict = { does: 'wait' };
+const BEGIN: Verdict = { does: 'begin' };
+
+/** What becomes of the pending step, given those before it. */
+export function verdictOf(plan: WorkflowPlan, run: WorkflowRun, step: Step): Verdict {
+  const gate = gateOf(run, step);
+  if (gate !== null) return gate;
+  if (step.kind === 'join' || step.kind === 'parallel') return joined(plan, run, step);
+  return ordinary(plan, run, step);
+}
+
+/** Branches not taken, and failures that did not happen. */
+function gateOf(run: WorkflowRun, { branchOf, handles }: Step): Verdict | null {
+  for (const { step, when } of branchOf) {
+    const record = recordOf(run, step);
+    if (record === undefined || !isSettled(record.state)) return WAIT;
+    if (record.state !== 'completed' || record.result !== when)
+      return { does: 'skip', reason: `the branch of ${step} was not taken` };
+  }
+  if (handles.length === 0 || handles.some(one => stateOf(run, one) === 'failed')) return null;
+  if (!handles.every(one => isSettled(stateOf(run, one)))) return WAIT;
+  return { does: 'skip', reason: `${handles.join(', ')} did not fail` };
+}
+
+function ordinary(plan: WorkflowPlan, run: WorkflowRun, step: Step): Verdict {
+  let skipped = 0;
+  let broken: string | null = null;
+  for (const id of step.dependsOn) {
+    const state = stateOf(run, id);
+    if (!isSettled(state)) return WAIT;
+    if (state === 'skipped') skipped++;
+    else if (state !== 'completed' && !tolerates(plan.steps.get(id), step, state)) broken ??= id;
+  }
+  if (broken !== null) return { does: 'skip', reason: `${broken} ${stateOf(run, broken)}` };
+  const { length } = step.dependsOn;
+  if (length > 0 && skipped === length)
+    return { does: 'skip', reason: `${step.dependsOn.join(', ')} skipped` };
+  return BEGIN;
+}
+
+function tolerates(failed: Step | undefined, step: Step, state: StepState): boolean {
+  if (failed === undefined || state !== 'failed') return false;
+  const { onFailure } = failed;
+  return onFailure.does === 'continue' || (onFailure.does === 'go' && onFailure.to === step.id);
+}
+
+function joined(plan: WorkflowPlan, run: WorkflowRun, step: Step): Verdict {
+  const { dependsOn, mode } = step;
+  const states = dependsOn.map(id => stateOf(run, id));
+  const count = (state: StepState): number => states.filter(one => one === state).length;
+  const open = states.filter(one => !isSettled(one)).length;
+  const completed = count('completed');
+  if (mode !== 'all') {
+    const needed = mode === 'any' ? 1 : mode;
+    if (completed >= needed) return { does: 'complete' };
+    if (completed + open >= needed) return WAIT;
+  } else if (open > 0) return WAIT;
+  if (count('skipped') === dependsOn.length)
+    return dependsOn.length === 0
+      ? { does: 'complete' }
+      : { does: 'skip', reason: 'all it waits for was skipped' };
+  const broken = dependsOn.filter((id, at) => breaks(plan.steps.get(id), states[at] ?? 'pending', mode));
+  if (mode === 'all' && broken.length === 0) return { does: 'complete' };
+  const needed = mode === 'all' ? dependsOn.length : mode === 'any' ? 1 : mode;
+  return { does: 'fail', error: unmet(step, { broken, completed, needed }) };
+}
+
+/** A failure that its own policy has dealt with breaks no join of all; one of some counts what completed. */
+function breaks(step: Step | undefined, state: StepState, mode: Step['mode']): boolean {
+  if (state === 'cancelled') return true;
+  if (state !== 'failed') return false;
+  return mode !== 'all' || step?.onFailure.does === 'parent';
+}
+
+function unmet(
+  { id }: Step,
+  {
+    broken,
+    completed,
+    needed,
+  }: { readonly broken: readonly string[]; readonly completed: number; readonly needed: number },
+): TaskError {
+  return {
+    code: 'dependency_failed',
+    message: `${id} needs ${needed} steps and only ${completed} completed${broken.length === 0 ? '' : `; ended otherwise: ${broken.join(', ')}`}`,
+    recoverable: false,
+    details: { steps: broken, completed, needed },
+  };
+}

@@ -1,0 +1,65 @@
+// Workflows as they run: through the real engine and store, step by step.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { $, type Loose, step, works } from './fixture.test.ts';
+
+test('SAM-162 SAM-166 a chain of steps runs in order, each reading input and what came before with its type', async t => {
+  const { run, ran } = await works(t);
+  const { task, output, states } = await run('w', {
+    input: { name: 'Ana', tags: ['a', 'b'] },
+    steps: [
+      step(
+        'b',
+        { answer: { sum: $('steps.a.output.count + `1`'), said: `hi ${$('input.name')}!` } },
+        { depends_on: ['a'] },
+      ),
+      step('a', { answer: { count: 2, tags: $('input.tags') } }),
+    ],
+    output: {
+      total: $('steps.b.output.sum'),
+      tags: $('steps.a.output.tags'),
+      said: $('steps.b.output.said'),
+    },
+  });
+  assert.equal(task.outcome, 'completed', JSON.stringify(task.result));
+  assert.deepEqual(output.result, { total: 3, tags: ['a', 'b'], said: 'hi Ana!' });
+  assert.deepEqual(states, { a: 'completed', b: 'completed' });
+  assert.deepEqual(ran, ['w.a', 'w.b']);
+});
+
+test('SAM-165 steps that wait for nothing run at once, up to max_parallel', async t => {
+  let [now, most] = [0, 0];
+  const { run } = await works(t, {
+    options: { slotsPerType: 100 },
+    run: async () => {
+      most = Math.max(most, ++now);
+      await new Promise(resolve => setTimeout(resolve, 5));
+      now--;
+      return { status: 'completed', output: {} };
+    },
+  });
+  const steps = Array.from({ length: 12 }, (_, at) => step(`s${at}`));
+  assert.equal((await run('w', { steps, max_parallel: 5 })).task.outcome, 'completed');
+  assert.equal(most, 5);
+});
+
+test('SAM-164 a map runs a step for each item of a list and gathers what they answered, in order', async t => {
+  const { run } = await works(t, { options: { slotsPerType: 50 } });
+  const { task, output } = await run('w', {
+    input: { list: Array.from({ length: 1_000 }, (_, at) => at) },
+    steps: [
+      {
+        ...step('each', { answer: { double: $('item * `2`'), at: $('index') } }),
+        ...{ kind: 'map', items: $('input.list'), concurrency: 1_000 },
+      },
+      { id: 'all', kind: 'join', depends_on: ['each'] },
+      step('sum', { answer: $('sum(steps.each.output[*].double)') }, { depends_on: ['all', 'each'] }),
+    ],
+    output: $('steps.sum.output'),
+  });
+  assert.equal(task.outcome, 'completed', JSON.stringify(task.result?.error));
+  assert.equal(output.result, 999_000);
+  const { items }: Loose = output.steps.each;
+  assert.deepEqual(items, { total: 1_000, completed: 1_000, failed: 0, cancelled: 0 });
+});

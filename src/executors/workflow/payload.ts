@@ -1,0 +1,162 @@
+// What a workflow_orchestration task is told: the shape of its `task_data` (`SAM-162`, `SAM-164`). What a schema cannot say of it (which kind
+// of step has which fields, the graph, the expressions) is plan.ts's.
+
+import Type, { type Static, type TSchema } from 'typebox';
+import type { Json, JsonObject } from '../../domain/json.ts';
+import { ISOLATION_LEVELS, TASK_TYPES } from '../../domain/task.ts';
+import { MAP_ITEMS_MAX, STEP_KINDS } from '../../domain/workflow.ts';
+import { EXPRESSION_LENGTH_MAX } from './expressions.ts';
+
+const stepId = Type.String({ pattern: '^[A-Za-z_][A-Za-z0-9_-]{0,62}$' });
+const stepIds = Type.Array(stepId, { maxItems: 1_000 });
+const seconds = (description: string) => Type.Number({ minimum: 0, maximum: 31_536_000, description });
+const expression = (description: string) =>
+  Type.String({ minLength: 1, maxLength: EXPRESSION_LENGTH_MAX, description: `${description} (JMESPath).` });
+const anything = (description: string) => Type.Unsafe<Json>({ description: `${description} (a template).` });
+const object = (description: string) => Type.Unsafe<JsonObject>({ type: 'object', description });
+const strings = Type.Array(Type.String({ minLength: 1, maxLength: 500 }), { maxItems: 1_000 });
+
+const retry = Type.Object(
+  {
+    max_attempts: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, description: '1 when absent.' })),
+    strategy: Type.Optional(Type.Enum(['exponential', 'linear', 'fixed'])),
+    delay: Type.Optional(seconds('Before the second attempt; as its strategy says when absent.')),
+    max_delay: Type.Optional(seconds('Between attempts at most.')),
+    codes: Type.Optional(Type.Array(Type.String({ minLength: 1 }), { maxItems: 50 })),
+  },
+  { description: 'How a step is tried again.' },
+);
+
+const executionConfig = Type.Object(
+  {
+    environment: Type.Optional(
+      Type.Object({
+        variables: Type.Optional(Type.Record(Type.String(), Type.String({ maxLength: 65_536 }))),
+        secrets: Type.Optional(strings),
+        dependencies: Type.Optional(strings),
+      }),
+    ),
+    resource_limits: Type.Optional(
+      Type.Object({
+        memory_mb: Type.Optional(Type.Integer({ minimum: 1 })),
+        cpu_cores: Type.Optional(Type.Number({ exclusiveMinimum: 0 })),
+        disk_mb: Type.Optional(Type.Integer({ minimum: 1 })),
+        network_bandwidth_mbps: Type.Optional(Type.Number({ exclusiveMinimum: 0 })),
+      }),
+    ),
+    min_isolation: Type.Optional(Type.Enum([...ISOLATION_LEVELS])),
+    region: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
+    output_schema: Type.Optional(object('JSON Schema of the step’s output.')),
+  },
+  { description: 'As `execution_config` of a task.' },
+);
+
+const work = {
+  task_type: Type.Optional(Type.Enum([...TASK_TYPES])),
+  task_data: Type.Optional(object('The task’s own `task_data` (a template).')),
+  description: Type.Optional(Type.String({ minLength: 1, maxLength: 10_000 })),
+  retry: Type.Optional(retry),
+  timeout: Type.Optional(seconds('At most.')),
+  execution_config: Type.Optional(executionConfig),
+};
+
+const compensation = Type.Object(
+  { ...work, task_type: Type.Enum([...TASK_TYPES]) },
+  { description: 'The task that undoes the step.' },
+);
+
+const fields = {
+  id: stepId,
+  kind: Type.Optional(Type.Enum([...STEP_KINDS], { description: '`task` when absent.' })),
+  ...work,
+  depends_on: Type.Optional(stepIds),
+  condition: Type.Optional(expression('The step is skipped unless it holds')),
+  on_failure: Type.Optional(
+    Type.String({
+      pattern: '^[A-Za-z_][A-Za-z0-9_-]{0,62}$',
+      description: '`fail` (when absent), `continue`, `compensate`, or the id of the step to go to.',
+    }),
+  ),
+  compensation: Type.Optional(compensation),
+  set: Type.Optional(object('Shared state to set once the step has completed (templates by name).')),
+  // map
+  items: Type.Optional(anything('The list of a `map` step')),
+  max_items: Type.Optional(
+    Type.Integer({ minimum: 1, maximum: MAP_ITEMS_MAX, description: '1,000 when absent.' }),
+  ),
+  concurrency: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000, description: '10 when absent.' })),
+  on_item_failure: Type.Optional(Type.Enum(['fail', 'continue'])),
+  // condition
+  expression: Type.Optional(expression('What a `condition` step decides')),
+  // biome-ignore lint/suspicious/noThenProperty: the name of the field on the wire.
+  then: Type.Optional(stepIds),
+  else: Type.Optional(stepIds),
+  // parallel
+  max_parallel: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000 })),
+  // join
+  mode: Type.Optional(
+    Type.Unsafe<'all' | 'any' | number>({
+      anyOf: [{ enum: ['all', 'any'] }, { type: 'integer', minimum: 1, maximum: 1_000 }],
+      description: 'What a `join` waits for; `all` when absent.',
+    }),
+  ),
+  cancel_rest: Type.Optional(Type.Boolean({ description: 'A `join` that is through stops the others.' })),
+  // wait
+  seconds: Type.Optional(anything('How long a `wait` step waits, in seconds')),
+  until: Type.Optional(anything('The instant a `wait` step waits for')),
+  message: Type.Optional(
+    Type.String({
+      minLength: 1,
+      maxLength: 10_000,
+      description: 'The message a `wait` step waits for, or what an `approval` asks.',
+    }),
+  ),
+  // approval
+  title: Type.Optional(Type.String({ minLength: 1, maxLength: 500, description: 'What is to be approved.' })),
+  expires_in: Type.Optional(seconds('When an `approval` counts as rejected; a day when absent.')),
+  // workflow
+  workflow_id: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9._:-]{1,100}$' })),
+  version: Type.Optional(Type.Integer({ minimum: 1 })),
+  input: Type.Optional(anything('What the `workflow` step’s workflow is given')),
+};
+
+const DESCRIBED = { description: 'A step.' };
+const innermost = Type.Object(fields, DESCRIBED);
+const middle = Type.Object(
+  { ...fields, steps: Type.Optional(Type.Array(innermost, { minItems: 1, maxItems: 1_000 })) },
+  DESCRIBED,
+);
+const step = Type.Object(
+  { ...fields, steps: Type.Optional(Type.Array(middle, { minItems: 1, maxItems: 1_000 })) },
+  DESCRIBED,
+);
+
+/** JSON Schema of `task_data`; `parallel` steps stand in one another at most twice. */
+export const WORKFLOW_PAYLOAD = Type.Object({
+  steps: Type.Optional(Type.Array(step as TSchema, { minItems: 1, maxItems: 1_000 })),
+  workflow_id: Type.Optional(
+    Type.String({ pattern: '^[A-Za-z0-9._:-]{1,100}$', description: 'A stored workflow.' }),
+  ),
+  version: Type.Optional(Type.Integer({ minimum: 1, description: 'Its newest when absent.' })),
+  input: Type.Optional(object('What steps see as `input`.')),
+  max_parallel: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000, description: '10 when absent.' })),
+  output: Type.Optional(anything('What the workflow answers as `result`')),
+  rerun: Type.Optional(
+    Type.Object(
+      { task_id: Type.String({ pattern: '^[A-Za-z0-9._:-]{1,200}$' }), from_step: stepId },
+      { description: 'An earlier run to take up at a step.' },
+    ),
+  ),
+  closes: Type.Optional(Type.String({ description: 'Only for the server itself.' })),
+});
+
+/** A step as it was written. */
+export type WrittenStep = Static<typeof innermost> & { readonly steps?: readonly WrittenStep[] };
+
+/** `task_data` as it was written. */
+export type WorkflowPayload = Omit<Static<typeof WORKFLOW_PAYLOAD>, 'steps'> & {
+  readonly steps?: readonly WrittenStep[];
+};
+
+/** The work of a step or of its compensation. */
+export type WrittenWork = Static<typeof compensation> | Static<typeof innermost>;

@@ -1,0 +1,131 @@
+// Templates in steps: JSON whose strings may hold `${{ expression }}`. A string that is one template has its value with its type; in longer
+// text the value is written out. What has no value fails the step (`SAM-166`). `{{ }}`, `${}` and the like are left to the steps themselves.
+
+import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
+import {
+  EXPRESSION_LENGTH_MAX,
+  type Expression,
+  evaluate,
+  fault,
+  type ParseBudget,
+  parseExpression,
+} from './expressions.ts';
+
+/** JSON with expressions in it. */
+export type Template =
+  | { readonly kind: 'value'; readonly value: Json }
+  | { readonly kind: 'one'; readonly expression: Expression }
+  | { readonly kind: 'text'; readonly parts: readonly (string | Expression)[] }
+  | { readonly kind: 'array'; readonly items: readonly Template[] }
+  | { readonly kind: 'object'; readonly entries: readonly (readonly [string, Template])[] };
+
+const OPEN = '${{';
+const CLOSE = '}}';
+/** Of text, names and literals in JMESPath. */
+const QUOTES = new Set(["'", '"', '`']);
+
+/** Throws an `Error` saying what is wrong, the path in the value before it. */
+export function parseTemplate(value: Json, budget: ParseBudget, path = ''): Template {
+  if (typeof value === 'string') {
+    if (!value.includes(OPEN)) return { kind: 'value', value };
+    try {
+      return textTemplate(value, budget);
+    } catch (error) {
+      const { message } = error as Error;
+      throw new Error(path === '' ? message : `${path.slice(1)}: ${message}`, { cause: error });
+    }
+  }
+  if (Array.isArray(value)) {
+    const items = value.map((item: Json, index) => parseTemplate(item, budget, `${path}.${index}`));
+    return items.every(isFixed) ? { kind: 'value', value } : { kind: 'array', items };
+  }
+  if (!isJsonObject(value)) return { kind: 'value', value };
+  const entries = Object.entries(value).map(
+    ([name, one]) => [name, parseTemplate(one ?? null, budget, `${path}.${name}`)] as const,
+  );
+  return entries.every(([, one]) => isFixed(one)) ? { kind: 'value', value } : { kind: 'object', entries };
+}
+
+/** Every expression in it. */
+export function expressionsIn(template: Template): readonly Expression[] {
+  switch (template.kind) {
+    case 'value':
+      return [];
+    case 'one':
+      return [template.expression];
+    case 'text':
+      return template.parts.filter(part => typeof part !== 'string');
+    case 'array':
+      return template.items.flatMap(expressionsIn);
+    case 'object':
+      return template.entries.flatMap(([, one]) => expressionsIn(one));
+  }
+}
+
+/** The value with those of its expressions; throws `task_failed` naming the expression without one. */
+export function render(template: Template, scope: JsonObject): Json {
+  switch (template.kind) {
+    case 'value':
+      return template.value;
+    case 'one':
+      return valueFor(template.expression, scope);
+    case 'text':
+      return template.parts
+        .map(part => (typeof part === 'string' ? part : written(valueFor(part, scope))))
+        .join('');
+    case 'array':
+      return template.items.map(item => render(item, scope));
+    case 'object':
+      return Object.fromEntries(
+        template.entries.map(([name, one]) => [name, render(one, scope)]),
+      ) as JsonObject;
+  }
+}
+
+function isFixed({ kind }: Template): boolean {
+  return kind === 'value';
+}
+
+function textTemplate(text: string, budget: ParseBudget): Template {
+  const parts: (string | Expression)[] = [];
+  let from = 0;
+  for (let open = text.indexOf(OPEN); open >= 0; open = text.indexOf(OPEN, from)) {
+    if (open > from) parts.push(text.slice(from, open));
+    const { expression, end } = expressionAt(text, open + OPEN.length, budget);
+    parts.push(expression);
+    from = end;
+  }
+  if (from < text.length) parts.push(text.slice(from));
+  const [only] = parts;
+  return parts.length === 1 && typeof only === 'object'
+    ? { kind: 'one', expression: only }
+    : { kind: 'text', parts };
+}
+
+/** The first closing braces outside quotes end it. */
+function expressionAt(
+  text: string,
+  start: number,
+  budget: ParseBudget,
+): { readonly expression: Expression; readonly end: number } {
+  let quote = '';
+  for (let at = start; at < text.length && at - start <= EXPRESSION_LENGTH_MAX; at++) {
+    const character = text[at] ?? '';
+    if (quote !== '' && character === '\\') at++;
+    else if (character === quote) quote = '';
+    else if (quote === '' && QUOTES.has(character)) quote = character;
+    else if (quote === '' && text.startsWith(CLOSE, at))
+      return { expression: parseExpression(text.slice(start, at).trim(), budget), end: at + CLOSE.length };
+  }
+  throw new Error(`${OPEN} without ${CLOSE}`);
+}
+
+function valueFor(expression: Expression, scope: JsonObject): Json {
+  const value = evaluate(expression, scope);
+  if (value === null) throw fault(expression.text, 'has no value');
+  return value;
+}
+
+function written(value: Json): string {
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}
