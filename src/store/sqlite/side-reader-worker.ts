@@ -22,9 +22,11 @@ try {
   answer({ kind: 'failed', error: fromError(error) });
 }
 
-port.on('message', (order: Order) => {
-  if (core !== null) obey(core, order);
-});
+// Without a database there is nothing to wait for: the thread ends.
+if (core !== null) {
+  const store = core;
+  port.on('message', (order: Order) => obey(store, order));
+}
 
 function obey(store: SqliteCore, order: Order): void {
   switch (order.kind) {
