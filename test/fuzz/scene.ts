@@ -24,7 +24,8 @@ const TABLES = ['task', 'event', 'edge', 'timer', 'delivery', 'log', 'artifact',
 
 /** A server whose worker type `fuzz` takes tasks that nobody runs. */
 export async function openScene(): Promise<Scene> {
-  const house = await running();
+  // A provider that is never reached: what is wrong must be found before anybody is asked.
+  const house = await running({ BATUTA_MODEL_URL: 'http://127.0.0.1:1/v1', BATUTA_MODEL: 'writer' });
   await hire(house.admin, 'fuzz');
   const database = new DatabaseSync(join(house.dataDir, 'batuta.db'), { readOnly: true, timeout: 5_000 });
   const count = (from: string): number =>
