@@ -114,9 +114,9 @@ async function running(start: () => ChildProcess, folder: string, port: number):
   child.unref();
   const kill = (): void => {
     child.kill('SIGQUIT');
-    rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
+    removeFolder(folder);
   };
-  process.once('exit', kill);
+  const stopListening = onEnd(kill);
   await ready(child, url, port);
   const end = async (): Promise<void> => {
     const gone = once(child, 'exit');
@@ -132,11 +132,39 @@ async function running(start: () => ChildProcess, folder: string, port: number):
       await ready(child, url, port);
     },
     async stop() {
-      process.off('exit', kill);
+      stopListening();
       await end();
-      rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
+      removeFolder(folder);
     },
   };
+}
+
+/** Calls back at the end of this process, a signal's included; answers how to stop that. */
+function onEnd(work: () => void): () => void {
+  const onSignal = (signal: NodeJS.Signals): void => {
+    stop();
+    work();
+    process.kill(process.pid, signal);
+  };
+  const stop = (): void => {
+    process.off('exit', work);
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.off(signal, onSignal);
+  };
+  process.once('exit', work);
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, onSignal);
+  return stop;
+}
+
+/** Removes a folder that a dying server may still be writing to; synchronous, for it may be the process's last act. */
+function removeFolder(folder: string): void {
+  for (let tries = 0; tries < 30 && existsSync(folder); tries++) {
+    try {
+      rmSync(folder, { recursive: true, force: true });
+    } catch {
+      // Something was written meanwhile: once more.
+    }
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
+  }
 }
 
 async function ready(child: ChildProcess, url: string, port: number): Promise<void> {
