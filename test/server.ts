@@ -47,21 +47,7 @@ export async function serverProcess(
   const url = `http://${host}:${port}`;
   let child: ChildProcess | null = null;
   let said = '';
-  const env = {
-    PATH: process.env.PATH ?? '',
-    // As `npm start` does.
-    NODE_COMPILE_CACHE: COMPILED,
-    BATUTA_HOST: host,
-    BATUTA_PORT: String(port),
-    BATUTA_DATA: dataDir,
-    BATUTA_ADMIN_KEY: ADMIN.key,
-    BATUTA_ADMIN_SECRET: ADMIN.secret,
-    BATUTA_JWT_SECRET: ADMIN.jwt,
-    BATUTA_RATE_LIMITS: 'off',
-    BATUTA_ALLOW_PRIVATE_TARGETS: '127.0.0.1',
-    BATUTA_LOG_LEVEL: 'warn',
-    ...settings,
-  };
+  const env = { ...environmentOf(dataDir, host, port), ...settings };
   const end = async (signal: NodeJS.Signals): Promise<number | null> => {
     const ending = child;
     child = null;
@@ -97,6 +83,23 @@ export async function serverProcess(
     },
     kill: async () => void (await end('SIGKILL')),
     stop: () => end('SIGTERM'),
+  };
+}
+
+function environmentOf(dataDir: string, host: string, port: number): Readonly<Record<string, string>> {
+  return {
+    PATH: process.env.PATH ?? '',
+    // As `npm start` does.
+    NODE_COMPILE_CACHE: COMPILED,
+    BATUTA_HOST: host,
+    BATUTA_PORT: String(port),
+    BATUTA_DATA: dataDir,
+    BATUTA_ADMIN_KEY: ADMIN.key,
+    BATUTA_ADMIN_SECRET: ADMIN.secret,
+    BATUTA_JWT_SECRET: ADMIN.jwt,
+    BATUTA_RATE_LIMITS: 'off',
+    BATUTA_ALLOW_PRIVATE_TARGETS: '127.0.0.1',
+    BATUTA_LOG_LEVEL: 'warn',
   };
 }
 
