@@ -13,8 +13,10 @@ import { createCodeExecutor } from '../executors/code/executor.ts';
 import { createContentExecutor } from '../executors/content/executor.ts';
 import { createOpenAiProvider } from '../executors/content/provider.ts';
 import { createDataExecutor } from '../executors/data/executor.ts';
+import { createMonitorExecutor } from '../executors/monitor/executor.ts';
 import { createRemoteAgents } from '../executors/remote/index.ts';
 import { createWebExecutor } from '../executors/web/executor.ts';
+import { createWorkflowExecutor } from '../executors/workflow/executor.ts';
 import type { HostBreakers } from '../guards/host-breakers.ts';
 import { createOutbound, parsePrivateTargets } from '../guards/outbound.ts';
 import { SchemaGuard } from '../guards/schemas.ts';
@@ -139,6 +141,10 @@ export function createExecutors(parts: AdapterParts): readonly Executor[] {
       },
     }),
     createApiExecutor({ clock, random, outbound }),
+    createMonitorExecutor({
+      ...{ clock, random, outbound, allowed, tunnels: createTunnels({ clock, log, allowed }) },
+      openOutbound: () => createOutbound({ clock, log, allowed }),
+    }),
     createContentExecutor({
       log,
       clock,
@@ -193,6 +199,9 @@ export function createModelProviders({
 export function workRootOf(dataDir: string): string {
   return join(dataDir, 'work');
 }
+
+/** The executor of workflows, which needs the engine whose tasks it coordinates. */
+export const createCoordinator = createWorkflowExecutor;
 
 /** The agents elsewhere that work for this server. */
 export const createDelegation = createRemoteAgents;
