@@ -5,6 +5,7 @@ import type { NotificationPlan } from '../domain/delivery.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { AgentId, FencingToken, TaskId, TaskKey, TenantId } from '../domain/ids.ts';
 import type { Task } from '../domain/task.ts';
+import type { LeaseRow } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import type { AttemptAbort } from './ports/executor.ts';
 import type { Roster } from './roster.ts';
@@ -41,6 +42,8 @@ export class Attempts {
   readonly #byToken = new Map<FencingToken, RunningAttempt>();
   readonly #store: Pick<Store, 'leases' | 'read'>;
   readonly #roster: Roster;
+  /** Led no task at the last count; a result that is just being written down looks so for a moment. */
+  #missed: ReadonlySet<FencingToken> = new Set();
 
   constructor(store: Pick<Store, 'leases' | 'read'>, roster: Roster) {
     this.#store = store;
@@ -134,6 +137,24 @@ export class Attempts {
     const tokens = doubted.map(({ token }) => token);
     const leading = new Set((await this.#store.leases({ tokens })).map(({ token }) => token));
     for (const token of tokens) if (!leading.has(token)) this.abort(token, 'lease_lost');
+  }
+
+  /**
+   * Counts all leases, as of the call, against agents: what other nodes gave them too. Forgets the attempts of workers elsewhere that
+   * another node ended, at the second count that misses them.
+   */
+  async recount(reading: Promise<readonly LeaseRow[]>): Promise<void> {
+    const before = new Set(this.#byToken.keys());
+    const leases = await reading;
+    const leading = new Set(leases.map(({ token }) => token));
+    const missing = [...before].filter(
+      token => !leading.has(token) && this.#byToken.get(token)?.stop === null,
+    );
+    for (const token of missing) if (this.#missed.has(token)) this.finish(token, 'returned');
+    this.#missed = new Set(missing);
+    this.#roster.countElsewhere(
+      leases.filter(({ token }) => !before.has(token) && !this.#byToken.has(token)),
+    );
   }
 
   /** Whether this process knows an attempt by this token. */

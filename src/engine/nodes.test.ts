@@ -217,3 +217,55 @@ test('SAM-88 a receiver that answers one node changes what the node of the attem
     [['task_completed', moved.url]],
   );
 });
+
+test('SAM-54 SAM-113 a worker that polls several nodes gets no more than it declared, slots and memory, within 2 s', async t => {
+  const { clock, node } = setup(t);
+  const [a, b] = [await node('a'), await node('b')];
+  const self = { tenant: DEFAULT_TENANT, id: 'w' as AgentId, kind: 'worker', types: ['custom:x'] } as const;
+  await a.engine.registerAgent({ ...self, capabilities: [], slots: 3, capacity: { memoryMb: 1_000 } });
+  await clock.advance(500);
+  const capacity = { memoryMb: 1_000 };
+  const [atA, atB] = [workAs(a, 'w', ['custom:x'], { capacity }), workAs(b, 'w', ['custom:x'], { capacity })];
+  for (const id of ['1', '2', '3', '4', '5'])
+    await a.engine.submit([orderOf(id, { type: 'custom', typeName: 'x', resources: { memoryMb: 400 } })]);
+  const first = (await atA.ask(1)).leases;
+  await clock.advance(2_000);
+  const second = (await atB.ask(5)).leases;
+  assert.deepEqual([first.length, second.length], [1, 1]);
+  await clock.advance(2_000);
+  for (const one of [a, b]) {
+    const [view] = await one.engine
+      .agents(DEFAULT_TENANT)
+      .then(list => list.filter(({ agent }) => agent.id === 'w'));
+    assert.deepEqual([view?.busy, view?.free.memoryMb], [2, 200]);
+  }
+  // What one node gave may end at another, and is room for more at both.
+  await atB.complete(first[0], null);
+  await clock.advance(2_000);
+  const third = (await atA.ask(5)).leases;
+  assert.equal(third.length, 1);
+  const busy = async (one: Node) =>
+    (await one.engine.agents(DEFAULT_TENANT)).find(({ agent }) => agent.id === 'w')?.busy;
+  await clock.advance(1_000);
+  assert.deepEqual([await busy(a), await busy(b)], [2, 2]);
+});
+
+test('what a dead node had given a worker counts until the worker is heard of at another or its leases end', async t => {
+  const { clock, node } = setup(t);
+  const [a, b] = [await node('a'), await node('b')];
+  const types = ['custom:x'];
+  const [atA, atB] = [workAs(a, 'w', types), workAs(b, 'w', types)];
+  await atA.hello();
+  for (const id of ['1', '2', '3']) await a.engine.submit([orderOf(id, { type: 'custom', typeName: 'x' })]);
+  const [kept] = (await atA.ask(2)).leases;
+  a.handle.cut();
+  const busy = async () =>
+    (await b.engine.agents(DEFAULT_TENANT)).find(({ agent }) => agent.id === 'w')?.busy;
+  await clock.advance(2_000);
+  assert.equal(await busy(), 2);
+  for (let beats = 0; beats < 10; beats++) {
+    await clock.advance(4_000);
+    await atB.beat(kept);
+  }
+  assert.equal(await busy(), 1);
+});

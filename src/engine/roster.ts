@@ -1,5 +1,5 @@
 // Which agents there are, what they can do and how they are. Agents are documents, so that any node knows them; how busy they
-// are is counted from the attempts under way.
+// are is counted from the attempts under way, those that other nodes gave out included.
 
 import { AGENT_SILENCE_MS, type Agent, type AgentHealth } from '../domain/agent.ts';
 import { DomainError } from '../domain/errors.ts';
@@ -7,9 +7,10 @@ import type { AgentId, TenantId } from '../domain/ids.ts';
 import type { JsonObject } from '../domain/json.ts';
 import { type ResourceLimits, type TaskSpec, type WorkType, workTypeOf } from '../domain/task.ts';
 import type { Clock } from '../runtime/clock.ts';
-import type { DocumentWrite } from '../store/rows.ts';
+import type { DocumentWrite, LeaseRow } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import type { AgentRegistration, AgentView } from './api.ts';
+import { added, type Load, left, NO_LOAD } from './roster-load.ts';
 
 const KIND = 'agent';
 const SEEN_WRITE_MS = 20_000;
@@ -38,11 +39,13 @@ interface Member {
   barredUntil: number;
   barMs: number;
   busy: number;
+  /** What other nodes gave it, as of the last look at the leases. */
+  elsewhere: Load;
   /** Tasks it can hold at once: what it was registered with, else the most it has been seen to hold and ask for together. */
   holdsMost: number;
   /** When it last began a task of each of its types. */
   readonly ranAt: Map<WorkType, number>;
-  readonly reserved: { memoryMb: number; cpuCores: number; diskMb: number; networkMbps: number };
+  readonly reserved: Required<ResourceLimits>;
 }
 
 /** All agents of all tenants; an agent of the pool (tenant null in `serves`) works for everyone. */
@@ -102,7 +105,7 @@ export class Roster {
       if (made !== undefined) made.holdsMost = asked;
       return;
     }
-    const holdsMost = Math.max(member.holdsMost, member.busy + asked);
+    const holdsMost = Math.max(member.holdsMost, busyOf(member) + asked);
     // A SAM agent is as it was registered: the bridge that speaks for it adds nothing (SAM-98).
     if (member.agent.kind !== 'sam' && saysSomethingNew(member.agent, registration)) {
       await this.register({ ...registration, slots: member.agent.slots });
@@ -167,7 +170,10 @@ export class Roster {
     return null;
   }
 
-  /** Slots the agent may still be given now; 0 while draining, offline or barred (`SAM-54`, `SAM-113`, `SAM-136`). */
+  /**
+   * Slots the agent may still be given now, over all nodes but for what another gave it in the last 2 s; 0 while draining, offline or barred
+   * (`SAM-54`, `SAM-113`, `SAM-136`).
+   */
   room(tenant: TenantId, id: AgentId): number {
     const member = this.#members.get(keyOf(tenant, id));
     return member === undefined ? 0 : this.#room(member);
@@ -179,7 +185,7 @@ export class Roster {
     for (const member of this.#serving(tenant)) {
       if (member.agent.kind === 'local' || !canRun(member.agent, spec)) continue;
       if (!fits(spec.resources, freeOf(member))) continue;
-      spare += Math.max(0, Math.min(this.#room(member), member.holdsMost - member.busy));
+      spare += Math.max(0, Math.min(this.#room(member), member.holdsMost - busyOf(member)));
     }
     return spare;
   }
@@ -204,7 +210,7 @@ export class Roster {
     if (member === undefined) return { busyShare: 1, coldness: 1, errorRate: 0 };
     const warmSince = this.#clock.now() - WARM_MS;
     const isWarm = [...member.ranAt].some(([type, at]) => at >= warmSince && wanted.has(type));
-    const busyShare = member.busy / Math.max(1, member.agent.slots);
+    const busyShare = busyOf(member) / Math.max(1, member.agent.slots);
     return { busyShare, coldness: isWarm ? 0 : 1, errorRate: errorRateOf(member) };
   }
 
@@ -214,7 +220,7 @@ export class Roster {
     if (member === undefined) return;
     member.busy++;
     member.ranAt.set(workTypeOf(spec), this.#clock.now());
-    reserve(member, spec.resources, 1);
+    Object.assign(member.reserved, added(member.reserved, spec.resources, 1));
   }
 
   /** Counts an attempt over; agent errors (not the task's own) strike, and five bar the agent a while (`SAM-113`). */
@@ -227,7 +233,7 @@ export class Roster {
     const member = this.#members.get(keyOf(tenant, id));
     if (member === undefined) return;
     member.busy = Math.max(0, member.busy - 1);
-    reserve(member, needs, -1);
+    Object.assign(member.reserved, added(member.reserved, needs, -1));
     if (how === 'returned') return;
     member.failures.push(how !== 'completed');
     if (member.failures.length > RUNS_KEPT) member.failures.shift();
@@ -243,6 +249,25 @@ export class Roster {
     member.barMs = Math.min(BAR_MS.most, member.barMs * 2);
   }
 
+  /** Whether agents elsewhere are online, whom other nodes may give tasks too. */
+  get hasOthersToCount(): boolean {
+    const since = this.#clock.now() - AGENT_SILENCE_MS;
+    for (const { agent } of this.#members.values())
+      if (agent.kind !== 'local' && agent.seenAt > since) return true;
+    return false;
+  }
+
+  /** Counts these leases against their agents, in place of what other nodes were thought to have given them. */
+  countElsewhere(leases: readonly LeaseRow[]): void {
+    for (const member of this.#members.values()) if (member.elsewhere.busy > 0) member.elsewhere = NO_LOAD;
+    for (const { tenant, agentId, needs } of leases) {
+      const member = this.#members.get(keyOf(tenant, agentId));
+      if (member === undefined || member.agent.kind === 'local') continue;
+      const { busy, reserved } = member.elsewhere;
+      member.elsewhere = { busy: busy + 1, reserved: added(reserved, needs, 1) };
+    }
+  }
+
   *#serving(tenant: TenantId): Iterable<Member> {
     for (const [key, member] of this.#members) {
       if (member.agent.tenant === tenant || this.#pool.has(key)) yield member;
@@ -252,7 +277,7 @@ export class Roster {
   #room(member: Member): number {
     const health = this.#health(member);
     if (health === 'draining' || health === 'offline' || member.barredUntil > this.#clock.now()) return 0;
-    return Math.max(0, member.agent.slots - member.busy);
+    return Math.max(0, member.agent.slots - busyOf(member));
   }
 
   #find(tenant: TenantId, id: AgentId): Member {
@@ -266,9 +291,10 @@ export class Roster {
     const local = member.agent.kind !== 'worker';
     if (!local && this.#clock.now() - member.agent.seenAt > AGENT_SILENCE_MS) return 'offline';
     const { memoryMb, cpuCores } = member.agent.capacity;
+    const reserved = reservedOf(member);
     const tight = [
-      [member.reserved.memoryMb, memoryMb],
-      [member.reserved.cpuCores, cpuCores],
+      [reserved.memoryMb, memoryMb],
+      [reserved.cpuCores, cpuCores],
     ].some(([used = 0, total]) => total !== undefined && used > 0.9 * total);
     return errorRateOf(member) > 0.05 || tight ? 'degraded' : 'healthy';
   }
@@ -277,7 +303,7 @@ export class Roster {
     return {
       agent: member.agent,
       health: this.#health(member),
-      busy: member.busy,
+      busy: busyOf(member),
       free: freeOf(member),
       errorRate: errorRateOf(member),
     };
@@ -317,10 +343,11 @@ function newMember(agent: Agent, schemas: AgentRegistration['schemas']): Member 
     barredUntil: 0,
     barMs: BAR_MS.first,
     busy: 0,
+    elsewhere: NO_LOAD,
     ranAt: new Map(),
     // The most there is says nothing of what the agent can do: that shows when it asks.
     holdsMost: agent.slots < AGENT_SLOTS_MAX ? agent.slots : 0,
-    reserved: { memoryMb: 0, cpuCores: 0, diskMb: 0, networkMbps: 0 },
+    reserved: { ...NO_LOAD.reserved },
   };
 }
 
@@ -333,21 +360,16 @@ function saysSomethingNew(agent: Agent, said: Omit<AgentRegistration, 'slots'>):
   );
 }
 
-function reserve(member: Member, needs: ResourceLimits, sign: 1 | -1): void {
-  member.reserved.memoryMb += sign * (needs.memoryMb ?? 0);
-  member.reserved.cpuCores += sign * (needs.cpuCores ?? 0);
-  member.reserved.diskMb += sign * (needs.diskMb ?? 0);
-  member.reserved.networkMbps += sign * (needs.networkMbps ?? 0);
+function busyOf({ busy, elsewhere }: Member): number {
+  return busy + elsewhere.busy;
 }
 
-function freeOf({ agent, reserved }: Member): ResourceLimits {
-  const { memoryMb, cpuCores, diskMb, networkMbps } = agent.capacity;
-  return {
-    ...(memoryMb === undefined ? {} : { memoryMb: memoryMb - reserved.memoryMb }),
-    ...(cpuCores === undefined ? {} : { cpuCores: cpuCores - reserved.cpuCores }),
-    ...(diskMb === undefined ? {} : { diskMb: diskMb - reserved.diskMb }),
-    ...(networkMbps === undefined ? {} : { networkMbps: networkMbps - reserved.networkMbps }),
-  };
+function reservedOf({ reserved, elsewhere }: Member): Required<ResourceLimits> {
+  return elsewhere.busy === 0 ? reserved : added(reserved, elsewhere.reserved, 1);
+}
+
+function freeOf(member: Member): ResourceLimits {
+  return left(member.agent.capacity, reservedOf(member));
 }
 
 function errorRateOf(member: Member): number {

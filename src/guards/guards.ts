@@ -76,7 +76,7 @@ export function createGuards(
   const audit = new AuditWriter(log, clock, store, { ...observe, heads: auditHeads });
   const attempts = new AttemptLog(audit);
   const tenants = new Tenants(log, clock, random, store, vault);
-  const quotas = new TaskQuotas(log, clock, store, tenants);
+  const quotas = new TaskQuotas(log, clock, random, store, tenants);
   const bootstrap = options.bootstrap === undefined ? {} : { bootstrap: options.bootstrap };
   const apiKeys = new ApiKeys(clock, random, store, vault, bootstrap);
   const usage = new ApiKeyUsage(log, clock, store, audit);

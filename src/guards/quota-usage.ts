@@ -14,6 +14,9 @@ export interface Scope {
   readonly name: string;
 }
 
+/** A scope's name among all. */
+export type ScopeKey = `${TenantId}\n${Scope['of']}\n${string}`;
+
 /** What is used up, not held. */
 export interface Use {
   readonly cpuSeconds: number;
@@ -33,39 +36,46 @@ const KEPT_MS = 8 * DAY_MS;
 const UNUSED: Use = { cpuSeconds: 0, cost: 0, tokens: 0 };
 const NOTHING: Hold = { tasks: 0, memoryMb: 0 };
 
-/** Holdings by scope, each of a named holder that counts once. */
-export class Holdings {
-  readonly #holders = new Map<
-    string | number,
-    { readonly scopes: readonly string[]; readonly memoryMb: number }
-  >();
-  readonly #held = new Map<string, Hold>();
+/** Who holds something: what, in which scopes, and since when (epoch milliseconds). */
+export interface Holder {
+  readonly scopes: readonly ScopeKey[];
+  readonly memoryMb: number;
+  readonly since: number;
+}
 
-  has(holder: string | number): boolean {
-    return this.#holders.has(holder);
+/** Holdings by scope, each of a named holder that counts once. */
+export class Holdings<Name extends string | number> {
+  readonly #holders = new Map<Name, Holder>();
+  readonly #held = new Map<ScopeKey, Hold>();
+
+  get(name: Name): Holder | undefined {
+    return this.#holders.get(name);
   }
 
   /** Harmless where the holder counts already. */
-  add(holder: string | number, scopes: readonly Scope[], memoryMb: number): void {
-    if (this.#holders.has(holder)) return;
-    const keys = scopes.map(keyOf);
-    this.#holders.set(holder, { scopes: keys, memoryMb });
-    for (const key of keys) this.#move(key, 1, memoryMb);
+  add(name: Name, holder: Holder): void {
+    if (this.#holders.has(name)) return;
+    this.#holders.set(name, holder);
+    for (const key of holder.scopes) this.#move(key, 1, holder.memoryMb);
   }
 
   /** Harmless where there is no such holder. */
-  remove(holder: string | number): void {
-    const found = this.#holders.get(holder);
+  remove(name: Name): void {
+    const found = this.#holders.get(name);
     if (found === undefined) return;
-    this.#holders.delete(holder);
+    this.#holders.delete(name);
     for (const key of found.scopes) this.#move(key, -1, -found.memoryMb);
   }
 
   of(scope: Scope): Hold {
-    return this.#held.get(keyOf(scope)) ?? NOTHING;
+    return this.#held.get(scopeKeyOf(scope)) ?? NOTHING;
   }
 
-  #move(key: string, tasks: number, memoryMb: number): void {
+  [Symbol.iterator](): Iterator<readonly [Name, Holder]> {
+    return this.#holders.entries();
+  }
+
+  #move(key: ScopeKey, tasks: number, memoryMb: number): void {
     const before = this.#held.get(key) ?? NOTHING;
     const after = { tasks: before.tasks + tasks, memoryMb: before.memoryMb + memoryMb };
     if (after.tasks === 0) this.#held.delete(key);
@@ -92,20 +102,20 @@ export class DailyUse {
   async load(): Promise<void> {
     for (const { tenant, body } of await everyDocument(this.#store, { kind: KIND })) {
       const { day, of, name, use } = body as unknown as Scope & { readonly day: string; readonly use: Use };
-      if (day === this.#day) this.#used.set(keyOf({ tenant, of, name }), use);
+      if (day === this.#day) this.#used.set(scopeKeyOf({ tenant, of, name }), use);
     }
   }
 
   add(scope: Scope, use: Use): void {
     this.#turn();
-    const key = keyOf(scope);
+    const key = scopeKeyOf(scope);
     const before = this.#pending.get(key)?.use ?? UNUSED;
     this.#pending.set(key, { scope, use: sum(before, use) });
   }
 
   of(scope: Scope): Use {
     this.#turn();
-    const key = keyOf(scope);
+    const key = scopeKeyOf(scope);
     return sum(this.#used.get(key) ?? UNUSED, this.#pending.get(key)?.use ?? UNUSED);
   }
 
@@ -162,7 +172,8 @@ export class DailyUse {
   }
 }
 
-function keyOf({ tenant, of, name }: Scope): string {
+/** Names a scope among all. */
+export function scopeKeyOf({ tenant, of, name }: Scope): ScopeKey {
   return `${tenant}\n${of}\n${name}`;
 }
 

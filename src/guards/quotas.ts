@@ -1,19 +1,22 @@
 // Whether a task may come in or start, by the quotas of its tenant, credential and user (`SAM-119`). A tenant that chose to queue
 // is held back by the dispatcher, which asks `room`; everyone else over a quota is refused at the door. Without a plan nothing is
-// counted.
+// counted. What other nodes admit and run counts too: what runs by the leases, what is admitted by what nodes tell each other.
 
 import { DomainError } from '../domain/errors.ts';
-import type { TenantId } from '../domain/ids.ts';
+import type { TaskKey, TenantId } from '../domain/ids.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { Task, TaskSpec } from '../domain/task.ts';
 import type { QuotaRoom, Quotas } from '../engine/ports/quotas.ts';
 import type { Cancel, Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
+import type { Random } from '../runtime/random.ts';
 import type { Service } from '../runtime/service.ts';
+import type { LeaseRow } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
+import { Admitted } from './quota-admitted.ts';
 import type { QuotaLimits, QuotaName, QuotaPlan, QuotaPolicy, QuotasByName } from './quota-plan.ts';
 import { QUOTAS } from './quota-plan.ts';
-import { DailyUse, Holdings, type Scope } from './quota-usage.ts';
+import { DailyUse, type Holder, Holdings, type Scope, scopeKeyOf } from './quota-usage.ts';
 
 /** How a tenant, credential or user stands against its limits. */
 export interface QuotaStanding extends Scope {
@@ -30,34 +33,42 @@ export interface QuotaPlans {
 }
 
 type Limited = Omit<QuotaStanding, 'used'>;
-type TaskStore = Pick<Store, 'documents' | 'putDocuments' | 'list'>;
+type TaskStore = Pick<Store, 'capabilities' | 'documents' | 'putDocuments' | 'list'>;
 
 const FLUSH_MS = 5_000;
+const SHARE_MS = 1_000;
 const RETRY_MS = 5_000;
 const PAGE = 1_000;
 const UNENDED = ['queued', 'paused', 'allocated', 'running', 'completing'] as const;
 const AT_ONCE: ReadonlySet<QuotaName> = new Set(['concurrent_tasks', 'memory_mb']);
 const FREELY = (): void => {};
 
-/** Counts what tasks hold and use. Under `refuse` a task holds from its admission to its end, under `queue` while it runs. */
+/**
+ * Counts what tasks hold and use. Under `refuse` a task holds from its admission to its end, under `queue` while it runs. A quota of
+ * what is held at once is exceeded over nodes only by what several admit or start within 2 s.
+ */
 export class TaskQuotas implements Quotas, Service {
   readonly #log: Log;
   readonly #clock: Clock;
   readonly #store: TaskStore;
   readonly #plans: QuotaPlans;
-  readonly #admitted = new Holdings();
-  readonly #running = new Holdings();
+  readonly #admitted: Admitted;
+  #running = new Holdings<TaskKey>();
+  /** What began (and what it holds) or ended (null) here during the count under way. */
+  #meanwhile: Map<TaskKey, Holder | null> | null = null;
   readonly #daily: DailyUse;
   /** Tenants whose tasks from before their plan, or before this process, are counted too. */
   readonly #adopted = new Set<TenantId>();
   #cancelFlush: Cancel = () => {};
+  #cancelShare: Cancel = () => {};
   #open = false;
 
-  constructor(log: Log, clock: Clock, store: TaskStore, plans: QuotaPlans) {
+  constructor(log: Log, clock: Clock, random: Random, store: TaskStore, plans: QuotaPlans) {
     this.#log = log;
     this.#clock = clock;
     this.#store = store;
     this.#plans = plans;
+    this.#admitted = new Admitted(clock, random, store);
     this.#daily = new DailyUse(clock, store);
   }
 
@@ -66,13 +77,18 @@ export class TaskQuotas implements Quotas, Service {
     await this.#daily.load();
     await Promise.all([...this.#plans.planned()].map(tenant => this.#adopt(tenant)));
     this.#scheduleFlush();
+    if (!this.#store.capabilities.shared) return;
+    await this.#share();
+    this.#scheduleShare();
   }
 
   async stop(): Promise<void> {
     if (!this.#open) return;
     this.#open = false;
     this.#cancelFlush();
+    this.#cancelShare();
     await this.#daily.flush();
+    await this.#admitted.leave();
   }
 
   admit({ tenant, id, spec }: Pick<Task, 'tenant' | 'id' | 'spec'>): () => void {
@@ -92,8 +108,8 @@ export class TaskQuotas implements Quotas, Service {
     const holder = holderOf(tenant, id);
     if (this.#admitted.has(holder)) return FREELY;
     for (const scope of refusing) this.#refuseSpent(scope, memoryMb);
-    this.#admitted.add(holder, refusing, memoryMb);
-    return () => this.#admitted.remove(holder);
+    this.#hold(holder, refusing, { memoryMb, since: this.#clock.now() });
+    return () => this.#admitted.undo(holder);
   }
 
   room(tenant: TenantId): QuotaRoom | null {
@@ -110,13 +126,22 @@ export class TaskQuotas implements Quotas, Service {
 
   began({ tenant, key, spec }: Task): void {
     const scope = this.#tenantScope(tenant);
-    if (scope !== null) this.#running.add(key, [scope], spec.resources.memoryMb ?? 0);
+    if (scope === null) return;
+    const holder = holderIn([scope], spec.resources.memoryMb ?? 0, this.#clock.now());
+    this.#running.add(key, holder);
+    this.#meanwhile?.set(key, holder);
   }
 
   left(task: Task, { outcome, result }: Parameters<Quotas['left']>[1]): void {
     const { tenant, id, key, spec, lease } = task;
+    const scopes = this.#scopesOf(tenant, spec);
     this.#running.remove(key);
-    if (outcome !== undefined) this.#admitted.remove(holderOf(tenant, id));
+    this.#meanwhile?.set(key, null);
+    if (outcome !== undefined) {
+      if (scopes.some(scope => scope.policy === 'refuse' && limitsAtOnce(scope)))
+        this.#admitted.end(holderOf(tenant, id));
+      else this.#admitted.undo(holderOf(tenant, id));
+    }
     if (lease === null) return;
     // By our own clock, and for every attempt: a worker's word for it would be its own bill.
     const seconds = Math.max(0, this.#clock.now() - lease.claimedAt) / 1_000;
@@ -125,7 +150,31 @@ export class TaskQuotas implements Quotas, Service {
       cost: result?.metrics.cost ?? 0,
       tokens: result?.metrics.tokensUsed ?? 0,
     };
-    for (const scope of this.#scopesOf(tenant, spec)) this.#daily.add(scope, use);
+    for (const scope of scopes) this.#daily.add(scope, use);
+  }
+
+  get countsRunning(): boolean {
+    for (const tenant of this.#plans.planned()) {
+      const scope = this.#tenantScope(tenant);
+      if (scope?.policy === 'queue' && limitsAtOnce(scope)) return true;
+    }
+    return false;
+  }
+
+  async recount(reading: Promise<readonly LeaseRow[]>): Promise<void> {
+    const meanwhile = new Map<TaskKey, Holder | null>();
+    this.#meanwhile = meanwhile;
+    try {
+      const running = new Holdings<TaskKey>();
+      for (const { tenant, key, needs, claimedAt } of await reading) {
+        const scope = meanwhile.has(key) ? null : this.#tenantScope(tenant);
+        if (scope !== null) running.add(key, holderIn([scope], needs.memoryMb ?? 0, claimedAt));
+      }
+      for (const [key, holder] of meanwhile) if (holder !== null) running.add(key, holder);
+      this.#running = running;
+    } finally {
+      this.#meanwhile = null;
+    }
   }
 
   /** How the tenant, one of its credentials and one of its users stand, where there are limits for them. */
@@ -215,13 +264,36 @@ export class TaskQuotas implements Quotas, Service {
     for (let offset = 0; ; offset += PAGE) {
       const { items } = await this.#store.list({ tenant, states: UNENDED, limit: PAGE, offset });
       for (const task of items) {
-        const { id, spec, lease } = task;
+        const { id, spec, lease, createdAt } = task;
         const refusing = this.#scopesOf(tenant, spec).filter(({ policy }) => policy === 'refuse');
-        this.#admitted.add(holderOf(tenant, id), refusing, spec.resources.memoryMb ?? 0);
+        const memoryMb = spec.resources.memoryMb ?? 0;
+        this.#hold(holderOf(tenant, id), refusing, { memoryMb, since: createdAt });
         if (lease !== null) this.began(task);
       }
       if (items.length < PAGE) return;
     }
+  }
+
+  #hold(name: string, scopes: readonly Limited[], held: Pick<Holder, 'memoryMb' | 'since'>): void {
+    this.#admitted.add(name, holderIn(scopes, held.memoryMb, held.since), scopes.some(limitsAtOnce));
+  }
+
+  async #share(): Promise<void> {
+    if (this.#plans.planned()[Symbol.iterator]().next().done === true) return;
+    try {
+      if (await this.#admitted.share()) return;
+      this.#admitted.clear();
+      await Promise.all([...this.#plans.planned()].map(tenant => this.#adopt(tenant)));
+    } catch (error) {
+      this.#log.warn('what tasks hold of quotas could not be shared', { error: String(error) });
+    }
+  }
+
+  #scheduleShare(): void {
+    this.#cancelShare = this.#clock.after(SHARE_MS, async () => {
+      await this.#share();
+      if (this.#open) this.#scheduleShare();
+    });
   }
 
   #scheduleFlush(): void {
@@ -245,6 +317,14 @@ function named(
   if (name === undefined || quotas === null || quotas === undefined) return [];
   const limits = (Object.hasOwn(quotas, name) ? quotas[name] : undefined) ?? quotas['*'];
   return limits === undefined ? [] : [{ tenant, of, name, policy: 'refuse', limits }];
+}
+
+function limitsAtOnce({ limits }: Limited): boolean {
+  return limits.concurrent_tasks !== undefined || limits.memory_mb !== undefined;
+}
+
+function holderIn(scopes: readonly Scope[], memoryMb: number, since: number): Holder {
+  return { scopes: scopes.map(scopeKeyOf), memoryMb, since };
 }
 
 function holderOf(tenant: TenantId, id: Task['id']): string {

@@ -3,7 +3,7 @@
 
 import type { JsonObject } from '../../domain/json.ts';
 import type { Task } from '../../domain/task.ts';
-import type { TaskChange } from '../../store/rows.ts';
+import type { LeaseRow, TaskChange } from '../../store/rows.ts';
 
 /** What of a tenant may start beside what runs of it. */
 export interface QuotaRoom {
@@ -27,7 +27,18 @@ export interface Quotas {
   began(task: Task): void;
   /** The task left its lease, or ended without one. */
   left(task: Task, change: Pick<TaskChange, 'outcome' | 'result'>): void;
+  /** Whether there is a quota of what runs at once, which runs on other nodes too. */
+  readonly countsRunning: boolean;
+  /** Counts anew what runs, by the leases of all nodes as of the call; what begins or ends here meanwhile stays counted so. */
+  recount(reading: Promise<readonly LeaseRow[]>): Promise<void>;
 }
 
 /** No quotas at all. */
-export const UNLIMITED: Quotas = { admit: () => () => {}, room: () => null, began: () => {}, left: () => {} };
+export const UNLIMITED: Quotas = {
+  admit: () => () => {},
+  room: () => null,
+  began: () => {},
+  left: () => {},
+  countsRunning: false,
+  recount: async () => {},
+};
