@@ -25,6 +25,7 @@ import type {
   ProgressReport,
 } from '../src/engine/ports/executor.ts';
 import { type Quotas, UNLIMITED } from '../src/engine/ports/quotas.ts';
+import type { SecretKeeper } from '../src/engine/ports/secrets.ts';
 import { createSealer } from '../src/guards/sealer.ts';
 import { instructionsIn } from '../src/protocols/sam/instructions.ts';
 import type { Clock } from '../src/runtime/clock.ts';
@@ -83,15 +84,7 @@ export async function openHouse(choice: HouseOptions = {}): Promise<House> {
       random,
       store,
       blobs: await openFileBlobs(dir, random),
-      secrets: {
-        missing: async (_tenant, names) => names.filter(name => choice.secrets?.[name] === undefined),
-        values: async (_tenant, names) =>
-          Object.fromEntries(names.map(name => [name, secretOf(choice, name)])),
-        maskJson: (value, values) =>
-          JSON.parse(values.reduce((text, secret) => text.replaceAll(secret, '***'), JSON.stringify(value))),
-        webhookSecrets: async (_tenant, sealed) => [sealed ?? 'tenant-secret'],
-        mask: (text, values) => values.reduce((masked, value) => masked.replaceAll(value, '***'), text),
-      },
+      secrets: secretsOf(choice),
       weights: { weight: tenant => choice.weights?.[tenant] ?? 1 },
       quotas: choice.quotas ?? UNLIMITED,
       sealer: createSealer(),
@@ -129,6 +122,17 @@ export async function openHouse(choice: HouseOptions = {}): Promise<House> {
       await store.stop();
       if (choice.dir === undefined) rmSync(dir, { recursive: true, force: true });
     },
+  };
+}
+
+function secretsOf(choice: HouseOptions): SecretKeeper {
+  return {
+    missing: async (_tenant, names) => names.filter(name => choice.secrets?.[name] === undefined),
+    values: async (_tenant, names) => Object.fromEntries(names.map(name => [name, secretOf(choice, name)])),
+    maskJson: (value, values) =>
+      JSON.parse(values.reduce((text, secret) => text.replaceAll(secret, '***'), JSON.stringify(value))),
+    webhookSecrets: async (_tenant, sealed) => [sealed ?? 'tenant-secret'],
+    mask: (text, values) => values.reduce((masked, value) => masked.replaceAll(value, '***'), text),
   };
 }
 
