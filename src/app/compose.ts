@@ -8,7 +8,7 @@ import { HostBreakers } from '../guards/host-breakers.ts';
 import { createOutbound, parsePrivateTargets } from '../guards/outbound.ts';
 import { SchemaGuard } from '../guards/schemas.ts';
 import { createServer, type HttpServer } from '../http/server.ts';
-import { correctedClock, systemClock } from '../runtime/clock.ts';
+import { correctedClock, pause, systemClock } from '../runtime/clock.ts';
 import { createLog, type Log } from '../runtime/log.ts';
 import { systemRandom } from '../runtime/random.ts';
 import type { Blobs } from '../store/blobs.ts';
@@ -19,6 +19,7 @@ import { type Credentials, ensureDataDir, loadCredentials, loadHouseKeys } from 
 import { createHealth } from './health.ts';
 import {
   createChannels,
+  createCoordinator,
   createDelegation,
   createExecutors,
   createProtocols,
@@ -43,6 +44,8 @@ export interface RunningServer {
 const clock = correctedClock(systemClock);
 const random = systemRandom;
 const UNLIMITED = 1_000_000_000;
+/** Two looks of a load balancer that looks every other second. */
+const LEAVE_MS = 5_000;
 
 /** Starts a server; resolves when it serves, rejects with the reason why it cannot. */
 export async function startServer(config: Config): Promise<RunningServer> {
@@ -75,7 +78,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
     if (config.publicUrl === null) reached.url = server.url();
     await remoteAgents.start();
     undo.push(() => remoteAgents.stop());
-    undo.push(() => engine.drain(config.drainMs));
+    undo.push(() => leave(floor, engine, server));
     log.info('serving', { url: server.url(), version: VERSION, data: config.dataDir });
     return {
       url: server.url(),
@@ -105,6 +108,13 @@ interface Floor {
   readonly undo: Undo[];
 }
 
+/** Other nodes serve whoever comes now; who does not know it yet is still served until the load balancers do. */
+async function leave({ config, store }: Floor, engine: Engine, server: HttpServer): Promise<void> {
+  const leaveMs = config.leaveMs ?? (store.capabilities.shared ? LEAVE_MS : 0);
+  server.leave();
+  await Promise.all([engine.drain(config.drainMs), pause(clock, leaveMs)]);
+}
+
 type Upstairs = Awaited<ReturnType<typeof startEngine>>;
 
 async function startEngine({ log, config, store, blobs, guards, reached, undo }: Floor) {
@@ -114,7 +124,8 @@ async function startEngine({ log, config, store, blobs, guards, reached, undo }:
   await breakers.start();
   undo.push(() => breakers.stop());
   const adapters = { log, clock, random, outbound, breakers, config, version: VERSION };
-  const executors = createExecutors({ ...adapters, outbound: breakers.around(outbound) });
+  const workflows = createCoordinator({ log, clock, store, engine: (): Engine => engine });
+  const executors = [...createExecutors({ ...adapters, outbound: breakers.around(outbound) }), workflows];
   const schemas = new SchemaGuard(
     clock,
     executors.map(executor => executor.payloadSchema),
@@ -126,7 +137,7 @@ async function startEngine({ log, config, store, blobs, guards, reached, undo }:
       return reached.url;
     },
   });
-  const engine = new Engine(
+  const engine: Engine = new Engine(
     {
       log,
       clock,
@@ -157,7 +168,7 @@ async function startEngine({ log, config, store, blobs, guards, reached, undo }:
       },
     },
   );
-  return { engine, executors, remoteAgents };
+  return { engine, executors, workflows, remoteAgents };
 }
 
 async function engineOptionsOf(config: Config): Promise<EngineOptions> {
