@@ -44,6 +44,8 @@ export interface Config {
   readonly queueMax: number;
   readonly rateLimits: RateLimits | null;
   readonly drainMs: number;
+  /** How long to serve on once readiness has said no, so that load balancers look elsewhere first; null: 5 s where nodes may share a database, else 0. */
+  readonly leaveMs: number | null;
   readonly leaseMs: number;
   readonly archiveDelayMs: number;
   readonly serverId: string;
@@ -106,6 +108,7 @@ const SETTINGS: { readonly [Name in keyof Config]: Setting<Config[Name]> } = {
   queueMax: { variable: 'BATUTA_QUEUE_MAX', read: integer(1, 1_000_000_000), fallBack: () => 1_000_000 },
   rateLimits: { variable: 'BATUTA_RATE_LIMITS', read: readRates, fallBack: () => DEFAULT_RATES },
   drainMs: { variable: 'BATUTA_DRAIN_MS', read: integer(0, 3_600_000), fallBack: () => 25_000 },
+  leaveMs: { variable: 'BATUTA_LEAVE_MS', read: integer(0, 600_000), fallBack: () => null },
   leaseMs: { variable: 'BATUTA_LEASE_MS', read: integer(500, 3_600_000), fallBack: () => 30_000 },
   archiveDelayMs: {
     variable: 'BATUTA_ARCHIVE_DELAY_MS',

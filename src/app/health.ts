@@ -2,7 +2,7 @@
 
 import { statfs } from 'node:fs/promises';
 import { availableParallelism, freemem, loadavg, totalmem } from 'node:os';
-import type { EngineApi } from '../engine/api.ts';
+import type { Engine } from '../engine/engine.ts';
 import type { Executor } from '../engine/ports/executor.ts';
 import type { HealthReport, Wellness } from '../protocols/health.ts';
 import type { Clock } from '../runtime/clock.ts';
@@ -15,18 +15,19 @@ const REPORT_MS = 1_000;
 export interface HealthParts {
   readonly clock: Clock;
   readonly config: Config;
-  readonly engine: Pick<EngineApi, 'measure'>;
+  readonly engine: Pick<Engine, 'measure' | 'draining'>;
   readonly executors: readonly Executor[];
 }
 
-/** Answers reports at most a second old, so that health checks cost nothing. */
+/** Answers reports at most a second old, so that health checks cost nothing; but who drains says so at once. */
 export function createHealth(parts: HealthParts): () => Promise<HealthReport> {
   const startedAt = parts.clock.monotonic();
   let made: { readonly at: number; readonly report: Promise<HealthReport> } | null = null;
-  return () => {
+  return async () => {
     const now = parts.clock.monotonic();
     if (made === null || now - made.at > REPORT_MS) made = { at: now, report: examine(parts, startedAt) };
-    return made.report;
+    const report = await made.report;
+    return { ...report, ready: report.ready && !parts.engine.draining };
   };
 }
 
@@ -52,7 +53,7 @@ async function examine(
     database,
     externalApis: 'healthy',
     fileSystem: disk === null ? 'unhealthy' : 'healthy',
-    ready: measure !== null && !measure.draining,
+    ready: measure !== null,
     detail: {
       queue_max: config.queueMax,
       rate_limits: config.rateLimits === null ? 'off' : { ...config.rateLimits },

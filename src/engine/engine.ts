@@ -234,8 +234,14 @@ export class Engine implements EngineApi, Service {
     };
   }
 
+  /** Takes no new work any more. */
+  get draining(): boolean {
+    return this.#draining;
+  }
+
   async drain(graceMs: number): Promise<void> {
     this.#draining = true;
+    this.#rooms.work.endPolls();
     await this.#rooms.nodes.drain();
     await this.#local?.drain(graceMs);
     this.#rooms.dispatcher.close();

@@ -73,6 +73,11 @@ export class WorkExchange {
     for (const wake of this.#polls.get(key) ?? []) wake();
   }
 
+  /** Answers all who wait for work with what there is, so that they ask another node. */
+  endPolls(): void {
+    for (const polls of [...this.#polls.values()]) for (const wake of [...polls]) wake();
+  }
+
   /** One exchange; waits up to `waitMs` for work unless it already has something to answer. */
   async exchange(request: WorkRequest): Promise<WorkAnswer> {
     const { tenant, agentId } = request;

@@ -329,6 +329,15 @@ function signedHeaders(url: string, secret: string, keyId: string, body: string)
 const isWorker = ({ agent_id: id }: { agent_id: string }): boolean => id === 'w';
 
 suite('shutting down', () => {
+  test('SAM-226 a server about to stop serves on, and asks whoever keeps a connection to make another elsewhere', async t => {
+    const { server, ask } = await setup(t);
+    const before = await ask('GET', '/api/v2/health/live');
+    server.leave();
+    const after = await ask('POST', EXECUTE, { body: taskBody('late') });
+    assert.deepEqual([before.status, before.headers.get('connection')], [200, 'keep-alive']);
+    assert.deepEqual([after.status, after.headers.get('connection')], [200, 'close']);
+  });
+
   test('SAM-226 a stopping server ends its streams with a retry hint and finishes what is under way', async () => {
     const served = await serve();
     const response = await fetch(`${served.url}/api/v2/task-events`, {

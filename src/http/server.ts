@@ -53,6 +53,8 @@ export interface ServerDeps {
 export interface HttpServer extends Service {
   /** `http://host:port` once started. */
   url(): string;
+  /** From now on each answer asks its caller to connect anew, which a load balancer does elsewhere; everything is still served. */
+  leave(): void;
   /** The bare server, for what is not HTTP (WebSocket upgrades). */
   readonly raw: Server;
 }
@@ -78,6 +80,11 @@ export function createServer(deps: ServerDeps): HttpServer {
     async start() {
       await app.listen({ host: options.host, port: options.port });
       url = urlOf(app.server.address() as AddressInfo);
+    },
+    leave() {
+      app.server.prependListener('request', (_request, response) => {
+        response.shouldKeepAlive = false;
+      });
     },
     async stop() {
       for (const open of openSignals) open.abort(new DomainError('unavailable', 'the server is stopping'));
