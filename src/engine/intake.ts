@@ -48,7 +48,7 @@ export interface IntakeParts {
 export class Intake {
   readonly #clock: Clock;
   readonly #random: Random;
-  readonly #store: Pick<Store, 'submit' | 'read'>;
+  readonly #store: Pick<Store, 'capabilities' | 'submit' | 'read'>;
   readonly #parts: IntakeParts;
   readonly #waitingMax: number;
   readonly #batcher: Batcher<NewTask, SubmitOutcome>;
@@ -56,7 +56,7 @@ export class Intake {
   constructor(
     clock: Clock,
     random: Random,
-    store: Pick<Store, 'submit' | 'read'>,
+    store: Pick<Store, 'capabilities' | 'submit' | 'read'>,
     parts: IntakeParts,
     options: { readonly waitingMax: number },
   ) {
@@ -157,8 +157,8 @@ export class Intake {
   }
 
   async #checkCustom(tenant: TaskOrder['tenant'], spec: TaskSpec): Promise<void> {
+    if (!(await this.#someoneCan(tenant, spec))) throw this.#nobody(tenant, spec);
     const schema = this.#parts.roster.schemasOf(tenant, spec.typeName ?? '')?.input;
-    if (!this.#parts.roster.canEverRun(tenant, spec)) throw this.#nobody(tenant, spec);
     if (schema !== undefined) await this.#parts.schemas.check(schema, spec.payload, 'task_data');
   }
 
@@ -167,7 +167,7 @@ export class Intake {
     const status = executor?.status();
     if (executor === undefined || status?.available !== true) {
       // A remote agent may offer a built-in type this node lacks.
-      if (this.#parts.roster.canEverRun(tenant, spec)) return;
+      if (await this.#someoneCan(tenant, spec)) return;
       throw new DomainError('unprocessable', `task type ${spec.type} is not available here`, {
         details: {
           task_type: spec.type,
@@ -178,7 +178,16 @@ export class Intake {
     await this.#parts.schemas.check(executor.payloadSchema, spec.payload, 'task_data');
     requireIsolation(spec, executor);
     await executor.check(spec, tenant);
-    if (!this.#parts.roster.canEverRun(tenant, spec)) throw this.#nobody(tenant, spec);
+    if (!(await this.#someoneCan(tenant, spec))) throw this.#nobody(tenant, spec);
+  }
+
+  /** Whether an agent can ever run it: one may have registered with another node a moment ago. */
+  async #someoneCan(tenant: TaskOrder['tenant'], spec: TaskSpec): Promise<boolean> {
+    const { roster } = this.#parts;
+    if (roster.canEverRun(tenant, spec)) return true;
+    if (!this.#store.capabilities.shared) return false;
+    await roster.load();
+    return roster.canEverRun(tenant, spec);
   }
 
   #nobody(tenant: TaskOrder['tenant'], spec: TaskSpec): DomainError {
