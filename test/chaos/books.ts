@@ -146,6 +146,9 @@ async function judge(
   task: Task,
 ): Promise<{ readonly gaps: boolean; readonly twice: boolean }> {
   const events = await store.events({ of: 'task', key: task.key, afterSequence: 0, limit: 10_000 });
+  const [now] = await store.read([{ tenant: task.tenant, id: task.id }]);
+  // It moved on between the looks.
+  if (now !== null && now !== undefined && now.version !== task.version) return judge(store, books, now);
   const ends = events.filter(event => event.kind === 'state' && event.to === task.outcome).length;
   const applied = (task.result?.output as { readonly token?: number } | null | undefined)?.token;
   const confirmed = [...(books.confirmed.get(task.id) ?? [])];

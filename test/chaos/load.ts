@@ -1,5 +1,5 @@
 // The load of a storm over a cluster: orchestrators that submit and cancel through its front, workers of the SDK each of which knows one
-// node alone, and programs that the nodes run themselves. What clients see is written into the books, failures included.
+// node alone or the front, and programs that the nodes run themselves. What clients see is written into the books, failures included.
 
 import { pause, systemClock } from '../../src/sdk/clock.ts';
 import {
@@ -37,10 +37,20 @@ export interface Load {
   stop(): Promise<void>;
 }
 
+/** Whose load it is. */
+export interface LoadOptions {
+  readonly name: string;
+  readonly books: Books;
+  /** Where ends are told. */
+  readonly receiver: string;
+  /** Whether each worker knows one node alone, or all of them the front. */
+  readonly workersAt: 'nodes' | 'front';
+}
+
 /** Puts a cluster under load; ids of its tasks begin with the name. */
 export async function startLoad(
   cluster: Cluster,
-  { name, books, receiver }: { readonly name: string; readonly books: Books; readonly receiver: string },
+  { name, books, receiver, workersAt }: LoadOptions,
 ): Promise<Load> {
   const witness = new Witness(books);
   const raging = new AbortController();
@@ -55,7 +65,7 @@ export async function startLoad(
   const workers = cluster.nodes.map(
     ({ url }, index) =>
       new Worker({
-        client: witness.client(url),
+        client: witness.client(workersAt === 'front' ? cluster.front.url : url),
         agentId: `${name}-worker-${index + 1}`,
         handlers: { [name]: work },
         slots: 8,
@@ -101,7 +111,7 @@ class Witness {
     return new BatutaClient({
       url,
       credentials: { apiKey: ADMIN.key, apiSecret: ADMIN.secret },
-      timeoutMs: 10_000,
+      timeoutMs: 3_000,
       fetch: (to, init) => this.#fetch(to, init),
     });
   }

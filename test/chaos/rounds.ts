@@ -17,7 +17,7 @@ const SETTLED_MS_MAX = 90_000;
 
 /** What came of a round. */
 export interface RoundReport {
-  readonly fault: string;
+  readonly fault: Fault;
   /** Milliseconds until work went on; null where it did not in time. */
   readonly resumedMs: number | null;
   /** Milliseconds until all was done and told of; null where it was not in time. */
@@ -43,7 +43,10 @@ export async function openStorm(cluster: Cluster): Promise<Storm> {
   let rounds = 0;
   return {
     async round(fault) {
-      const load = await startLoad(cluster, { name: `r${++rounds}`, books, receiver: receiver.url });
+      const load = await startLoad(cluster, {
+        ...{ name: `r${++rounds}`, books, receiver: receiver.url },
+        workersAt: fault.seamless === true ? 'front' : 'nodes',
+      });
       try {
         const enough = books.acknowledged.size + BUSY_TASKS;
         await until(BUSY_MS_MAX, () => books.acknowledged.size >= enough);
@@ -56,7 +59,7 @@ export async function openStorm(cluster: Cluster): Promise<Storm> {
         await load.stop();
         const tally = await audit(store, books);
         const { requests, failed } = load;
-        return { fault: fault.name, resumedMs, settledMs, requests, failed, tally };
+        return { fault, resumedMs, settledMs, requests, failed, tally };
       } finally {
         await load.stop();
       }
@@ -69,14 +72,15 @@ export async function openStorm(cluster: Cluster): Promise<Storm> {
 }
 
 /** What is wrong in a report, in words; empty where all went well. */
-export function faultsIn({ fault, resumedMs, settledMs, tally }: RoundReport): readonly string[] {
+export function faultsIn({ fault, resumedMs, settledMs, failed, tally }: RoundReport): readonly string[] {
   const { acknowledged: _, attempts: __, webhooks: ___, ...faults } = tally;
   const wrong = Object.entries(faults).filter(([, count]) => count !== 0);
   return [
-    ...(resumedMs === null ? [`${fault}: work did not go on`] : []),
-    ...(settledMs === null ? [`${fault}: not everything was done and told of in time`] : []),
-    ...wrong.map(([what, count]) => `${fault}: ${what} ${count}`),
-  ];
+    ...(resumedMs === null ? ['work did not go on'] : []),
+    ...(settledMs === null ? ['not everything was done and told of in time'] : []),
+    ...(fault.seamless === true ? failed : []),
+    ...wrong.map(([what, count]) => `${what} ${count}`),
+  ].map(what => `${fault.name}: ${what}`);
 }
 
 async function isSettled(store: Store, books: Books): Promise<boolean> {

@@ -64,7 +64,8 @@ export async function startCluster({
     for (const step of undo.splice(0).reverse()) await step();
   };
   try {
-    const postgres = await startPostgres();
+    // What was acknowledged must survive: no shortcuts.
+    const postgres = await startPostgres({ durable: true });
     undo.push(() => postgres.stop());
     await createDatabase(postgres.url);
     const databaseUrl = databaseAt(postgres.url, {});
@@ -89,7 +90,7 @@ export async function startCluster({
           { ...more, BATUTA_SERVER_ID: id },
           home === null ? undefined : { through: home.through, host: home.address },
         );
-        undo.push(() => server.kill());
+        undo.push(() => server.kill(), orphaned(server));
         return nodeOf(id, server);
       }),
     );
@@ -119,6 +120,19 @@ function nodeOf(id: string, server: ServerProcess): ClusterNode {
     freeze: () => signal('SIGSTOP'),
     thaw: () => signal('SIGCONT'),
   };
+}
+
+/** Sees to it that a server does not outlive us; answers how to leave off. */
+function orphaned(server: ServerProcess): () => void {
+  const kill = (): void => {
+    try {
+      if (server.pid !== undefined) process.kill(server.pid, 'SIGKILL');
+    } catch {
+      // It went before us.
+    }
+  };
+  process.once('exit', kill);
+  return () => process.off('exit', kill);
 }
 
 async function databaseFor(home: Island | null, url: string): Promise<string> {
