@@ -205,10 +205,13 @@ BEGIN
   END LOOP;
   IF cardinality(taken) = 0 THEN RETURN; END IF;
   RETURN QUERY SELECT * FROM batuta.lease_all(taken, picks, event_count, moment);
+  -- Lanes are locked in one order by all, whatever the order of the line.
+  PERFORM batuta.lock_lanes(l.key) FROM (SELECT t.key FROM unnest(taken) c JOIN batuta.task t ON t.key = c.task
+    WHERE t.starts IS NOT NULL ORDER BY t.key) l;
   FOR told IN
     SELECT t.key, t.tenant, t.version, CASE t.attempt WHEN 0 THEN t.starts -> 'first' ELSE t.starts -> 'later' END AS news
     FROM unnest(taken) WITH ORDINALITY c(pick, queue, rank, task, overtook, pos) JOIN batuta.task t ON t.key = c.task
-    WHERE t.starts IS NOT NULL ORDER BY c.task
+    WHERE t.starts IS NOT NULL ORDER BY c.pos
   LOOP
     PERFORM batuta.add_deliveries(told.key, told.tenant, told.version, told.news, moment);
   END LOOP;
