@@ -1,10 +1,11 @@
 // Moving a single node's store into PostgreSQL: what arrives is what was there, nothing arrives by halves, and an engine goes on.
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { buffer } from 'node:stream/consumers';
 import { describe, type TestContext, test } from 'node:test';
 import pg from 'pg';
 import {
@@ -22,6 +23,7 @@ import type { TaskId, TaskKey, TenantId } from '../domain/ids.ts';
 import { DEFAULT_TENANT } from '../domain/ids.ts';
 import type { Json } from '../domain/json.ts';
 import type { SendOutcome } from '../engine/ports/channel.ts';
+import { systemRandom } from '../runtime/random.ts';
 import { auditHash } from '../store/audit-chain.ts';
 import {
   ACME,
@@ -40,13 +42,16 @@ import {
   submitted,
   telling,
 } from '../store/conformance-setup.ts';
+import { blobPath, openFileBlobs } from '../store/files/blobs.ts';
 import { openPostgres } from '../store/postgres/open.ts';
 import { receive } from '../store/postgres/transfer.ts';
 import { openSqlite } from '../store/sqlite/open.ts';
 import { openSource } from '../store/sqlite/transfer.ts';
 import type { Store } from '../store/store.ts';
 import { TRANSFER_FIELDS } from '../store/transfer.ts';
+import { loadConfig } from './config.ts';
 import { copyStore } from './copy-store.ts';
+import { openBlobs } from './registry.ts';
 
 const auditKey = Buffer.alloc(32, 5);
 const SHA = 'ab'.repeat(32);
@@ -77,7 +82,8 @@ async function setup(t: TestContext) {
     kept,
     sqlite: () => kept(openSqlite({ path, auditKey })),
     postgres: () => kept(openPostgres({ url, auditKey, connections: 4 })),
-    copy: () => copyStore({ from: `sqlite:${dataDir}`, to: url }, { pooled: false }),
+    copy: (settings: Readonly<Record<string, string>> = {}) =>
+      copyStore({ from: `sqlite:${dataDir}`, to: url }, loadConfig({ environment: settings })),
   };
 }
 
@@ -129,6 +135,13 @@ async function grow(store: Store): Promise<readonly string[]> {
   return ['done', 'retried', 'held', 'refused', 'waiting', 'waiting-2', 'cancelled', 'after', 'later'];
 }
 
+async function emptied(url: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  await client.query('TRUNCATE batuta.artifact');
+  await client.end();
+}
+
 /** All a store can be asked about these tasks; cursors are the store's own. */
 async function told(store: Store, ids: readonly string[]): Promise<Json> {
   const tasks = await store.read(ids.map(id => ({ tenant: ACME, id: id as TaskId })));
@@ -160,7 +173,7 @@ async function told(store: Store, ids: readonly string[]): Promise<Json> {
 
 describe('copying into PostgreSQL', { skip: postgresMissing }, () => {
   test('tasks of every state, with leases, timers, deliveries, edges, documents and the audit’s chain, arrive as they were', async t => {
-    const { sqlite, postgres, copy, dataDir } = await setup(t);
+    const { sqlite, postgres, copy } = await setup(t);
     const source = await sqlite();
     const ids = await grow(source);
     const before = await told(source, ids);
@@ -173,7 +186,7 @@ describe('copying into PostgreSQL', { skip: postgresMissing }, () => {
     for (const table of Object.keys(TRANSFER_FIELDS))
       assert.ok(rowsOf(table) > 0, `nothing of ${table} was copied`);
     assert.deepEqual([report.altered, report.blobs, report.blobs_missing], [{ log: 1 }, 2, 2]);
-    assert.equal(report.blobs_stay_in, join(dataDir, 'blobs'));
+    assert.equal(report.blobs_stay_in, null);
     const target = await postgres();
     assert.deepEqual(await told(target, ids), before);
     let hash = '';
@@ -208,6 +221,45 @@ describe('copying into PostgreSQL', { skip: postgresMissing }, () => {
     assert.ok(claim !== undefined && claim.task.id === 'b' && claim.token > token);
     await target.record([logLine('new')], []);
     await target.putArtifacts([artifact('x', SHA)]);
+  });
+
+  test('the bytes of artifacts go along, or stay where nodes that share files look for them', async t => {
+    const { kept, sqlite, copy, dataDir, url } = await setup(t);
+    const files = await openFileBlobs(dataDir, systemRandom);
+    const whole = await files.write(Buffer.alloc(700_000, 'bytes'), 1e6);
+    const spoilt = await files.write(Buffer.from('as they were'), 1e6);
+    writeFileSync(join(dataDir, blobPath(spoilt.sha256)), 'as they are');
+    const source = await sqlite();
+    const named = [whole.sha256, spoilt.sha256, SHA].map((sha256, index) => artifact(`a-${index}`, sha256));
+    await source.putArtifacts(named);
+    await source.stop();
+    await assert.rejects(
+      copyStore(
+        { from: `sqlite:${dataDir}`, to: url },
+        loadConfig({ environment: {} }),
+        ({ table, rows }) => {
+          if (table === 'artifact' && rows > 0) throw new DomainError('unavailable', 'the far end is out');
+        },
+      ),
+      /the far end is out/,
+    );
+    const config = loadConfig({ environment: { BATUTA_DATABASE_URL: url } });
+    const there = await kept(openBlobs(config, systemRandom));
+    await assert.rejects(
+      there.read(whole.sha256),
+      { code: 'not_found' },
+      'nothing is left of a move that failed',
+    );
+    const stayed = await copy({ BATUTA_BLOBS: 'files' });
+    assert.deepEqual(
+      [stayed.blobs, stayed.blobs_missing, stayed.blobs_stay_in],
+      [3, 1, join(dataDir, 'blobs')],
+    );
+    await emptied(url);
+    const moved = await copy();
+    assert.deepEqual([moved.blobs, moved.blobs_missing, moved.blobs_stay_in], [3, 2, null]);
+    assert.equal((await buffer(await there.read(whole.sha256))).toString(), 'bytes'.repeat(140_000));
+    await assert.rejects(there.read(spoilt.sha256), { code: 'not_found' });
   });
 
   test('a database that holds anything is refused and left as it is', async t => {

@@ -40,7 +40,8 @@ function reportText(
     .filter(({ rows }) => rows > 0)
     .map(({ table: name, rows, checksum }) => [name, String(rows), checksum.slice(0, 16)]);
   const altered = Object.entries(report.altered).map(([name, values]) => `${values} in ${name}`);
-  const blobs = `${report.blobs} stay in ${report.blobs_stay_in}`;
+  const place = report.blobs_stay_in;
+  const blobs = `${report.blobs} ${place === null ? 'went along' : `stay in ${place}`}`;
   const missing = report.blobs_missing === 0 ? '' : `, ${report.blobs_missing} of them are not there`;
   return [
     `${paint.green('copied')}  every sum is equal on both sides`,

@@ -39,7 +39,7 @@ const app: AppActions = {
   },
   async copy(route, onProgress) {
     const { copyStore } = await import('../app/copy-store.ts');
-    return copyStore(route, { pooled: configOf({}).databasePooled, onProgress });
+    return copyStore(route, configOf({}), onProgress);
   },
   async examine(flags) {
     const { examineHost } = await import('../app/examine.ts');

@@ -74,7 +74,8 @@ export interface CopiedStore {
   readonly altered: Readonly<Record<string, number>>;
   readonly blobs: number;
   readonly blobs_missing: number;
-  readonly blobs_stay_in: string;
+  /** Null where they went along. */
+  readonly blobs_stay_in: string | null;
   readonly keys_in: readonly string[];
 }
 

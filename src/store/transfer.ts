@@ -111,7 +111,7 @@ export interface TransferSource {
 
 /** How far a transfer is. */
 export interface TransferProgress {
-  readonly table: TransferTable;
+  readonly table: TransferTable | 'blob';
   readonly rows: number;
   readonly of: number;
 }

@@ -92,6 +92,8 @@ const WEEKS_MAX = 520;
 export interface ReceiveOptions {
   readonly url: string;
   readonly pooled: boolean;
+  /** Done first, once the database is known to be empty and while nobody else may fill it. */
+  readonly before?: () => Promise<void>;
   readonly onProgress?: (progress: TransferProgress) => void;
 }
 
@@ -117,6 +119,7 @@ export async function receive(source: TransferSource, options: ReceiveOptions): 
     await client.query('BEGIN');
     await client.query(`SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0`);
     await refuseInhabited(client);
+    await options.before?.();
     const outcome = await fill(client, source, options.onProgress ?? (() => {}));
     await client.query('COMMIT');
     await client.query(`ANALYZE ${TABLES_SQL}, batuta.waiting, batuta.ended`);
