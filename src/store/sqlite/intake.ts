@@ -3,6 +3,7 @@
 import type { TaskId, TaskKey, TenantId } from '../../domain/ids.ts';
 import { rankOf } from '../../domain/priority.ts';
 import type { Connection, Prepared } from './connection.ts';
+import type { Deliveries } from './deliveries.ts';
 import type { Edges } from './edges.ts';
 import type { Events } from './events.ts';
 import type { Queues } from './queues.ts';
@@ -26,6 +27,7 @@ export class Intake {
   readonly #queues: Queues;
   readonly #timers: Timers;
   readonly #edges: Edges;
+  readonly #deliveries: Deliveries;
   readonly #keys: Sequence;
   readonly #byId: Prepared<Known>;
   readonly #byIdempotencyKey: Prepared<Known>;
@@ -41,6 +43,7 @@ export class Intake {
       readonly queues: Queues;
       readonly timers: Timers;
       readonly edges: Edges;
+      readonly deliveries: Deliveries;
     },
   ) {
     this.#connection = connection;
@@ -49,6 +52,7 @@ export class Intake {
     this.#queues = rooms.queues;
     this.#timers = rooms.timers;
     this.#edges = rooms.edges;
+    this.#deliveries = rooms.deliveries;
     this.#keys = new Sequence(connection, 'task');
     this.#byId = connection.prepare(
       'SELECT key, id, fingerprint, outcome FROM task WHERE id = ? AND tenant = ?',
@@ -129,12 +133,13 @@ export class Intake {
     return unknown.length > 0 ? { unknown } : { keys };
   }
 
-  /** The new task takes the rejected one's id and its dependents; the rejected row and its events go. */
+  /** The new task takes the rejected one's id and its dependents; the rejected row goes with its events and what was to be told of it. */
   #replace(task: TaskRecord, rejected: Known, dependencies: readonly TaskKey[]): SubmitAnswer {
     this.#remove.run(rejected.key);
     const key = this.#write(task, dependencies);
     if (key === null) throw new Error(`task ${task.id} could not take the place of its rejection`);
     this.#events.remove(rejected.key);
+    this.#deliveries.remove(rejected.key);
     this.#edges.move(rejected.key, key);
     return { status: 'created', key, at: this.#connection.now };
   }
