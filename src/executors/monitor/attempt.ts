@@ -70,7 +70,10 @@ class Attempt {
       return await this.#end(this.#fails() ? 'fail_on' : 'once');
     }
     if (this.#isFresh) this.#context.report({ checkpoint: checkpointOf(this.#book) });
-    else this.#catchUp(schedule, schedule.catchUp);
+    else {
+      this.#context.log('INFO', `The schedule goes on after run ${this.#book.runs}`);
+      this.#catchUp(schedule, schedule.catchUp);
+    }
     for (;;) {
       const { dueAt } = this.#book;
       const end = this.#fails() ? 'fail_on' : this.#endBefore(dueAt, schedule);

@@ -33,6 +33,9 @@ export interface MonitorParts {
   readonly figures?: HostFigures;
 }
 
+/** A task waits nearly all of its time, perhaps for days: it must keep nobody else waiting. */
+const SLOTS = 32;
+
 /** The executor of `monitoring_task`. */
 export function createMonitorExecutor(parts: MonitorParts): Executor {
   return new MonitorExecutor(parts);
@@ -41,7 +44,10 @@ export function createMonitorExecutor(parts: MonitorParts): Executor {
 class MonitorExecutor implements Executor {
   readonly type = 'monitoring_task';
   readonly payloadSchema = MONITOR_PAYLOAD as unknown as JsonObject;
-  readonly defaults = { resources: { memoryMb: 32, cpuCores: 0.05, diskMb: 16 }, expectedMs: 10_000 };
+  readonly defaults = { resources: { memoryMb: 16, cpuCores: 0.02, diskMb: 16 }, expectedMs: 10_000 };
+  readonly slots = SLOTS;
+  /** True of its attempts too: all they know is in their checkpoint, and a drain need not wait for the end of a schedule. */
+  readonly coordinates = true;
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #outbound: Outbound;
