@@ -95,6 +95,13 @@ const NO_DELEGATION: SamDeps['remoteAgents'] = {
   receive: async () => ({ acknowledged: true }),
 };
 
+const NO_WORKFLOWS: SamDeps['workflows'] = {
+  payloadSchema: {},
+  preview: async () => ({}),
+  view: async () => ({}),
+  mailCame: () => {},
+};
+
 const NO_LIMITS: RequestLimits = { charge: () => null, chargeAddress: () => null };
 
 /** A server listening on a port of its own. */
@@ -118,6 +125,7 @@ export async function serve(choice: ServeOptions = {}): Promise<Served> {
     blobs: await openFileBlobs(dir, systemRandom),
     guards,
     remoteAgents: NO_DELEGATION,
+    workflows: NO_WORKFLOWS,
     health: async () => ({ ...WELL, ...choice.health }),
     options: { serverId: 'house', version: '1.2.3', auditKey: Buffer.alloc(32) },
     ...choice.sam,

@@ -188,9 +188,9 @@ async function engineOptionsOf(config: Config): Promise<EngineOptions> {
 }
 
 async function startHttp(floor: Floor, upstairs: Upstairs): Promise<HttpServer> {
-  const { engine, executors, remoteAgents } = upstairs;
+  const { engine, executors, workflows, remoteAgents } = upstairs;
   const { log, config, store, blobs, guards, auditKey, undo } = floor;
-  const { host, port, serverId, publicUrl } = config;
+  const { host, port, serverId, publicUrl, trustedProxies } = config;
   const server = createServer({
     protocols: createProtocols({
       clock,
@@ -200,6 +200,7 @@ async function startHttp(floor: Floor, upstairs: Upstairs): Promise<HttpServer> 
       blobs,
       guards,
       remoteAgents,
+      workflows,
       health: createHealth({ clock, config, engine, executors }),
       options: { serverId, version: VERSION, auditKey },
     }),
@@ -209,7 +210,10 @@ async function startHttp(floor: Floor, upstairs: Upstairs): Promise<HttpServer> 
     log,
     clock,
     random,
-    options: { host, port, version: VERSION, ...(publicUrl === null ? {} : { publicUrl }) },
+    options: {
+      ...{ host, port, version: VERSION, ...(publicUrl === null ? {} : { publicUrl }) },
+      ...(trustedProxies.length === 0 ? {} : { trustedProxies }),
+    },
   });
   await server.start();
   undo.push(() => server.stop());

@@ -25,8 +25,8 @@ const GRAPH = {
       kind: 'condition',
       expression: 'shared.n == `1`',
       depends_on: ['a'],
-      then: ['b'],
-      else: ['c'],
+      if_true: ['b'],
+      if_false: ['c'],
     },
     step('b', { answer: { n: $('steps.a.output.n') } }, { depends_on: ['a'] }),
     step('c'),
@@ -133,7 +133,7 @@ test('SAM-167 a workflow whose node dies at its every write loses nothing and ru
     }
     const [task] = await truth.read([{ tenant: DEFAULT_TENANT, id: 'w' as TaskId }]);
     assert.equal(task?.outcome, 'completed', `${at}: ${JSON.stringify(task?.result?.error)}`);
-    assert.equal((task?.result?.output as Loose).result, 6, at);
+    assert.equal((task?.result?.output as Loose)?.result, 6, at);
     const { items } = await truth.list({ tenant: DEFAULT_TENANT, limit: 100, offset: 0 });
     assert.deepEqual(items.map(({ id }) => id).sort(), ['w', ...CHILDREN].sort(), at);
     assert.deepEqual(again, [], at);

@@ -35,6 +35,20 @@ export async function definitionOf(
   return { payload: { ...definition, ...own }, kept: { workflow_id: id, version } };
 }
 
+/** Throws `unprocessable` unless there is such a workflow and, where one is named, such a version of it. */
+export async function requireDefinition(
+  store: Pick<Store, 'documents'>,
+  tenant: Task['tenant'],
+  id: string,
+  version: number | undefined,
+): Promise<void> {
+  const [found] =
+    version === undefined
+      ? await store.documents({ tenant, kind: WORKFLOW_KIND, ids: [id] })
+      : await store.documents({ tenant, kind: WORKFLOW_VERSION_KIND, ids: [versionId(id, version)] });
+  if (found === undefined || found.body.deleted === true) throw missing(id, version ?? null);
+}
+
 /** What the run began with, else what the earlier run it takes up was of, else what is asked for, else the newest. */
 async function versionOf(
   store: Pick<Store, 'documents' | 'read'>,

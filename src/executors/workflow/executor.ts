@@ -2,11 +2,12 @@
 // into a process. Owns what attempts share, and what is to be done for runs that others end.
 
 import { DomainError } from '../../domain/errors.ts';
-import type { TaskId } from '../../domain/ids.ts';
+import type { TaskId, TenantId } from '../../domain/ids.ts';
 import { isJsonObject, type JsonObject } from '../../domain/json.ts';
 import type { Task, TaskSpec } from '../../domain/task.ts';
-import type { WorkflowRun } from '../../domain/workflow.ts';
+import { newRun, recordOf, type WorkflowRun } from '../../domain/workflow.ts';
 import { rerun } from '../../domain/workflow-run.ts';
+import { graphView, mermaidView } from '../../domain/workflow-view.ts';
 import type { EngineApi } from '../../engine/api.ts';
 import type {
   AttemptContext,
@@ -20,9 +21,9 @@ import type { Log } from '../../runtime/log.ts';
 import { childId } from './child-order.ts';
 import { CLOSER, closeRun, closingOrder } from './closing.ts';
 import { Coordinator } from './coordinator.ts';
-import { definitionOf, type Pinned } from './definition.ts';
+import { definitionOf, type Pinned, requireDefinition } from './definition.ts';
 import { Mail } from './mail.ts';
-import { resultOf } from './outcome.ts';
+import { resultOf, stepView } from './outcome.ts';
 import type { WorkflowParts } from './parts.ts';
 import { WORKFLOW_PAYLOAD, type WorkflowPayload } from './payload.ts';
 import { planOf, refuse } from './plan.ts';
@@ -31,8 +32,13 @@ import { reach, release } from './reach.ts';
 /** Runs at once in one process; each is little more than its checkpoint. */
 const SLOTS = 10_000;
 
-/** The executor of workflows; `mailCame` tells it that a record some run waits for was written here. */
+/** The executor of workflows, and what wires ask of it beside. */
 export interface WorkflowExecutor extends Executor {
+  /** The graph of a definition; throws what is wrong with it. */
+  preview(definition: JsonObject, tenant: TenantId): Promise<JsonObject>;
+  /** A run's steps and graph as they stand; throws `unprocessable` where its definition is gone. */
+  view(task: Task): Promise<JsonObject>;
+  /** A record that some run waits for was written here. */
   mailCame(): void;
 }
 
@@ -78,8 +84,8 @@ class WorkflowOrchestration implements WorkflowExecutor {
     return { available: true, isolation: [], detail: { expressions: 'jmespath', slots: SLOTS } };
   }
 
-  check({ payload, submittedBy }: TaskSpec): void {
-    const { steps, workflow_id: id, closes } = payload as WorkflowPayload;
+  async check({ payload, submittedBy }: TaskSpec, tenant?: TenantId): Promise<void> {
+    const { steps, workflow_id: id, closes, version } = payload as WorkflowPayload;
     if (closes !== undefined) {
       if (submittedBy !== CLOSER)
         refuse([{ field: 'task_data.closes', message: 'is for the server itself' }]);
@@ -88,6 +94,29 @@ class WorkflowOrchestration implements WorkflowExecutor {
     if ((steps === undefined) === (id === undefined))
       refuse([{ field: 'task_data', message: 'needs steps or workflow_id, and not both' }]);
     if (steps !== undefined) planOf(payload as WorkflowPayload);
+    else if (tenant !== undefined) await requireDefinition(this.#store, tenant, id ?? '', version);
+  }
+
+  async preview(definition: JsonObject, tenant: TenantId): Promise<JsonObject> {
+    await this.check({ payload: definition } as TaskSpec, tenant);
+    const { graph } = planOf(definition as WorkflowPayload);
+    return { graph: graphView(graph, null), mermaid: mermaidView(graph, null) };
+  }
+
+  async view(task: Task): Promise<JsonObject> {
+    const kept = isJsonObject(task.checkpoint) ? task.checkpoint : null;
+    const pinned = await definitionOf(this.#store, task, kept);
+    const { graph } = planOf(pinned.payload);
+    const run = (kept?.run as unknown as WorkflowRun | undefined) ?? newRun({});
+    return {
+      ...pinned.kept,
+      phase: run.phase,
+      steps: Object.fromEntries(
+        graph.order.map(step => [step.id, stepView(task.id, step, recordOf(run, step.id))]),
+      ),
+      graph: graphView(graph, run),
+      mermaid: mermaidView(graph, run),
+    };
   }
 
   mailCame(): void {

@@ -94,7 +94,8 @@ async function outputOf(run: WorkflowRun, parts: OutcomeParts): Promise<JsonObje
 }
 
 /** A step as outputs and routes show it; instants in ISO 8601. */
-function stepView(parent: string, step: Step, record: StepRecord): JsonObject {
+export function stepView(parent: string, step: Step, record: StepRecord | undefined): JsonObject {
+  if (record === undefined) return { kind: step.kind, state: 'pending' };
   const { state, attempts, error, reason, result, items, undo, undoError, startedAt, endedAt } = record;
   return {
     kind: step.kind,

@@ -88,9 +88,9 @@ const fields = {
   on_item_failure: Type.Optional(Type.Enum(['fail', 'continue'])),
   // condition
   expression: Type.Optional(expression('What a `condition` step decides')),
-  // biome-ignore lint/suspicious/noThenProperty: the name of the field on the wire.
-  then: Type.Optional(stepIds),
-  else: Type.Optional(stepIds),
+
+  if_true: Type.Optional(stepIds),
+  if_false: Type.Optional(stepIds),
   // parallel
   max_parallel: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000 })),
   // join

@@ -204,9 +204,9 @@ const ONLY_FOR: Readonly<Record<string, readonly StepKind[]>> = {
   max_items: ['map'],
   concurrency: ['map'],
   on_item_failure: ['map'],
-  // biome-ignore lint/suspicious/noThenProperty: the name of the field on the wire.
-  then: ['condition'],
-  else: ['condition'],
+
+  if_true: ['condition'],
+  if_false: ['condition'],
   expression: ['condition'],
   steps: ['parallel', 'workflow'],
   max_parallel: ['parallel'],
@@ -240,8 +240,8 @@ function graphStep(step: WrittenStep): GraphStep {
     kind,
     dependsOn: step.depends_on ?? [],
     onFailure: step.on_failure,
-    thenSteps: step.then ?? [],
-    elseSteps: step.else ?? [],
+    thenSteps: step.if_true ?? [],
+    elseSteps: step.if_false ?? [],
     steps: kind === 'parallel' ? (step.steps ?? []).map(graphStep) : [],
     mode: step.mode ?? 'all',
     cancelsRest: step.cancel_rest ?? false,

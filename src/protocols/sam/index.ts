@@ -12,6 +12,7 @@ import { errorPages, errorSchema, renderError } from './errors.ts';
 import { PREFIX } from './route.ts';
 import { agentRoutes, type RemoteEnrolment } from './routes/agents.ts';
 import { apiKeyRoutes } from './routes/api-keys.ts';
+import { approvalRoutes } from './routes/approvals.ts';
 import { artifactRoutes } from './routes/artifacts.ts';
 import { auditRoutes } from './routes/audit.ts';
 import { authRoutes } from './routes/auth.ts';
@@ -29,6 +30,8 @@ import { secretRoutes } from './routes/secrets.ts';
 import { statusRoutes } from './routes/status.ts';
 import { tenantRoutes } from './routes/tenants.ts';
 import { workRoutes } from './routes/work.ts';
+import { workflowRoutes } from './routes/workflows.ts';
+import type { WorkflowDesk } from './workflow-desk.ts';
 
 export { createSamRenderer, type NotificationOptions } from './notification.ts';
 
@@ -56,6 +59,8 @@ export interface SamDeps {
   };
   /** Whoever delegates to SAM agents and takes their webhooks. */
   readonly remoteAgents: RemoteEnrolment & ReceivedDeps;
+  /** Whoever runs workflows. */
+  readonly workflows: WorkflowDesk;
   health(): Promise<HealthReport>;
   readonly options: {
     /** The agent id shown while no agent is known: this server's own. */
@@ -99,7 +104,7 @@ function taskRoutes({ engine, store, blobs, clock, random, guards, options }: Sa
 }
 
 function administrativeRoutes(deps: SamDeps): readonly Route[] {
-  const { engine, store, clock, random, guards, options } = deps;
+  const { engine, store, clock, random, guards, workflows, options } = deps;
   const { tenants, quotas, apiKeys, usage, jwtKeys, tokens, authenticator, secrets, audit } = guards;
   const { version, auditKey } = options;
   return [
@@ -114,6 +119,8 @@ function administrativeRoutes(deps: SamDeps): readonly Route[] {
     ...jwtKeyRoutes({ jwtKeys, audit }),
     ...secretRoutes({ secrets, audit }),
     ...auditRoutes({ store, heads: guards.auditHeads, auditKey }),
+    ...workflowRoutes({ clock, engine, store, audit, workflows }),
+    ...approvalRoutes({ clock, engine, store, audit, workflows }),
     ...healthRoutes({ clock, version, health: () => deps.health() }),
   ];
 }
