@@ -80,3 +80,11 @@ test('SAM-154 models are set with their prices and a provider to fall back on', 
   ] as const)
     assert.throws(() => load({ [name]: value }), new RegExp(`${name} is wrong`), value);
 });
+
+test('proxies that are believed are addresses and networks, and nothing else', () => {
+  const { trustedProxies } = load({ BATUTA_TRUSTED_PROXIES: '10.0.0.0/8, ::1,fd00::/8' });
+  assert.deepEqual(trustedProxies, ['10.0.0.0/8', '::1', 'fd00::/8']);
+  assert.deepEqual(load({}).trustedProxies, []);
+  for (const wrong of ['balancer', '10.0.0.0/33', '10.0.0.0/8/8', '10.0.0.1/', '*'])
+    assert.throws(() => load({ BATUTA_TRUSTED_PROXIES: wrong }), /BATUTA_TRUSTED_PROXIES is wrong/, wrong);
+});

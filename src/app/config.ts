@@ -2,6 +2,7 @@
 // file that reads the environment. Later sources win: defaults, configuration file, environment, command line.
 
 import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { availableParallelism, hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { DomainError } from '../domain/errors.ts';
@@ -53,6 +54,8 @@ export interface Config {
   readonly slots: number;
   /** How callers reach us, where a proxy stands in front. */
   readonly publicUrl: string | null;
+  /** Addresses and CIDRs of balancers whose word on who is calling is believed. */
+  readonly trustedProxies: readonly string[];
   /** Whether untrusted Python and shell may run with resource limits alone, where bubblewrap is missing. */
   readonly allowRlimits: boolean;
   /** The browser of web automation, where it is not one of the usual ones on the path. */
@@ -122,6 +125,7 @@ const SETTINGS: { readonly [Name in keyof Config]: Setting<Config[Name]> } = {
     fallBack: () => Math.max(2, availableParallelism()),
   },
   publicUrl: { variable: 'BATUTA_PUBLIC_URL', read: httpUrl, fallBack: () => null },
+  trustedProxies: { variable: 'BATUTA_TRUSTED_PROXIES', read: networks, fallBack: () => [] },
   allowRlimits: { variable: 'BATUTA_ALLOW_RLIMITS', read: yesOrNo, fallBack: () => false },
   chromium: { variable: 'BATUTA_CHROMIUM', read: text => resolve(text), fallBack: () => null },
   logLevel: { variable: 'BATUTA_LOG_LEVEL', read: oneOf(VERBOSITIES), fallBack: () => 'info' },
@@ -254,6 +258,17 @@ function list(text: string): readonly string[] {
     .filter(entry => entry !== '');
   if (entries.length === 0) throw new Error('it must be a comma-separated list');
   return entries;
+}
+
+function networks(text: string): readonly string[] {
+  const wrong = list(text).find(entry => {
+    const [address = '', bits = '0', ...rest] = entry.split('/');
+    const most = isIP(address) === 4 ? 32 : 128;
+    return isIP(address) === 0 || rest.length > 0 || !/^\d+$/.test(bits) || Number(bits) > most;
+  });
+  if (wrong !== undefined)
+    throw new Error(`it must be addresses and CIDRs such as 10.0.0.0/8, not "${wrong}"`);
+  return list(text);
 }
 
 function key32(text: string): Uint8Array {
