@@ -236,15 +236,15 @@ test('SAM-172 the output sums up each check, and its history is a file, as JSON 
   assert.equal(lines[4], '2026-01-01T00:00:30.000Z,api,http,critical,,ms,,dependency_failed');
 });
 
-test('SAM-172 the checkpoint of a week of runs stays small: what is old lies in files', async () => {
+test('SAM-172 a checkpoint stays small however many runs there were: what is old lies in files', async () => {
   const monitor = new Scheduled((_, seconds) => 1 + (seconds % 60_000) / 1_000);
   const checks = Array.from({ length: 50 }, (_, n) => ({ ...API, name: `api ${n}` }));
-  const { output } = await monitor.finish({ checks, schedule: { interval: 60, count: 200 } });
+  const { output } = await monitor.finish({ checks, schedule: { interval: 60, count: 140 } });
   const sizes = monitor.reports.map(({ checkpoint }) => JSON.stringify(checkpoint ?? null).length);
   assert.ok(Math.max(...sizes) < 200_000, String(Math.max(...sizes)));
   const points = [...monitor.files.values()].flatMap(text => JSON.parse(text).points as Loose[]);
-  assert.equal(points.length, 10_000);
-  assert.equal(new Set(points.map(({ at, check }) => at + check)).size, 10_000);
+  assert.equal(points.length, 7_000);
+  assert.equal(new Set(points.map(({ at, check }) => at + check)).size, 7_000);
   assert.ok((output as Loose).history.length > 1);
 });
 

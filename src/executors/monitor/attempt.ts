@@ -38,10 +38,8 @@ export async function runAttempt(
   try {
     return await attempt.run();
   } catch (error) {
-    const isFinal =
-      error instanceof AttemptAbort && (error.cause === 'cancelled' || error.cause === 'timeout');
     // A task without an end of its own is ended so: what it found is kept.
-    if (isFinal) await attempt.keepHistoryAnyway();
+    if (error instanceof AttemptAbort && attempt.isLast(error)) await attempt.keepHistoryAnyway();
     throw error;
   }
 }
@@ -82,6 +80,11 @@ class Attempt {
       this.#warnOfTime();
       await this.#run(schedule);
     }
+  }
+
+  /** True where no other attempt goes on: the time of an attempt may be up while its task has some left. */
+  isLast({ cause }: AttemptAbort): boolean {
+    return cause === 'cancelled' || (cause === 'timeout' && this.#parts.clock.now() >= this.#deadlineAt());
   }
 
   /** Keeps what is not in a file yet, if that takes no time worth speaking of. */

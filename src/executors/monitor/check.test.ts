@@ -121,6 +121,9 @@ test('SAM-171 SAM-173 a schedule has an interval or five fields of cron, and no 
     `task_data.schedule.duration ${tooLong}`,
   ]);
   assert.deepEqual(await faults({ interval: 60, count: 62 }), [`task_data.schedule.count ${tooLong}`]);
+  assert.deepEqual(await faults({ interval: 3_600 }), [
+    `task_data.schedule.interval ${tooLong}: there would be one run`,
+  ]);
 });
 
 test('every payload of the documentation can be handed in', async t => {

@@ -242,6 +242,8 @@ function scheduleOf(schedule: Schedule, { timeoutMs }: Known, sayAt: Say): Plann
   if (duration !== undefined && duration > timeoutS) say('.duration', tooLong);
   else if (duration === undefined && interval !== undefined && (count ?? 0) * interval > timeoutS + interval)
     say('.count', tooLong);
+  else if (duration === undefined && count === undefined && (interval ?? 0) >= timeoutS)
+    say('.interval', `${tooLong}: there would be one run`);
   const timetable = timetableIn(schedule, say);
   if (timetable === null) return null;
   return {

@@ -74,10 +74,34 @@ test('SAM-170 SAM-172 SAM-79 a task that looks once answers what it found, alert
   await told('task_completed');
 });
 
+test('SAM-34 what is told of a check says nothing of the secrets its task was given', async () => {
+  isUp = false;
+  const value = 'whisper-4711-whisper';
+  await admin.ask('PUT', '/api/v2/secrets/watch-secret', { body: { value } });
+  const checks = [
+    { type: 'http', name: `a ${value}`, url },
+    { type: 'disk', name: `b ${value}`, thresholds: { warning: 0 } },
+  ];
+  const notification_config = {
+    webhook_url: mailbox.url,
+    webhook_secret: 'webhook_secret_key_123',
+    notification_events: ['agent_error', 'resource_warning', 'task_progress'],
+  };
+  const execution_config = { environment: { secrets: ['watch-secret'] } };
+  await submit(admin, order('discreet', { checks }, { notification_config, execution_config }));
+  const status = await ended('discreet');
+  for (const event of ['agent_error', 'resource_warning']) {
+    const letter = await mailbox.find(({ body }) => body.task_id === 'discreet' && body.event_type === event);
+    assert.ok(!letter.raw.includes(value), event);
+  }
+  assert.ok(!JSON.stringify(status).includes(value));
+});
+
 test('SAM-171 SAM-69 SAM-66 a schedule is paused, goes on from its checkpoint, and is cancelled with its history kept', async () => {
   isUp = true;
   asked = 0;
-  await submit(admin, order('watch', { checks: [{ type: 'http', url }], schedule: { interval: 3_600 } }));
+  const task_data = { checks: [{ type: 'http', url }], schedule: { interval: 3_600 } };
+  await submit(admin, order('watch', task_data, { timeout: 86_400 }));
   const hasRun = (runs: number) => (one: Loose) => one.execution_details.intermediate_results.length === runs;
   await until(admin, 'watch', hasRun(1));
   await admin.post('/api/v2/tasks/watch/pause', {});
