@@ -68,7 +68,10 @@ export class Coordinator {
       await this.#takeUp();
       for (;;) {
         await this.#turn();
-        if (this.#run.phase === 'completed' || this.#run.phase === 'failed') return this.#run;
+        if (this.#run.phase === 'completed' || this.#run.phase === 'failed') {
+          this.#save();
+          return this.#run;
+        }
         const now = this.#parts.clock.now();
         const inMs = Math.min(lookedAt + LOOK_MS, this.#waiting.dueAt(this.#run)) - now;
         timer = this.#parts.clock.after(Math.max(0, inMs), this.#bell.ring);

@@ -8,7 +8,8 @@ import type { ControlCall, EngineApi } from '../../../engine/api.ts';
 import type { Clock } from '../../../runtime/clock.ts';
 import type { Call, Route } from '../../protocol.ts';
 import { answerTo } from '../admission.ts';
-import { namingTask } from '../refusals.ts';
+import { invalidRequest, namingTask } from '../refusals.ts';
+import { rerun } from '../rerun.ts';
 import { json, PREFIX, route } from '../route.ts';
 import { admitted, controlled, rejected } from '../schema/answers.ts';
 import { callerId, samState } from '../vocabulary.ts';
@@ -16,7 +17,7 @@ import { callerId, samState } from '../vocabulary.ts';
 /** What steering needs. */
 export interface ControlDeps {
   readonly clock: Clock;
-  readonly engine: Pick<EngineApi, 'cancel' | 'pause' | 'resume' | 'retry'>;
+  readonly engine: Pick<EngineApi, 'cancel' | 'pause' | 'resume' | 'retry' | 'submit' | 'task'>;
 }
 
 const params = Type.Object({ task_id: callerId });
@@ -82,13 +83,32 @@ function retryRoute({ engine, clock }: ControlDeps): Route {
     ...common,
     path: `${PREFIX}/tasks/:task_id/retry`,
     summary: 'Start a new task of the same specification',
-    body: Type.Object({ reason, new_task_id: Type.Optional(callerId) }),
+    body: Type.Object({
+      reason,
+      new_task_id: Type.Optional(callerId),
+      from_step: Type.Optional(
+        Type.String({
+          minLength: 1,
+          maxLength: 63,
+          description: 'Of a workflow: what completed before it is kept.',
+        }),
+      ),
+      input: Type.Optional(
+        Type.Object({}, { description: 'With `from_step`: in place of the first run’s input.' }),
+      ),
+    }),
     answers: { 200: admitted, 422: rejected },
     async handle(call) {
-      const { new_task_id: newId } = call.body;
+      const { new_task_id: newId, from_step: fromStep, input } = call.body;
+      if (input !== undefined && fromStep === undefined)
+        throw invalidRequest([{ field: 'input', message: 'needs from_step' }]);
       const order = orderOf(call, call.params.task_id, call.body.reason);
-      const wish = newId === undefined ? order : { ...order, newId: newId as TaskId };
-      const admission = await engine.retry(wish).catch(naming(order));
+      const chosen = newId === undefined ? {} : { newId: newId as TaskId };
+      const given = input === undefined ? {} : { input: input as JsonObject };
+      const admission = await (fromStep === undefined
+        ? engine.retry({ ...order, ...chosen })
+        : rerun(engine, order, { fromStep, ...given, ...chosen })
+      ).catch(naming(order));
       if (admission.kind === 'refused') throw admission.error;
       const { requestId, traceId, origin } = call;
       const { status, body } = answerTo(admission, { requestId, traceId, now: clock.now(), origin });
