@@ -169,6 +169,36 @@ export const rollingRestart: Fault = {
   },
 };
 
+/** A node, all connections and the database die one upon the other. */
+export const manyAtOnce: Fault = {
+  name: 'a node, connections and the database killed',
+  async strike(cluster, load) {
+    const node = pick(cluster.nodes);
+    await node.server.kill();
+    await asked(cluster, killNodes);
+    await pause(500);
+    await cluster.postgres.crash();
+    const resumed = await load.goesOn(RESUME_MS_MAX);
+    await node.start();
+    return resumed;
+  },
+};
+
+/** Everything that can befall, once each. */
+export const FAULTS: readonly Fault[] = [
+  killedNode,
+  lastNode,
+  killedBackends,
+  crashedDatabase,
+  manyAtOnce,
+  exhausted,
+  heldTransaction,
+  frozenNode,
+  cutOff,
+  wrongClocks,
+  rollingRestart,
+];
+
 async function restarted(node: ClusterNode | undefined, skewMs: number): Promise<void> {
   await node?.server.kill();
   await node?.start({ skewMs });

@@ -56,12 +56,6 @@ export async function startLoad(
   const raging = new AbortController();
   const client = witness.client(cluster.front.url);
   const order = (id: string, number: number): TaskRequest => orderOf(id, number, { name, receiver });
-  const lanes = Array.from({ length: LANES }, (_, lane) =>
-    submitAll(client, books, raging.signal, number => ({
-      id: `${name}-${lane}-${number}`,
-      order: order(`${name}-${lane}-${number}`, number),
-    })),
-  );
   const workers = cluster.nodes.map(
     ({ url }, index) =>
       new Worker({
@@ -73,6 +67,14 @@ export async function startLoad(
       }),
   );
   await Promise.all(workers.map(worker => worker.start()));
+  const lanes = Array.from({ length: LANES }, (_, lane) =>
+    submitAll(client, books, raging.signal, number => ({
+      id: `${name}-${lane}-${number}`,
+      order: order(`${name}-${lane}-${number}`, number),
+    })),
+  );
+  // Whoever calms the load hears of what went wrong in a lane.
+  for (const lane of lanes) lane.catch(() => {});
   let proofs = 0;
   return {
     failed: witness.failed,
@@ -92,7 +94,8 @@ export async function startLoad(
     },
     async stop() {
       raging.abort();
-      await Promise.all([...lanes, ...workers.map(worker => worker.stop({ graceMs: 0, handInMs: 5_000 }))]);
+      const workersStop = workers.map(worker => worker.stop({ graceMs: 0, handInMs: 5_000 }));
+      await Promise.allSettled([...lanes, ...workersStop]);
     },
   };
 }
@@ -238,7 +241,7 @@ function orderOf(
       webhook_url: url,
       webhook_secret: WEBHOOK_SECRET,
       notification_events: ['task_completed', 'task_failed', 'task_cancelled', 'task_timeout'],
-      retry_policy: { max_attempts: 20, backoff_strategy: 'fixed' },
+      retry_policy: { max_attempts: 20, backoff_strategy: 'exponential' },
     },
   };
 }

@@ -11,9 +11,17 @@ import { audit, type Books, openBooks, receive, type Tally, untold } from './boo
 import type { Fault } from './faults.ts';
 import { startLoad } from './load.ts';
 
+/** Leases, archiving and leaving in short, so that a round sees all of them. */
+export const CLUSTER_SETTINGS = {
+  BATUTA_LEASE_MS: '2000',
+  BATUTA_ARCHIVE_DELAY_MS: '500',
+  BATUTA_LEAVE_MS: '500',
+} as const;
+
 const BUSY_TASKS = 20;
 const BUSY_MS_MAX = 15_000;
 const SETTLED_MS_MAX = 90_000;
+const COMPLAINTS_MAX = 5;
 
 /** What came of a round. */
 export interface RoundReport {
@@ -27,6 +35,8 @@ export interface RoundReport {
   readonly failed: readonly string[];
   /** Of everything so far. */
   readonly tally: Tally;
+  /** What the nodes that run now hold to be errors of their own. */
+  readonly complaints: readonly string[];
 }
 
 /** A storm on a cluster: rounds that share their books. */
@@ -59,7 +69,9 @@ export async function openStorm(cluster: Cluster): Promise<Storm> {
         await load.stop();
         const tally = await audit(store, books);
         const { requests, failed } = load;
-        return { fault, resumedMs, settledMs, requests, failed, tally };
+        return { fault, resumedMs, settledMs, requests, failed, tally, complaints: complaintsOf(cluster) };
+      } catch (cause) {
+        throw new Error([`${fault.name} broke the round`, ...complaintsOf(cluster)].join('\n'), { cause });
       } finally {
         await load.stop();
       }
@@ -71,16 +83,28 @@ export async function openStorm(cluster: Cluster): Promise<Storm> {
   };
 }
 
+function complaintsOf({ nodes }: Cluster): readonly string[] {
+  return nodes.flatMap(({ id, server }) =>
+    server.said
+      .split('\n')
+      .filter(line => line.includes('"level":50') || line.includes('"level":60'))
+      .slice(-COMPLAINTS_MAX)
+      .map(line => `${id}: ${line}`),
+  );
+}
+
 /** What is wrong in a report, in words; empty where all went well. */
-export function faultsIn({ fault, resumedMs, settledMs, failed, tally }: RoundReport): readonly string[] {
+export function faultsIn(report: RoundReport): readonly string[] {
+  const { fault, resumedMs, settledMs, failed, tally, complaints } = report;
   const { acknowledged: _, attempts: __, webhooks: ___, ...faults } = tally;
   const wrong = Object.entries(faults).filter(([, count]) => count !== 0);
-  return [
+  const found = [
     ...(resumedMs === null ? ['work did not go on'] : []),
     ...(settledMs === null ? ['not everything was done and told of in time'] : []),
     ...(fault.seamless === true ? failed : []),
     ...wrong.map(([what, count]) => `${what} ${count}`),
-  ].map(what => `${fault.name}: ${what}`);
+  ];
+  return (found.length === 0 ? [] : [...found, ...complaints]).map(what => `${fault.name}: ${what}`);
 }
 
 async function isSettled(store: Store, books: Books): Promise<boolean> {
