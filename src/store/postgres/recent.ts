@@ -21,13 +21,18 @@ export class Recent<Figure> {
   /** The figure now, or of a second ago at most. */
   get(): Promise<Figure> {
     const last = this.#last;
-    if (last !== null && last.tookMs > CHEAP_MS && this.#clock.monotonic() - last.at < AGE_MS_MAX) {
-      return Promise.resolve(last.figure);
+    if (last !== null && last.tookMs > CHEAP_MS) {
+      if (this.#clock.monotonic() - last.at < AGE_MS_MAX) return Promise.resolve(last.figure);
+      // Whoever asks while it is taken may have caused a change that it has missed: dear figures are shared all the same.
+      if (this.#underWay !== null) return this.#underWay;
     }
-    // Whoever asks while it is taken may have caused a change that it has missed, unless it is dear.
-    if (this.#underWay !== null && last !== null && last.tookMs > CHEAP_MS) return this.#underWay;
-    this.#underWay = this.#measure();
-    return this.#underWay;
+    const measuring = this.#measure();
+    const done = (): void => {
+      if (this.#underWay === measuring) this.#underWay = null;
+    };
+    this.#underWay = measuring;
+    measuring.then(done, done);
+    return measuring;
   }
 
   async #measure(): Promise<Figure> {
