@@ -9,7 +9,7 @@ import { workTypeOf } from './task.ts';
 export interface QueueName {
   readonly tenant: TenantId;
   readonly workType: WorkType;
-  /** Sorted capabilities a worker must have. */
+  /** Sorted capabilities a worker must have, and the permit a task needs beside them. */
   readonly capabilities: readonly string[];
   readonly region: string | null;
   /** The orchestrator whose tasks these are (`SAM-111`). */
@@ -21,8 +21,35 @@ export function queueOf(tenant: TenantId, spec: TaskSpec): QueueName {
   return {
     tenant,
     workType: workTypeOf(spec),
-    capabilities: [...(spec.requiredCapabilities ?? [])].sort(),
+    capabilities: [...(spec.requiredCapabilities ?? []), ...permitsOf(spec)].sort(),
     region: spec.region ?? null,
     requester: spec.requester.agentId,
   };
+}
+
+/** Leave to start one more task: no worker has it, whoever gives out tasks gives it with them. */
+export interface Permit {
+  readonly tenant: TenantId;
+  readonly key: string;
+  readonly limit: number;
+}
+
+const PERMIT = /^permit:concurrency:([1-9][0-9]{0,6}):(.+)$/s;
+
+/** The permit that tasks of a queue need; null where they need none. */
+export function permitOf({ tenant, capabilities }: QueueName): Permit | null {
+  for (const capability of capabilities) {
+    const [, limit, key] = PERMIT.exec(capability) ?? [];
+    if (limit !== undefined && key !== undefined) return { tenant, key, limit: Number(limit) };
+  }
+  return null;
+}
+
+/** What a worker itself must be capable of to take tasks of a queue. */
+export function capabilitiesOf({ capabilities }: QueueName): readonly string[] {
+  return capabilities.filter(capability => !PERMIT.test(capability));
+}
+
+function permitsOf({ concurrency }: TaskSpec): readonly string[] {
+  return concurrency === undefined ? [] : [`permit:concurrency:${concurrency.limit}:${concurrency.key}`];
 }

@@ -87,6 +87,10 @@ export interface TaskSpec {
   readonly minIsolation?: IsolationLevel;
   readonly region?: string;
   readonly outputSchema?: JsonObject;
+  /** An identical task's result, no older than so many milliseconds, will do; `key` tells apart what else is identical (`SAM-234`). */
+  readonly cache?: { readonly ttlMs: number; readonly key?: string };
+  /** Starts only while fewer than `limit` tasks of its tenant with this key run, on whatever node. */
+  readonly concurrency?: { readonly key: string; readonly limit: number };
   readonly notification?: NotificationPlan;
   readonly context?: JsonObject;
   readonly labels?: Readonly<Record<string, string>>;
@@ -122,6 +126,8 @@ export interface TaskResult {
   readonly metrics: TaskMetrics;
   /** The level the last attempt ran at. */
   readonly isolation?: IsolationLevel;
+  /** The task that made it, where this one was spared the work (`SAM-234`). */
+  readonly cachedFrom?: { readonly taskId: TaskId; readonly executionId: ExecutionId };
 }
 
 /** The right of one worker to run one attempt, until it expires. */

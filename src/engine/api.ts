@@ -72,6 +72,14 @@ export type WaitingReason =
     }
   /** `spent` is `{quota, limit, used, resets_at}` (`SAM-119`). */
   | { readonly because: 'quota'; readonly position: number; readonly spent: JsonObject }
+  /** As many tasks of its concurrency key run as may; the first that started first. */
+  | {
+      readonly because: 'concurrency';
+      readonly position: number;
+      readonly key: string;
+      readonly limit: number;
+      readonly heldBy: readonly TaskId[];
+    }
   | {
       readonly because: 'no_free_slot';
       readonly position: number;

@@ -31,6 +31,8 @@ export interface RunningAttempt {
   hasCheckpoint: boolean;
   /** Resources already warned of (`SAM-118`). */
   readonly warned: Set<string>;
+  /** It only waits here, and takes no slot of its agent. */
+  parked: boolean;
   /** Stops the work: set by whoever runs it in this process. */
   stop: ((cause: AttemptAbort['cause']) => void) | null;
 }
@@ -63,6 +65,7 @@ export class Attempts {
       gathered: { dueAt: 0, count: 0 },
       hasCheckpoint: task.checkpoint !== null,
       warned: new Set(),
+      parked: false,
       stop: null,
     };
     this.#byToken.set(token, attempt);
@@ -75,8 +78,16 @@ export class Attempts {
     const attempt = this.#byToken.get(token);
     if (attempt === undefined) return undefined;
     this.#byToken.delete(token);
-    this.#roster.gaveBack(attempt.agentTenant, attempt.agentId, attempt.task.spec.resources, how);
+    if (!attempt.parked)
+      this.#roster.gaveBack(attempt.agentTenant, attempt.agentId, attempt.task.spec.resources, how);
     return attempt;
+  }
+
+  /** Gives the agent its slot back while the attempt waits for something else than its work. */
+  park(attempt: RunningAttempt): void {
+    if (attempt.parked || !this.#byToken.has(attempt.token)) return;
+    attempt.parked = true;
+    this.#roster.gaveBack(attempt.agentTenant, attempt.agentId, attempt.task.spec.resources, 'returned');
   }
 
   /** Forgets the attempt and, where it runs in this process, stops its work. */
@@ -160,6 +171,22 @@ export class Attempts {
   /** Whether this process knows an attempt by this token. */
   knows(token: FencingToken): boolean {
     return this.#byToken.has(token);
+  }
+
+  /** The task of an attempt known here. */
+  taskOf(token: FencingToken): Task | undefined {
+    return this.#byToken.get(token)?.task;
+  }
+
+  /** How many of a tenant's attempts known here are whose, by requester. */
+  heldIn(tenant: TenantId): Readonly<Record<string, number>> {
+    const held: Record<string, number> = {};
+    for (const { task } of this.#byToken.values()) {
+      if (task.tenant !== tenant) continue;
+      const { agentId } = task.spec.requester;
+      held[agentId] = (held[agentId] ?? 0) + 1;
+    }
+    return held;
   }
 
   /** All attempts known here. */

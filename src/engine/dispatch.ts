@@ -3,33 +3,29 @@
 // queues here is a hint that saves looking; the store's answer is the truth.
 
 import { newStrides, nextKey, type StrideState, serve } from '../domain/fairness.ts';
-import type { AgentId, TenantId } from '../domain/ids.ts';
-import { type QueueName, queueOf } from '../domain/queue.ts';
+import type { TenantId } from '../domain/ids.ts';
+import { permitOf, queueOf } from '../domain/queue.ts';
 import type { Task, WorkType } from '../domain/task.ts';
 import type { Cancel, Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
 import type { Claimed, ClaimPick } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
+import { type Ask, serves } from './ask.ts';
 import type { Attempts, RunningAttempt } from './attempts.ts';
-import { type KnownQueue, markPlanned, nameKey, within } from './known-queues.ts';
+import {
+  type Draw,
+  type KnownQueue,
+  nameKey,
+  portionsOf,
+  takable,
+  waitingIn,
+  within,
+} from './known-queues.ts';
+import type { Permits } from './permits.ts';
 import type { QuotaRoom, Quotas } from './ports/quotas.ts';
 import type { TenantWeights } from './ports/secrets.ts';
+import type { Reuse } from './reuse.ts';
 import type { Roster } from './roster.ts';
-
-/** A worker's wish for tasks. */
-export interface Ask {
-  readonly agentId: AgentId;
-  readonly agentTenant: TenantId;
-  /** Null: serves every tenant. */
-  readonly tenant: TenantId | null;
-  readonly types: ReadonlySet<WorkType>;
-  readonly capabilities: ReadonlySet<string>;
-  readonly region: string | undefined;
-  /** Asked at each round, so a waiting ask grows as slots fall free. */
-  readonly slots: () => number;
-  /** Gets what was claimed, at least one; the ask is then done. */
-  readonly take: (attempts: readonly RunningAttempt[]) => void;
-}
 
 const REFRESH_MS = 1_000;
 const CLAIM_MAX = 500;
@@ -43,6 +39,8 @@ export class Dispatcher {
   readonly #attempts: Attempts;
   readonly #weights: TenantWeights;
   readonly #quotas: Quotas;
+  readonly #permits: Pick<Permits, 'draw' | 'isSpent'>;
+  readonly #reuse: Pick<Reuse, 'sieve'>;
   readonly #leaseMs: number;
   readonly #asks = new Set<Ask>();
   /** By the types a pool of workers serves. */
@@ -66,7 +64,12 @@ export class Dispatcher {
     store: Pick<Store, 'queues' | 'claim'>,
     roster: Roster,
     attempts: Attempts,
-    guards: { readonly weights: TenantWeights; readonly quotas: Quotas },
+    guards: {
+      readonly weights: TenantWeights;
+      readonly quotas: Quotas;
+      readonly permits: Pick<Permits, 'draw' | 'isSpent'>;
+      readonly reuse: Pick<Reuse, 'sieve'>;
+    },
     options: { readonly leaseMs: number },
   ) {
     this.#log = log;
@@ -76,6 +79,8 @@ export class Dispatcher {
     this.#attempts = attempts;
     this.#weights = guards.weights;
     this.#quotas = guards.quotas;
+    this.#permits = guards.permits;
+    this.#reuse = guards.reuse;
     this.#leaseMs = options.leaseMs;
   }
 
@@ -142,7 +147,7 @@ export class Dispatcher {
 
   /** Whether agents can take more such tasks than stand ahead; those elsewhere poll when they please, so the roster knows (`SAM-40`). */
   couldStartNow(tenant: TenantId, { spec }: Pick<Task, 'spec'>, ahead: number): boolean {
-    if (this.#quotas.room(tenant)?.tasks === 0) return false;
+    if (this.#quotas.room(tenant)?.tasks === 0 || this.#permits.isSpent({ tenant, spec })) return false;
     const name = queueOf(tenant, spec);
     let spare = 0;
     for (const ask of this.#asks)
@@ -211,22 +216,28 @@ export class Dispatcher {
 
   /** One claim for all asks at once; true if anything was claimed. */
   async #round(): Promise<boolean> {
+    const draw = await this.#permits.draw(this.#keyed());
     const picks: ClaimPick[] = [];
     const owners: Ask[] = [];
     const planned = new Map<KnownQueue, number>();
     const rationed = new Set<TenantId>();
     for (const ask of this.#byLoad()) {
-      for (const pick of this.#plan(ask, planned, rationed)) {
+      for (const pick of this.#plan(ask, draw, planned, rationed)) {
         picks.push(pick);
         owners.push(ask);
       }
     }
     if (picks.length === 0) {
       this.#waitingSince = null;
+      await draw.close([]);
       return false;
     }
     this.#waitingSince ??= this.#clock.now();
-    const answers = await this.#store.claim(picks);
+    const answers = await this.#store.claim(picks).catch(async error => {
+      await draw.close([]);
+      throw error;
+    });
+    const unpermitted = await draw.close(answers.flatMap(claims => claims.map(({ task }) => task)));
     const byAsk = new Map<Ask, RunningAttempt[]>();
     answers.forEach((claims, index) => {
       const [ask, pick] = [owners[index], picks[index]];
@@ -239,47 +250,72 @@ export class Dispatcher {
       }
       byAsk.set(ask, taken);
     });
-    return this.#hand(byAsk);
+    return this.#hand(byAsk, new Set(unpermitted));
   }
 
-  #hand(byAsk: ReadonlyMap<Ask, readonly RunningAttempt[]>): boolean {
-    let any = false;
-    for (const [ask, taken] of byAsk) {
+  async #hand(
+    byAsk: ReadonlyMap<Ask, readonly RunningAttempt[]>,
+    unpermitted: ReadonlySet<Task>,
+  ): Promise<boolean> {
+    const all = [...byAsk.values()].flat();
+    if (all.length === 0) return false;
+    this.#waitingSince = null;
+    const toRun = await this.#reuse.sieve(all, unpermitted);
+    for (const [ask, claimed] of byAsk) {
+      const taken = claimed.filter(attempt => toRun.has(attempt));
       if (taken.length === 0) continue;
-      any = true;
       this.#asks.delete(ask);
       ask.take(taken);
     }
-    if (any) this.#waitingSince = null;
-    return any;
+    return true;
+  }
+
+  /** The queues of whose tasks no more than so many may run, and that somebody asks for. */
+  #keyed(): readonly KnownQueue[] {
+    const keyed = [...this.#queues.values()].filter(
+      ({ view, depth }) => depth > 0 && permitOf(view.name) !== null,
+    );
+    if (keyed.length === 0) return keyed;
+    return keyed.filter(({ view }) => [...this.#asks].some(ask => serves(ask, view.name)));
   }
 
   /** What one ask should try to claim: tenants in stride order, a slot at a time, then one pick per tenant. */
-  #plan(ask: Ask, planned: Map<KnownQueue, number>, rationed: Set<TenantId>): readonly ClaimPick[] {
+  #plan(
+    ask: Ask,
+    draw: Draw,
+    planned: Map<KnownQueue, number>,
+    rationed: Set<TenantId>,
+  ): readonly ClaimPick[] {
     const slots = Math.min(CLAIM_MAX, this.#room(ask));
     if (slots <= 0) return [];
     const byTenant = new Map<TenantId, KnownQueue[]>();
     for (const queue of this.#queues.values()) {
-      if (queue.depth - (planned.get(queue) ?? 0) <= 0 || !serves(ask, queue.view.name)) continue;
+      if (takable([queue], planned, draw) <= 0 || !serves(ask, queue.view.name)) continue;
       const { tenant } = queue.view.name;
       byTenant.set(tenant, [...(byTenant.get(tenant) ?? []), queue]);
     }
     const rooms = this.#ration(byTenant, rationed);
-    const limits = this.#share(this.#stridesOf(ask), byTenant, { slots, rooms }, planned);
+    const waiting = new Map(
+      [...byTenant].map(([tenant, queues]) => [tenant, waitingIn(queues, planned, draw)]),
+    );
+    const limits = this.#share(this.#stridesOf(ask), waiting, slots, rooms);
     const free = this.#roster.free(ask.agentTenant, ask.agentId);
-    return [...limits].map(([tenant, limit]) => {
-      const queues = byTenant.get(tenant) ?? [];
-      const requesters = new Set(queues.map(queue => queue.view.name.requester));
+    return [...limits].flatMap(([tenant, slotsOfTenant]) => {
       const room = rooms.get(tenant);
       if (room !== undefined) rationed.add(tenant);
-      return {
-        agentId: ask.agentId,
-        queues: queues.map(queue => queue.view.id),
-        limit,
-        leaseMs: this.#leaseMs,
-        free: room === undefined ? free : within(free, room),
-        ...(requesters.size > 1 ? { held: this.#heldIn(tenant) } : {}),
-      };
+      const wish = { draw, alone: room !== undefined };
+      const portions = portionsOf(byTenant.get(tenant) ?? [], slotsOfTenant, planned, wish);
+      return portions.map(({ queues, limit }) => {
+        const requesters = new Set(queues.map(queue => queue.view.name.requester));
+        return {
+          agentId: ask.agentId,
+          queues: queues.map(queue => queue.view.id),
+          limit,
+          leaseMs: this.#leaseMs,
+          free: room === undefined ? free : within(free, room),
+          ...(requesters.size > 1 ? { held: this.#attempts.heldIn(tenant) } : {}),
+        };
+      });
     });
   }
 
@@ -300,15 +336,13 @@ export class Dispatcher {
 
   #share(
     strides: StrideState<TenantId>,
-    byTenant: ReadonlyMap<TenantId, readonly KnownQueue[]>,
-    { slots, rooms }: { readonly slots: number; readonly rooms: ReadonlyMap<TenantId, QuotaRoom> },
-    planned: Map<KnownQueue, number>,
+    waiting: ReadonlyMap<TenantId, number>,
+    slots: number,
+    rooms: ReadonlyMap<TenantId, QuotaRoom>,
   ): ReadonlyMap<TenantId, number> {
     const left = new Map<TenantId, number>();
-    for (const [tenant, queues] of byTenant) {
-      const waiting = queues.reduce((sum, queue) => sum + queue.depth - (planned.get(queue) ?? 0), 0);
-      left.set(tenant, Math.min(waiting, rooms.get(tenant)?.tasks ?? waiting));
-    }
+    for (const [tenant, tasks] of waiting)
+      left.set(tenant, Math.min(tasks, rooms.get(tenant)?.tasks ?? tasks));
     const limits = new Map<TenantId, number>();
     for (let slot = 0; slot < slots && left.size > 0; ) {
       const tenant = nextKey(strides, left.keys());
@@ -322,7 +356,6 @@ export class Dispatcher {
       if (rest > 0) left.set(tenant, rest);
       else left.delete(tenant);
     }
-    for (const [tenant, limit] of limits) markPlanned(byTenant.get(tenant) ?? [], limit, planned);
     return limits;
   }
 
@@ -335,24 +368,15 @@ export class Dispatcher {
     return strides;
   }
 
-  #heldIn(tenant: TenantId): Readonly<Record<string, number>> {
-    const held: Record<string, number> = {};
-    for (const { task } of this.#attempts.all()) {
-      if (task.tenant !== tenant) continue;
-      const { agentId } = task.spec.requester;
-      held[agentId] = (held[agentId] ?? 0) + 1;
-    }
-    return held;
-  }
-
   #count(pick: ClaimPick, claims: readonly Claimed[]): void {
     const byId = new Map([...this.#queues.values()].map(queue => [queue.view.id, queue]));
     for (const { queue } of claims) {
       const known = byId.get(queue);
       if (known !== undefined) known.depth = Math.max(0, known.depth - 1);
     }
-    // Fewer than believed: the rest does not fit or is gone. Look before believing again.
-    if (claims.length < pick.limit) this.#stale = true;
+    // Fewer than believed: the rest does not fit or is gone. Look before believing again; also who is next for a permit.
+    if (claims.length < pick.limit || claims.some(({ task }) => task.spec.concurrency !== undefined))
+      this.#stale = true;
   }
 
   #room(ask: Ask): number {
@@ -368,11 +392,4 @@ export class Dispatcher {
       .sort((a, b) => a.busyShare - b.busyShare || a.coldness - b.coldness || a.errorRate - b.errorRate)
       .map(({ ask }) => ask);
   }
-}
-
-function serves(ask: Ask, name: QueueName): boolean {
-  if (ask.tenant !== null && ask.tenant !== name.tenant) return false;
-  if (!ask.types.has(name.workType)) return false;
-  if (name.region !== null && name.region !== ask.region) return false;
-  return name.capabilities.every(capability => ask.capabilities.has(capability));
 }

@@ -245,6 +245,7 @@ export class Engine implements EngineApi, Service {
     await this.#rooms.nodes.drain();
     await this.#local?.drain(graceMs);
     this.#rooms.dispatcher.close();
+    await this.#rooms.reuse.drain();
   }
 
   flushJournal(): Promise<void> {

@@ -16,6 +16,7 @@ import type { Store } from '../store/store.ts';
 import type { Admission, TaskForecast, TaskOrder, WaitingReason } from './api.ts';
 import type { Attempts } from './attempts.ts';
 import type { Dispatcher } from './dispatch.ts';
+import type { Permits } from './permits.ts';
 import type { Executor } from './ports/executor.ts';
 import type { Quotas } from './ports/quotas.ts';
 import type { Roster } from './roster.ts';
@@ -36,6 +37,7 @@ export class Forecaster {
   readonly #statistics: RunStatistics;
   readonly #executors: ReadonlyMap<TaskType, Executor>;
   readonly #quotas: Quotas;
+  readonly #permits: Pick<Permits, 'holders'>;
   readonly #serverId: AgentId;
 
   constructor(
@@ -48,6 +50,7 @@ export class Forecaster {
       readonly statistics: RunStatistics;
       readonly executors: ReadonlyMap<TaskType, Executor>;
       readonly quotas: Quotas;
+      readonly permits: Pick<Permits, 'holders'>;
     },
     options: { readonly serverId: AgentId },
   ) {
@@ -59,6 +62,7 @@ export class Forecaster {
     this.#statistics = parts.statistics;
     this.#executors = parts.executors;
     this.#quotas = parts.quotas;
+    this.#permits = parts.permits;
     this.#serverId = options.serverId;
   }
 
@@ -196,6 +200,12 @@ export class Forecaster {
         workType: workTypeOf(spec),
         capabilities: spec.requiredCapabilities ?? [],
       };
+    }
+    if (spec.concurrency !== undefined) {
+      const { key, limit } = spec.concurrency;
+      const heldBy = await this.#permits.holders(tenant, key);
+      if (heldBy.length >= limit)
+        return { because: 'concurrency', position, key, limit, heldBy: heldBy.slice(0, HOLDERS_SHOWN) };
     }
     if (this.#dispatcher.couldStartNow(tenant, task, position - 1))
       return { because: 'about_to_start', position };

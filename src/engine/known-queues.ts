@@ -1,7 +1,7 @@
 // What the dispatcher believes of the queues between two looks, and small sums over it.
 
-import type { QueueName } from '../domain/queue.ts';
-import type { ResourceLimits } from '../domain/task.ts';
+import { permitOf, type QueueName } from '../domain/queue.ts';
+import type { ResourceLimits, Task } from '../domain/task.ts';
 import type { QueueView } from '../store/rows.ts';
 import type { QuotaRoom } from './ports/quotas.ts';
 
@@ -11,18 +11,87 @@ export interface KnownQueue {
   depth: number;
 }
 
+/** What may be started of the permits that one round of claiming drew. */
+export interface Draw {
+  /** Tasks of the queue that may start yet; infinite where they need no permit. */
+  room(queue: KnownQueue): number;
+  /** Counts tasks of the queue as about to start. */
+  spend(queue: KnownQueue, tasks: number): void;
+  /** Lets other nodes have the keys; answers the claimed tasks that must be given back, since a key was lost meanwhile. */
+  close(claimed: readonly Task[]): Promise<readonly Task[]>;
+}
+
 /** What is free of an agent's resources, no more than a quota leaves. */
 export function within(free: ResourceLimits, { memoryMb }: QuotaRoom): ResourceLimits {
   if (memoryMb === undefined) return free;
   return { ...free, memoryMb: Math.min(memoryMb, free.memoryMb ?? memoryMb) };
 }
 
-/** Counts tasks as planned to be taken off the queues, the first queue's before the next one's. */
-export function markPlanned(
+/** Queues of one tenant that one pick takes from, and how many tasks. */
+export interface Portion {
+  readonly queues: readonly KnownQueue[];
+  readonly limit: number;
+}
+
+/** How many tasks of the tenant's queues could be taken beside those planned already. */
+export function waitingIn(
+  queues: readonly KnownQueue[],
+  planned: ReadonlyMap<KnownQueue, number>,
+  draw: Draw,
+): number {
+  return groupsOf(queues).reduce((sum, group) => sum + takable(group, planned, draw), 0);
+}
+
+/**
+ * Shares so many slots among a tenant's queues: those that need the same permit, or none, are one pick, whose head waits longest first.
+ * Counts what they get as planned and its permits as spent. With `alone` all the slots are the first's.
+ */
+export function portionsOf(
   queues: readonly KnownQueue[],
   limit: number,
   planned: Map<KnownQueue, number>,
-): void {
+  { draw, alone }: { readonly draw: Draw; readonly alone: boolean },
+): readonly Portion[] {
+  const portions: Portion[] = [];
+  let rest = limit;
+  for (const group of groupsOf(queues)) {
+    const share = Math.min(rest, takable(group, planned, draw));
+    const [first] = group;
+    if (share <= 0 || first === undefined) continue;
+    markPlanned(group, share, planned);
+    draw.spend(first, share);
+    portions.push({ queues: group, limit: share });
+    rest -= share;
+    if (alone) break;
+  }
+  return portions;
+}
+
+function groupsOf(queues: readonly KnownQueue[]): readonly (readonly KnownQueue[])[] {
+  const groups = [
+    ...Map.groupBy(queues, ({ view }) => {
+      const permit = permitOf(view.name);
+      return permit === null ? '' : `${permit.limit}\n${permit.key}`;
+    }).values(),
+  ];
+  if (groups.length === 1) return groups;
+  const headOf = (group: readonly KnownQueue[]): number =>
+    Math.min(...group.map(({ view }) => view.headRank));
+  return groups.sort((a, b) => headOf(a) - headOf(b));
+}
+
+/** How many tasks of queues that need the same permit, or none, could be taken beside those planned already. */
+export function takable(
+  group: readonly KnownQueue[],
+  planned: ReadonlyMap<KnownQueue, number>,
+  draw: Draw,
+): number {
+  const waiting = group.reduce((sum, queue) => sum + queue.depth - (planned.get(queue) ?? 0), 0);
+  const [first] = group;
+  return first === undefined ? 0 : Math.min(waiting, draw.room(first));
+}
+
+function markPlanned(queues: readonly KnownQueue[], limit: number, planned: Map<KnownQueue, number>): void {
   let rest = limit;
   for (const queue of queues) {
     const share = Math.min(rest, queue.depth - (planned.get(queue) ?? 0));

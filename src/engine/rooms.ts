@@ -18,6 +18,7 @@ import { Lifecycle, type Wakers } from './lifecycle.ts';
 import { Nodes } from './nodes.ts';
 import { type OnAcknowledged, Outbox } from './outbox.ts';
 import { checkOutput } from './output.ts';
+import { Permits } from './permits.ts';
 import type { Channel, NotificationRenderer } from './ports/channel.ts';
 import type { Executor } from './ports/executor.ts';
 import type { Outbound } from './ports/outbound.ts';
@@ -25,6 +26,8 @@ import type { Quotas } from './ports/quotas.ts';
 import type { PayloadCheck } from './ports/schemas.ts';
 import type { Sealer } from './ports/sealer.ts';
 import type { SecretKeeper, TenantWeights } from './ports/secrets.ts';
+import { ResultCache } from './result-cache.ts';
+import { Reuse } from './reuse.ts';
 import { Roster } from './roster.ts';
 import { Settlement } from './settlement.ts';
 import { Signals } from './signals.ts';
@@ -124,11 +127,24 @@ function groundFloor(parts: EngineParts, options: EngineOptions) {
   const lifecycle = new Lifecycle(clock, random, store, signals, sealer, options);
   const journal = new Journal(log, clock, store);
   const endpoints = new Endpoints(log, clock, random, store, { perHour: options.webhooksPerHour });
-  const dispatcher = new Dispatcher(log, clock, store, roster, attempts, { weights, quotas }, options);
   const outputs = checkOutput(roster, schemas);
   const coordinates = ({ spec }: Task): boolean => executors.get(spec.type)?.coordinates === true;
-  const settlement = new Settlement(clock, random, lifecycle, attempts, statistics, outputs, coordinates);
-  const lookout = { dispatcher, roster, attempts, statistics, executors, quotas };
+  const cache = new ResultCache(log, clock, random, store);
+  const settlement = new Settlement(
+    clock,
+    random,
+    lifecycle,
+    attempts,
+    statistics,
+    outputs,
+    coordinates,
+    task => cache.keep(task),
+  );
+  const permits = new Permits(clock, store, attempts, options);
+  const reuse = new Reuse(log, clock, store, { attempts, settlement, signals, cache }, options);
+  const doors = { weights, quotas, permits, reuse };
+  const dispatcher = new Dispatcher(log, clock, store, roster, attempts, doors, options);
+  const lookout = { dispatcher, roster, attempts, statistics, executors, quotas, permits };
   const forecaster = new Forecaster(clock, store, lookout, options);
   return {
     executors,
@@ -141,6 +157,7 @@ function groundFloor(parts: EngineParts, options: EngineOptions) {
     endpoints,
     dispatcher,
     settlement,
+    reuse,
     forecaster,
   };
 }

@@ -31,6 +31,7 @@ export class Settlement {
   readonly #statistics: RunStatistics;
   readonly #checkOutput: OutputCheck;
   readonly #coordinates: (task: Task) => boolean;
+  readonly #keep: (task: Task) => Promise<void>;
 
   constructor(
     clock: Clock,
@@ -40,6 +41,7 @@ export class Settlement {
     statistics: RunStatistics,
     checkOutput: OutputCheck,
     coordinates: (task: Task) => boolean,
+    keep: (task: Task) => Promise<void>,
   ) {
     this.#clock = clock;
     this.#random = random;
@@ -48,6 +50,7 @@ export class Settlement {
     this.#statistics = statistics;
     this.#checkOutput = checkOutput;
     this.#coordinates = coordinates;
+    this.#keep = keep;
   }
 
   /** Ends an attempt by its result; throws `lease_lost` when it no longer leads its task, changing nothing. */
@@ -61,6 +64,7 @@ export class Settlement {
       ...(judged.isolation === undefined ? {} : { isolation: judged.isolation }),
     };
     if (judged.status === 'completed') {
+      await this.#keep(task);
       await this.#commit(
         attempt,
         end(task, 'completed', left, { actor }, this.#lifecycle.tools()),
@@ -74,6 +78,23 @@ export class Settlement {
     } else {
       await this.fail(attempt, { actor, error: judged.error }, left);
     }
+  }
+
+  /** Ends an attempt with what an identical task left, running nothing (`SAM-234`); throws `lease_lost`. */
+  async reuse(attempt: RunningAttempt, source: Task): Promise<void> {
+    const { output = null, isolation } = source.result ?? {};
+    const left: TaskResult = {
+      metrics: { executionSeconds: 0 },
+      output,
+      ...(isolation === undefined ? {} : { isolation }),
+      cachedFrom: { taskId: source.id, executionId: source.executionId },
+    };
+    const cause = { actor: 'system', reason: `has the result of task ${source.id}` };
+    await this.#commit(
+      attempt,
+      end(attempt.task, 'completed', left, cause, this.#lifecycle.tools()),
+      'returned',
+    );
   }
 
   /** Ends a failed attempt: another one by the retry policy, or the end of the task; throws `lease_lost`. */

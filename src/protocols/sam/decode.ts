@@ -77,6 +77,7 @@ export async function decodeTask(body: TaskBody, scene: DecodeScene, deps: Decod
     ...(config.min_isolation === undefined ? {} : { minIsolation: config.min_isolation }),
     ...(config.region === undefined ? {} : { region: config.region }),
     ...(config.output_schema === undefined ? {} : { outputSchema: config.output_schema as JsonObject }),
+    ...limitsToRunning(config),
     ...(config.labels === undefined ? {} : { labels: config.labels }),
     ...(await notificationIn(body, principal.tenant, deps)),
     ...(body.context === undefined ? {} : { context: body.context as JsonObject }),
@@ -186,6 +187,23 @@ export function limitsOf(from: ExecutionConfig['resource_limits']): ResourceLimi
     ...(from.cpu_cores === undefined ? {} : { cpuCores: from.cpu_cores }),
     ...(from.disk_mb === undefined ? {} : { diskMb: from.disk_mb }),
     ...(from.network_bandwidth_mbps === undefined ? {} : { networkMbps: from.network_bandwidth_mbps }),
+  };
+}
+
+/** What spares or holds up a task: an identical one's result, others of its key. */
+function limitsToRunning({ cache, concurrency }: ExecutionConfig): Pick<TaskSpec, 'cache' | 'concurrency'> {
+  return {
+    ...(cache === undefined
+      ? {}
+      : {
+          cache: {
+            ttlMs: Math.round(cache.ttl * 1_000),
+            ...(cache.key === undefined ? {} : { key: cache.key }),
+          },
+        }),
+    ...(concurrency === undefined
+      ? {}
+      : { concurrency: { key: concurrency.key, limit: concurrency.limit ?? 1 } }),
   };
 }
 

@@ -12,7 +12,7 @@ import type { LogLevel, Sample, StoredLogLine } from '../../store/rows.ts';
 import type { Store } from '../../store/store.ts';
 import { needsPerson, taskFailure } from './failure.ts';
 import { logRecord, wireArtifact } from './records.ts';
-import { resourceUsage, totalsOf, wireLimits, wireSample } from './usage.ts';
+import { cachedFrom, resourceUsage, totalsOf, wireLimits, wireSample } from './usage.ts';
 import { instant, priorityName, samState } from './vocabulary.ts';
 
 /** What a status question asks for. */
@@ -183,6 +183,14 @@ export function wireWaiting(waiting: WaitingReason): JsonObject {
       };
     case 'quota':
       return { because: 'quota', position: waiting.position, ...waiting.spent };
+    case 'concurrency':
+      return {
+        because: 'concurrency',
+        position: waiting.position,
+        key: waiting.key,
+        limit: waiting.limit,
+        held_by: waiting.heldBy,
+      };
     case 'no_free_slot':
       return {
         because: 'no_free_slot',
@@ -212,6 +220,7 @@ function executionDetails(
       .map(one => wireArtifact(one, scene.origin)),
     intermediate_results: intermediateResults(view.events, since),
     ...(isolation === undefined ? {} : { isolation }),
+    ...cachedFrom(task),
     ...(failure === undefined
       ? {}
       : {

@@ -51,7 +51,15 @@ export function totalsOf(task: Task, samples: readonly Sample[], now: number): J
     api_calls: reported?.apiCalls ?? 0,
     tokens_used: reported?.tokensUsed ?? 0,
     data_transferred: round((bytes.sent + bytes.received) / 1_000_000, 3),
+    ...cachedFrom(task),
   };
+}
+
+/** Marks a task that was spared its work, with the one whose result it has (`SAM-234`). */
+export function cachedFrom({ result }: Pick<Task, 'result'>): JsonObject {
+  const source = result?.cachedFrom;
+  if (source === undefined) return {};
+  return { cached: true, cached_from: { task_id: source.taskId, execution_id: source.executionId } };
 }
 
 /** One sample on the wire (`SAM-124`). */

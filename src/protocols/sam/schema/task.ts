@@ -76,6 +76,26 @@ export const executionConfig = Type.Object({
   min_isolation: Type.Optional(Type.Enum([...ISOLATION_LEVELS])),
   region: Type.Optional(name),
   output_schema: Type.Optional(anyObject),
+  cache: Type.Optional(
+    Type.Object(
+      {
+        ttl: Type.Number({ minimum: 1, maximum: 31_536_000, description: 'Seconds a result may be old.' }),
+        key: Type.Optional(
+          Type.String({ maxLength: 500, description: 'Tells apart what else is identical.' }),
+        ),
+      },
+      { description: 'The result of an identical task of the tenant will do.' },
+    ),
+  ),
+  concurrency: Type.Optional(
+    Type.Object(
+      {
+        key: Type.String({ minLength: 1, maxLength: 200, pattern: '^[^\\u0000]+$' }),
+        limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000, description: '1 when absent.' })),
+      },
+      { description: 'At most so many tasks of the tenant with this key run at once.' },
+    ),
+  ),
   labels: Type.Optional(Type.Record(Type.String(), Type.String({ maxLength: 200 }))),
 });
 
