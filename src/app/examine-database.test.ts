@@ -84,7 +84,7 @@ describe('looking at a PostgreSQL', { skip: postgresMissing }, () => {
     assert.match(told(findings, 'nodes'), /^ok 1 alive: node-a \(1\.2\.3, active\)/);
     assert.match(told(findings, 'notifications'), /^ok LISTEN/);
     assert.match(told(findings, 'database clock'), /^ok \d+ ms/);
-    assert.match(told(findings, 'connections'), /^ok \d+ of \d+ in use; a node takes up to 11/);
+    assert.match(told(findings, 'connections'), /^ok \d+ of \d+ in use; a node takes up to 14/);
     await sql('UPDATE batuta.meta SET schema = 0');
     assert.match(told(await look(KEYS), 'schema'), /^ok 0, the next start brings it to \d/);
     await sql('UPDATE batuta.meta SET schema = 99, min_program = 98');
@@ -100,7 +100,7 @@ describe('looking at a PostgreSQL', { skip: postgresMissing }, () => {
     assert.match(told(await look(), 'durability'), /^failed .*fsync = off/);
     assert.match(
       told(await look({ BATUTA_DATABASE_CONNECTIONS: '900' }), 'connections'),
-      /^warning .* takes up to 901 .*max_connections/,
+      /^warning .* takes up to 904 .*max_connections/,
     );
     await migrateStore(configOf(url), { check: false });
     const name = `poor_${process.pid}`;

@@ -9,7 +9,7 @@ import { isPostgresUrl, noStoreAt, remote } from './registry.ts';
 type Facts = Awaited<ReturnType<typeof remote.examine>>;
 type Settings = Pick<
   Config,
-  | ('databaseUrl' | 'databasePooled' | 'databaseConnections')
+  | ('databaseUrl' | 'databasePooled' | 'databaseConnections' | 'blobs')
   | ('masterKey' | 'auditKey' | 'jwtSecret' | 'adminKey' | 'adminSecret')
 >;
 
@@ -21,6 +21,8 @@ const XMIN_S = { warning: 60, failed: 3_600 };
 const DEAD_LEAST = 1_000_000;
 /** What other programs and administrators need of a database's connections. */
 const CONNECTIONS_SPARE = 5;
+/** Those that artifacts have to themselves. */
+const BLOB_CONNECTIONS = 3;
 
 /** Looks at the database a URL names; never throws for what it finds. */
 export async function examineDatabase(
@@ -140,7 +142,7 @@ function durability({ forgetful }: Facts): readonly Finding[] {
 
 function connections({ connectionsUsed, connectionsMax }: Facts, settings: Settings): Finding {
   const name = 'connections';
-  const wanted = settings.databaseConnections + 1;
+  const wanted = settings.databaseConnections + 1 + (settings.blobs === 'files' ? 0 : BLOB_CONNECTIONS);
   const detail = `${connectionsUsed} of ${connectionsMax} in use; a node takes up to ${wanted}`;
   if (connectionsUsed + wanted + CONNECTIONS_SPARE <= connectionsMax) return { name, state: 'ok', detail };
   const hint = 'raise max_connections, lower BATUTA_DATABASE_CONNECTIONS, or put a pooler before it';

@@ -117,7 +117,8 @@ export async function receive(source: TransferSource, options: ReceiveOptions): 
   try {
     await client.connect();
     await client.query('BEGIN');
-    await client.query(`SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0`);
+    await client.query(`SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;
+      SET LOCAL enable_seqscan = on`);
     await refuseInhabited(client);
     await options.before?.();
     const outcome = await fill(client, source, options.onProgress ?? (() => {}));
