@@ -17,7 +17,12 @@ const SLOWEST_SHOWN = 3;
 const root = fileURLToPath(new URL('..', import.meta.url));
 process.chdir(root);
 const wanted = process.argv.slice(2);
-const files = globSync(['src/**/*.test.ts', 'test/**/*.test.ts', 'deploy/**/*.test.ts'])
+const files = globSync([
+  'src/**/*.test.ts',
+  'test/**/*.test.ts',
+  'deploy/**/*.test.ts',
+  'examples/**/*.test.ts',
+])
   .filter(path => wanted.length === 0 || wanted.some(part => path.includes(part)))
   .sort();
 
