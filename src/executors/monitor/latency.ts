@@ -33,6 +33,7 @@ export function withTime(latency: Latency, ms: number): Latency {
 export function percentile({ count, min, max, buckets }: Latency, share: number): number | null {
   if (count === 0) return null;
   let left = Math.max(1, Math.ceil(count * share));
+  if (left === count) return max;
   const inOrder = Object.entries(buckets).sort(([one], [other]) => Number(one) - Number(other));
   for (const [bucket, times] of inOrder) {
     left -= times;

@@ -271,3 +271,15 @@ test('SAM-170 the figures of this very node are what a system tells of itself', 
   if (process.platform !== 'linux') return;
   assert.ok((await house.look({ type: 'process', process: process.title.split(' ')[0] ?? '' })).value >= 1);
 });
+
+test('SAM-202 a hostile pattern over a hostile body keeps nobody waiting', async t => {
+  const house = await setup(t);
+  const url = await site(t, (_, response) => response.end('a'.repeat(2_000_000)));
+  const look = (matches: string): Promise<Loose> => house.look({ type: 'http', url, expect: { matches } });
+  for (const matches of ['(a+)+$b', '(a|aa)+c', '(.*a){9}b']) {
+    const startedAt = performance.now();
+    const { message, bytes } = await look(matches);
+    assert.ok(performance.now() - startedAt < 2_000, matches);
+    assert.deepEqual([message, bytes], ['the body does not match the expression', 1_048_576]);
+  }
+});
