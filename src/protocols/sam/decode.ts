@@ -16,7 +16,7 @@ import { type Fault, instantOf } from '../validation.ts';
 import { canonicalCode } from './errors.ts';
 import { fingerprintOf } from './fingerprint.ts';
 import { deliveryRetry } from './instructions.ts';
-import { invalidRequest, refuseForeignAgent, refuseForeignType } from './refusals.ts';
+import { invalidRequest, refuseForeignAgent, refuseForeignSteps, refuseForeignType } from './refusals.ts';
 import {
   executionConfig,
   notificationConfig,
@@ -54,6 +54,7 @@ export async function decodeTask(body: TaskBody, scene: DecodeScene, deps: Decod
   const { type, typeName, requiredCapabilities } = kindOf(body);
   refuseContradictions(body, headers);
   refuseForeignType(principal, type);
+  if (type === 'workflow_orchestration') refuseForeignSteps(principal, body.task_data);
   refuseForeignAgent(principal, body.orchestrator_info.agent_id);
   const config = body.execution_config ?? {};
   const kind = typeName === undefined ? { type } : { type, typeName };

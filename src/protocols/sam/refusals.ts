@@ -24,6 +24,22 @@ export function refuseForeignType(principal: Principal, type: TaskType): void {
   });
 }
 
+/**
+ * Throws `forbidden` where a workflow would run steps of types the credential is not for; what a stored workflow runs is not known here, so
+ * a narrowed credential may name none (`SAM-12`).
+ */
+export function refuseForeignSteps(principal: Principal, payload: unknown): void {
+  if (principal.taskTypes === undefined || typeof payload !== 'object' || payload === null) return;
+  for (const [name, value] of Object.entries(payload)) {
+    if (name === 'workflow_id')
+      throw new DomainError('forbidden', 'a credential for some task types may run no stored workflow', {
+        details: { rule: 'task_types', workflow_id: String(value) },
+      });
+    if (name === 'task_type' && typeof value === 'string') refuseForeignType(principal, value as TaskType);
+    refuseForeignSteps(principal, value);
+  }
+}
+
 /** Throws `forbidden` where the credential is bound to another agent (`SAM-32`). */
 export function refuseForeignAgent(principal: Principal, agentId: string): void {
   if (principal.agentId === undefined || principal.agentId === agentId) return;
