@@ -59,6 +59,13 @@ test('SAM-170 two failures in a row raise an alert, once, and two good results r
   );
   const [check] = (output as Loose).checks;
   assert.deepEqual([check.state, check.failures, check.alerts, check.state_changes_total], ['ok', 4, 1, 2]);
+  assert.deepEqual(monitor.lines, [
+    'DEBUG api: ok',
+    'DEBUG api: the status is 503',
+    'WARN api is critical: the status is 503',
+    'DEBUG api: ok',
+    'INFO api is ok again',
+  ]);
 });
 
 test('SAM-170 one failure among good results is counted, and nobody is told', async () => {

@@ -6,7 +6,7 @@ import { AttemptAbort, type AttemptContext, type AttemptResult } from '../../eng
 import { type Clock, pause } from '../../runtime/clock.ts';
 import type { Random } from '../../runtime/random.ts';
 import { type Book, bookIn, checkpointOf, type EndedBy, newBook, outputOf } from './book.ts';
-import { isAtLeast, judge } from './finding.ts';
+import { isAtLeast, type Judged, judge } from './finding.ts';
 import { fileOf, isFull, rowOf } from './history.ts';
 import { isOfHost, type Plan, type PlannedCheck, type PlannedSchedule } from './plan.ts';
 import { type BeginRun, missed, type Probe } from './prober.ts';
@@ -150,13 +150,18 @@ class Attempt {
       throw error;
     });
     const result = judge(finding, check.thresholds, check.unit, this.#parts.clock.now());
-    const { level, latencyMs: latency, message, fault } = result;
-    this.#context.log('DEBUG', `${check.name}: ${message ?? level}`, {
-      ...{ check: check.name, level, latency_ms: latency },
+    const before = this.#book.standings[check.index] ?? NEW_STANDING;
+    this.#logNews(check, result, before.last);
+    return { check, result, ...after(before, result, check.patience) };
+  }
+
+  /** What is as it was is in the history: a log of it would only be long. */
+  #logNews({ name }: PlannedCheck, { level, message, latencyMs, fault }: Judged, last: Judged | null): void {
+    if (last?.level === level && last.message === message) return;
+    this.#context.log('DEBUG', `${name}: ${message ?? level}`, {
+      ...{ check: name, level, latency_ms: latencyMs },
       ...(fault === null ? {} : { code: fault.code }),
     });
-    const before = this.#book.standings[check.index] ?? NEW_STANDING;
-    return { check, result, ...after(before, result, check.patience) };
   }
 
   #report(at: number, told: readonly Told[], schedule: PlannedSchedule | null): void {

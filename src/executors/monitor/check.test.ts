@@ -116,7 +116,7 @@ test('SAM-171 SAM-173 a schedule has an interval or five fields of cron, and no 
     (await faults({ interval: 10, jitter: 10 }))[0] ?? '',
     /^task_data\.schedule\.jitter is as long as/,
   );
-  const tooLong = "takes longer than the task's timeout of 3600 s";
+  const tooLong = "takes longer than the task's timeout of 3600 s allows";
   assert.deepEqual(await faults({ interval: 10, duration: 3_601 }), [
     `task_data.schedule.duration ${tooLong}`,
   ]);

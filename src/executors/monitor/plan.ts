@@ -238,7 +238,7 @@ function scheduleOf(schedule: Schedule, { timeoutMs }: Known, sayAt: Say): Plann
   if (timezone !== undefined && cron === undefined) say('.timezone', 'goes with cron only');
   if (jitter >= (interval ?? CRON_JITTER_MAX_S)) say('.jitter', 'is as long as the time between two runs');
   const timeoutS = Math.floor(timeoutMs / 1_000);
-  const tooLong = `takes longer than the task's timeout of ${timeoutS} s`;
+  const tooLong = `takes longer than the task's timeout of ${timeoutS} s allows`;
   if (duration !== undefined && duration > timeoutS) say('.duration', tooLong);
   else if (duration === undefined && interval !== undefined && (count ?? 0) * interval > timeoutS + interval)
     say('.count', tooLong);
