@@ -134,6 +134,18 @@ test('SAM-119 a node that was paused counts what happened meanwhile', async t =>
   assert.deepEqual([a.used(), b.used()], [0, 0]);
 });
 
+test('SAM-119 what tasks used up at one node is used up at all, within 10 s', async t => {
+  const { clock, node } = setup(t, { tenant: { policy: 'refuse', limits: { cpu_seconds_per_day: 5 } } });
+  const [a, b] = [await node('a'), await node('b')];
+  assert.deepEqual([await b.submit('1'), await a.submit('2')], ['admitted', 'admitted']);
+  const [lease] = (await a.worker.ask(1)).leases;
+  await clock.advance(6_000);
+  await a.worker.complete(lease, null);
+  assert.deepEqual([await a.submit('3'), await b.submit('4')], ['rate_limited', 'admitted']);
+  await clock.advance(10_000);
+  assert.equal(await b.submit('5'), 'rate_limited');
+});
+
 test('nodes without such quotas tell each other nothing', async t => {
   const { clock, node } = setup(t, { tenant: { policy: 'refuse', limits: { cost_per_day: 5 } } });
   const a = await node('a');

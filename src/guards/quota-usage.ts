@@ -32,6 +32,7 @@ export interface Hold {
 
 const KIND = 'quota_use';
 const DAY_MS = 86_400_000;
+const READ_AT_ONCE = 500;
 const KEPT_MS = 8 * DAY_MS;
 const UNUSED: Use = { cpuSeconds: 0, cost: 0, tokens: 0 };
 const NOTHING: Hold = { tasks: 0, memoryMb: 0 };
@@ -90,6 +91,8 @@ export class DailyUse {
   /** Written, and not yet written. */
   readonly #used = new Map<string, Use>();
   readonly #pending = new Map<string, { readonly scope: Scope; readonly use: Use }>();
+  /** The scopes anybody asked about today. */
+  readonly #asked = new Map<ScopeKey, Scope>();
   #day: string;
 
   constructor(clock: Clock, store: Documents) {
@@ -116,6 +119,7 @@ export class DailyUse {
   of(scope: Scope): Use {
     this.#turn();
     const key = scopeKeyOf(scope);
+    this.#asked.set(key, scope);
     return sum(this.#used.get(key) ?? UNUSED, this.#pending.get(key)?.use ?? UNUSED);
   }
 
@@ -147,9 +151,24 @@ export class DailyUse {
     }
   }
 
+  /** Reads anew what was used in the scopes that were asked about: what other nodes wrote counts from now on. */
+  async refresh(): Promise<void> {
+    this.#turn();
+    const day = this.#day;
+    const asked = [...new Set([...this.#asked.values()].map(scope => documentIdOf(day, scope)))];
+    for (let at = 0; at < asked.length; at += READ_AT_ONCE) {
+      const ids = asked.slice(at, at + READ_AT_ONCE);
+      for (const { tenant, body } of await this.#store.documents({ kind: KIND, ids })) {
+        if (this.#day !== day) return;
+        const { of, name, use } = body as unknown as Scope & { readonly use: Use };
+        this.#used.set(scopeKeyOf({ tenant, of, name }), use);
+      }
+    }
+  }
+
   async #write(day: string, scope: Scope, use: Use): Promise<Use> {
     const { tenant, of, name } = scope;
-    const ref = { tenant, kind: KIND, id: `${day} ${of} ${name}` };
+    const ref = { tenant, kind: KIND, id: documentIdOf(day, scope) };
     const body = (used: Use) => ({ day, of, name, use: used }) as unknown as JsonObject;
     if (await createDocument(this.#store, ref, body(use), this.#clock.now() + KEPT_MS)) return use;
     const changed = await changeDocument(this.#store, ref, found =>
@@ -165,11 +184,16 @@ export class DailyUse {
     this.#day = today;
     this.#used.clear();
     this.#pending.clear();
+    this.#asked.clear();
   }
 
   #today(): string {
     return new Date(this.#clock.now()).toISOString().slice(0, 10);
   }
+}
+
+function documentIdOf(day: string, { of, name }: Scope): string {
+  return `${day} ${of} ${name}`;
 }
 
 /** Names a scope among all. */

@@ -45,7 +45,8 @@ const FREELY = (): void => {};
 
 /**
  * Counts what tasks hold and use. Under `refuse` a task holds from its admission to its end, under `queue` while it runs. A quota of
- * what is held at once is exceeded over nodes only by what several admit or start within 2 s.
+ * what is held at once is exceeded over nodes only by what several admit or start within 2 s, one of what is used up in a day by what
+ * they admit within 10 s.
  */
 export class TaskQuotas implements Quotas, Service {
   readonly #log: Log;
@@ -300,6 +301,7 @@ export class TaskQuotas implements Quotas, Service {
     this.#cancelFlush = this.#clock.after(FLUSH_MS, () => {
       this.#daily
         .flush()
+        .then(() => (this.#store.capabilities.shared ? this.#daily.refresh() : undefined))
         .catch(error => this.#log.warn('the use of quotas could not be written', { error: String(error) }))
         .finally(() => {
           if (this.#open) this.#scheduleFlush();

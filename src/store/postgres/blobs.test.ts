@@ -27,7 +27,7 @@ async function open() {
   await session.connect();
   const opened: Blobs[] = [];
   const again = async (): Promise<Blobs> => {
-    const blobs = await openPostgresBlobs({ url }, systemRandom);
+    const blobs = await openPostgresBlobs({ url, sweepMs: 0 }, systemRandom);
     opened.push(blobs);
     return blobs;
   };

@@ -3,6 +3,7 @@
 
 import { Readable } from 'node:stream';
 import { DomainError } from '../../domain/errors.ts';
+import { systemClock } from '../../runtime/clock.ts';
 import type { Random } from '../../runtime/random.ts';
 import { noSuchBytes, passing, requireDigest } from '../blob-bytes.ts';
 import type { Blobs, StoredBytes } from '../blobs.ts';
@@ -17,6 +18,8 @@ export interface BlobsOptions {
   readonly pooled?: boolean;
   /** How long an upload may stand still until it is taken for broken; an hour unless said otherwise. */
   readonly abandonedMs?: number;
+  /** So often at most is looked for what is broken: that reads all blobs; ten minutes unless said otherwise. */
+  readonly sweepMs?: number;
 }
 
 const CHUNK_BYTES = 262_144;
@@ -24,6 +27,7 @@ const CHUNK_BYTES = 262_144;
 const CONNECTIONS = 5;
 const STATEMENT_MS_MAX = 30_000;
 const ABANDONED_MS = 3_600_000;
+const SWEEP_MS = 600_000;
 /** So long may it take at most to write down who refers to stored bytes. */
 const HOLD_MS = 900_000;
 const SWEPT_AT_ONCE = 1_000;
@@ -48,11 +52,16 @@ const CHUNK = reading(
  * uploads left; rejects with `unavailable`. A reader is cut off with `not_found` where the bytes are removed under it.
  */
 export async function openPostgresBlobs(options: BlobsOptions, random: Random): Promise<Blobs> {
-  const { url, pooled = false, abandonedMs = ABANDONED_MS } = options;
+  const { url, pooled = false, abandonedMs = ABANDONED_MS, sweepMs = SWEEP_MS } = options;
   const database = new Database({ url, pooled, connections: CONNECTIONS, statementMsMax: STATEMENT_MS_MAX });
   const ask = async <Row extends object>(statement: Statement, ...values: readonly Value[]) =>
     (await database.ask<Row>(statement, values)).rows;
-  const sweep = (): Promise<unknown> => ask(SWEEP, abandonedMs, SWEPT_AT_ONCE);
+  let sweptAt = Number.NEGATIVE_INFINITY;
+  const sweep = async (): Promise<void> => {
+    if (systemClock.monotonic() - sweptAt < sweepMs) return;
+    sweptAt = systemClock.monotonic();
+    await ask(SWEEP, abandonedMs, SWEPT_AT_ONCE);
+  };
   try {
     await migrate(database);
     await sweep();
