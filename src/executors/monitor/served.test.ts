@@ -10,7 +10,7 @@ import { openMailbox } from '../../../test/e2e/mailbox.ts';
 import { running } from '../../../test/e2e/running.ts';
 import type { Loose } from '../../../test/serve.ts';
 
-const house = await running();
+const house = await running({ BATUTA_SLOTS: '1' });
 const { admin } = house;
 const mailbox = await openMailbox();
 let asked = 0;
