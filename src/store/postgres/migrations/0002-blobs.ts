@@ -1,5 +1,7 @@
 // The bytes of artifacts, for nodes that share nothing but the database: in chunks, each upload's apart until it is whole.
 
+import { LOOKUPS } from './lookups.ts';
+
 /** Creates the tables of blobs and the functions that store and remove them. */
 export const BLOBS = `
 -- Grows with everything that is stored, so that a removal knows what came after it began.
@@ -39,7 +41,8 @@ $$;
 -- Makes an upload the blob of its digest, or throws its chunks away where there is one; either way the upload holds the blob until it is
 -- released. False where chunks are missing because the upload was given up for broken.
 CREATE FUNCTION batuta.publish_blob(digest text, of_upload text, size bigint, chunks integer, hold_ms bigint)
-RETURNS boolean LANGUAGE plpgsql AS $$
+RETURNS boolean LANGUAGE plpgsql
+${LOOKUPS} AS $$
 DECLARE
   moment bigint := batuta.moment(NULL);
   kept text;
@@ -61,18 +64,21 @@ END
 $$;
 
 -- What the holder wrote down is newer than what any removal under way may have seen, hence the new place.
-CREATE FUNCTION batuta.release_blob(digest text, of_upload text) RETURNS void LANGUAGE sql AS $$
+CREATE FUNCTION batuta.release_blob(digest text, of_upload text) RETURNS void LANGUAGE sql
+${LOOKUPS} AS $$
   UPDATE batuta.blob SET holders = array_remove(holders, of_upload), place = nextval('batuta.blob_place') WHERE sha256 = digest
 $$;
 
-CREATE FUNCTION batuta.drop_upload(of_upload text) RETURNS void LANGUAGE sql AS $$
+CREATE FUNCTION batuta.drop_upload(of_upload text) RETURNS void LANGUAGE sql
+${LOOKUPS} AS $$
   DELETE FROM batuta.blob_upload WHERE id = of_upload;
   DELETE FROM batuta.blob_chunk WHERE upload = of_upload;
 $$;
 
 -- Removes blobs but those that were stored since a place or are held. All of it is asked of the blob's own row: only that is looked at
 -- anew where somebody changed it meanwhile.
-CREATE FUNCTION batuta.remove_blobs(digests text[], before bigint) RETURNS void LANGUAGE sql AS $$
+CREATE FUNCTION batuta.remove_blobs(digests text[], before bigint) RETURNS void LANGUAGE sql
+${LOOKUPS} AS $$
   WITH gone AS (
     DELETE FROM batuta.blob b WHERE b.sha256 = ANY (digests) AND b.place < before
       AND (cardinality(b.holders) = 0 OR b.held_until <= batuta.moment(NULL))
