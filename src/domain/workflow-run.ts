@@ -104,6 +104,7 @@ class Draft {
   readonly #steps: Record<string, StepRecord>;
   /** Letters of maps being changed. */
   readonly #letters = new Map<string, string[]>();
+  #isStable = true;
 
   constructor(plan: WorkflowPlan, run: WorkflowRun) {
     this.#plan = plan;
@@ -155,13 +156,20 @@ class Draft {
   /** Works out what follows, each step after those it looks at. */
   settle(now: number): void {
     for (const [id, letters] of this.#letters) this.#merge(id, { items: letters.join('') });
+    // A join that stops the rest, or a failure that stops all, concerns steps before it too.
+    do this.#isStable = true;
+    while (!this.#pass(now));
+    this.#settlePhase(now);
+  }
+
+  #pass(now: number): boolean {
     for (const step of this.#plan.order) {
       const record = recordOf(this.#run, step.id);
       if (record?.items !== undefined && record.state === 'running') this.#settleMap(step, record, now);
-      if (this.#run.phase === 'running' && stateOf(this.#run, step.id) === 'pending')
-        this.#follow(step, verdictOf(this.#plan, this.#run, step), now);
+      if (this.#run.phase !== 'running' || stateOf(this.#run, step.id) !== 'pending') continue;
+      this.#follow(step, verdictOf(this.#plan, this.#run, step), now);
     }
-    this.#settlePhase(now);
+    return this.#isStable;
   }
 
   #follow(step: Step, verdict: Verdict, now: number): void {
@@ -260,6 +268,7 @@ class Draft {
   }
 
   #set(id: string, record: StepRecord): void {
+    this.#isStable = false;
     this.#steps[id] = record;
   }
 
