@@ -1,7 +1,7 @@
 // Plays an example for its test as its user would, and sees to it that nothing is left behind.
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -13,6 +13,8 @@ const COMPILED = fileURLToPath(new URL('../node_modules/.cache/batuta', import.m
 /** What an example said; rejects unless it ended well, and took its server and its files with it. */
 export async function played(t: TestContext, args: readonly string[]): Promise<string> {
   const temporary = mkdtempSync(join(tmpdir(), 'batuta-example-test-'));
+  // A server that root runs gives its browser a user of its own, who has to get there.
+  chmodSync(temporary, 0o755);
   t.after(() => rmSync(temporary, { recursive: true, force: true }));
   const env = { TMPDIR: temporary, NODE_COMPILE_CACHE: COMPILED };
   const { exitCode, stdout, stderr, groupId } = await runExample('run.ts', { args, env });
