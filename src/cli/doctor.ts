@@ -4,7 +4,7 @@ import type { JsonObject } from '../domain/json.ts';
 import type { CommandCall, CommandSpec, Flags } from './command.ts';
 import { findConnection } from './connection.ts';
 import { EXIT, failureOf } from './failure.ts';
-import type { AppActions, Finding } from './host.ts';
+import type { AppActions, Finding, ServeFlags } from './host.ts';
 import type { Paint } from './output.ts';
 
 /** The command, made from what looks at this machine. */
@@ -12,10 +12,16 @@ export function doctorCommand(examine: AppActions['examine']): CommandSpec {
   return {
     name: 'doctor',
     summary: 'find out what is wrong, and what to do about it',
+    options: [
+      {
+        flags: '--database-url <url>',
+        description: 'PostgreSQL in place of the embedded file (BATUTA_DATABASE_URL)',
+      },
+    ],
     examples: ['batuta doctor', 'batuta doctor --json'],
     connects: true,
     async run(call) {
-      const local = examine === undefined ? [] : await examine(dataDirOf(call.flags));
+      const local = examine === undefined ? [] : await examine(installationOf(call.flags));
       const findings = [...local, ...(await examineServer(call))];
       call.output.answer({ findings }, () =>
         findings.map(finding => findingText(finding, call.output.paint)).join('\n'),
@@ -25,9 +31,13 @@ export function doctorCommand(examine: AppActions['examine']): CommandSpec {
   };
 }
 
-function dataDirOf(flags: Flags): { readonly dataDir?: string } {
+function installationOf(flags: Flags): ServeFlags {
   const dataDir = flags.text('dataDir');
-  return dataDir === undefined ? {} : { dataDir };
+  const databaseUrl = flags.text('databaseUrl');
+  return {
+    ...(dataDir === undefined ? {} : { dataDir }),
+    ...(databaseUrl === undefined ? {} : { databaseUrl }),
+  };
 }
 
 /** What can be learned of the server: whether it answers, how it is, what it lacks, and whether it lets us in. */

@@ -234,3 +234,14 @@ test('copy names what moved, what stayed and what the nodes need, and wants to k
     assert.deepEqual((await call(words, { app: { ...app, copy } })).exitCode, 2, words);
   assert.equal(asked.length, 1);
 });
+
+test('doctor looks at the database and the directory that are named', async context => {
+  const { run } = await shell(context, () => wireError(503, 'SERVICE_UNAVAILABLE'));
+  const looked: object[] = [];
+  const examine: AppActions['examine'] = async flags => {
+    looked.push(flags);
+    return [];
+  };
+  await run('doctor --data-dir d --database-url postgres://db/b', { app: { ...app, examine } });
+  assert.deepEqual(looked, [{ dataDir: 'd', databaseUrl: 'postgres://db/b' }]);
+});
