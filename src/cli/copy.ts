@@ -16,12 +16,14 @@ export function copyCommand(copy: NonNullable<AppActions['copy']>): CommandSpec 
     ],
     examples: ['batuta copy --from sqlite:/var/lib/batuta --to postgres://batuta@db.internal/batuta'],
     connects: false,
-    async run({ flags, output }) {
+    async run({ flags, output, host }) {
       const from = flags.text('from');
       const to = flags.text('to');
       if (from === undefined || to === undefined)
         throw new UsageError('copy needs --from and --to', 'batuta copy --help has an example');
       const report = await copy({ from, to }, ({ table, rows, of }) => {
+        // Whoever wants no more gets nothing moved.
+        host.signal.throwIfAborted();
         const share = of === 0 ? 100 : Math.floor((100 * rows) / of);
         output.draw(`${bar(share)} ${table} ${rows} of ${of}`);
       });

@@ -233,6 +233,16 @@ test('copy names what moved, what stayed and what the nodes need, and wants to k
   for (const words of ['copy', 'copy --from sqlite:d', 'copy --to postgres://there/b'])
     assert.deepEqual((await call(words, { app: { ...app, copy } })).exitCode, 2, words);
   assert.equal(asked.length, 1);
+  const signal = AbortSignal.abort();
+  const broken = await call('copy --from sqlite:d --to postgres://there/b', {
+    app: { ...app, copy },
+    signal,
+  });
+  assert.deepEqual(
+    [broken.exitCode, broken.out],
+    [130, ''],
+    'whoever interrupts it is told of nothing copied',
+  );
 });
 
 test('doctor looks at the database and the directory that are named', async context => {
