@@ -19,6 +19,8 @@ import { WaitingRoom } from './waiting-room.ts';
 
 /** Signals may be lost: so often everything under way is looked at without one. */
 const LOOK_MS = 10_000;
+/** Between two words on how far a run has come. */
+const TELL_MS = 250;
 
 /** What a run is of. */
 export interface RunScene {
@@ -42,8 +44,11 @@ export class Coordinator {
   readonly scope: Scope;
   #run: WorkflowRun;
   #errands: Errand[] = [];
-  #savedProgress = -1;
-  #saved = '';
+  /** The run as it was last kept. */
+  #kept: WorkflowRun | null = null;
+  #told = { done: -1, at: Number.NEGATIVE_INFINITY };
+  /** When there is progress to tell of that was not told yet. */
+  #tellAt = Number.POSITIVE_INFINITY;
 
   constructor(context: AttemptContext, parts: WorkflowParts, scene: RunScene, run: WorkflowRun | null) {
     const { plan, parent, input } = scene;
@@ -66,6 +71,7 @@ export class Coordinator {
     try {
       this.#save();
       await this.#takeUp();
+      this.#kept = null;
       for (;;) {
         await this.#turn();
         if (this.#run.phase === 'completed' || this.#run.phase === 'failed') {
@@ -73,8 +79,8 @@ export class Coordinator {
           return this.#run;
         }
         const now = this.#parts.clock.now();
-        const inMs = Math.min(lookedAt + LOOK_MS, this.#waiting.dueAt(this.#run)) - now;
-        timer = this.#parts.clock.after(Math.max(0, inMs), this.#bell.ring);
+        const dueAt = Math.min(lookedAt + LOOK_MS, this.#waiting.dueAt(this.#run), this.#tellAt);
+        timer = this.#parts.clock.after(Math.max(0, dueAt - now), this.#bell.ring);
         await this.#bell.wait();
         timer();
         signal.throwIfAborted();
@@ -98,8 +104,14 @@ export class Coordinator {
   /** Everything that is known is taken in, all that follows is begun, and only then is it kept and done. */
   async #turn(): Promise<void> {
     const now = this.#parts.clock.now();
-    this.#advance(await this.#endedChildren(now));
-    this.#advance(this.#waiting.facts(this.#run, now));
+    const ended = await this.#endedChildren(now);
+    const facts = [...ended, ...this.#waiting.facts(this.#run, now)];
+    // Most rings say that a child was handed in or has begun.
+    if (facts.length === 0 && this.#kept === this.#run) {
+      if (this.#tellAt <= now) this.#save();
+      return;
+    }
+    this.#advance(facts);
     await this.#begin(now);
     this.#save();
     await this.#waiting.keep(this.#run);
@@ -263,19 +275,20 @@ export class Coordinator {
     if (missing.size > 0) this.#advance(await begin([...missing]));
   }
 
-  /** Every finished step is a checkpoint (`SAM-167`); what has not changed is not written again. */
+  /** Every finished step is a checkpoint (`SAM-167`); how far it has come is told a little less often than that may change. */
   #save(): void {
     const { plan, kept } = this.#scene;
     const checkpoint = { ...kept, run: this.#run as unknown as JsonObject };
-    const text = JSON.stringify(this.#run);
-    if (text === this.#saved) return;
-    this.#saved = text;
+    this.#kept = this.#run;
     const { done, of } = progressOf(plan.graph, this.#run);
-    if (done === this.#savedProgress) {
+    const now = this.#parts.clock.now();
+    if (done === this.#told.done || now < this.#told.at + TELL_MS) {
+      this.#tellAt = done === this.#told.done ? Number.POSITIVE_INFINITY : this.#told.at + TELL_MS;
       this.#context.report({ checkpoint });
       return;
     }
-    this.#savedProgress = done;
+    this.#told = { done, at: now };
+    this.#tellAt = Number.POSITIVE_INFINITY;
     const currentStep = plan.graph.order.find(({ id }) => recordOf(this.#run, id)?.state === 'running')?.id;
     this.#context.report({
       ...{ checkpoint, percentage: (done / of) * 100, totalSteps: of },

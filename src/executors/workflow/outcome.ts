@@ -69,20 +69,20 @@ async function outputOf(run: WorkflowRun, parts: OutcomeParts): Promise<JsonObje
   const { plan, parent, scope, pinned } = parts;
   const steps: Record<string, JsonObject> = {};
   let room = OUTPUTS_MAX;
-  for (const step of plan.graph.order) {
-    const record = recordOf(run, step.id);
-    if (record === undefined) {
-      steps[step.id] = { state: run.phase === 'failed' ? 'skipped' : 'pending' };
-      continue;
+  for (let from = 0; from < plan.graph.order.length; from += AT_ONCE) {
+    const some = plan.graph.order.slice(from, from + AT_ONCE);
+    const outputs = await Promise.all(some.map(step => ownOutput(run, step, scope)));
+    for (const [at, step] of some.entries()) {
+      const output = outputs[at] ?? null;
+      const most = Math.min(room, OUTPUT_MAX);
+      const left = sizeOf(output, most);
+      if (left >= 0) room -= most - left;
+      const record = recordOf(run, step.id);
+      steps[step.id] = {
+        ...(record === undefined ? { kind: step.kind, state: 'skipped' } : stepView(parent.id, step, record)),
+        ...(output === null ? {} : left >= 0 ? { output } : { output_omitted: true }),
+      };
     }
-    const isOwn = record.state === 'completed' && step.kind !== 'join' && step.kind !== 'parallel';
-    const output = isOwn ? await scope.output(run, step.id).catch(() => null) : null;
-    const left = sizeOf(output, Math.min(room, OUTPUT_MAX));
-    if (left >= 0) room -= Math.min(room, OUTPUT_MAX) - left;
-    steps[step.id] = {
-      ...stepView(parent.id, step, record),
-      ...(output === null ? {} : left >= 0 ? { output } : { output_omitted: true }),
-    };
   }
   const artifacts = await artifactsOf(run, parts);
   return {
@@ -91,6 +91,12 @@ async function outputOf(run: WorkflowRun, parts: OutcomeParts): Promise<JsonObje
     ...(Object.keys(run.shared).length === 0 ? {} : { shared: run.shared }),
     artifacts,
   };
+}
+
+/** What joins and the like answer is what others did, and said there. */
+async function ownOutput(run: WorkflowRun, { id, kind }: Step, scope: Scope): Promise<Json> {
+  if (recordOf(run, id)?.state !== 'completed' || kind === 'join' || kind === 'parallel') return null;
+  return await scope.output(run, id).catch(() => null);
 }
 
 /** A step as outputs and routes show it; instants in ISO 8601. */
