@@ -4,6 +4,7 @@ import type { Agent, AgentHealth, AgentKind } from '../domain/agent.ts';
 import type { DomainError } from '../domain/errors.ts';
 import type { AgentId, ExecutionId, FencingToken, TaskId, TaskKey, TenantId } from '../domain/ids.ts';
 import type { Json, JsonObject } from '../domain/json.ts';
+import type { Schedule, ScheduleOrder } from '../domain/schedule.ts';
 import type {
   LimitModes,
   ResourceLimits,
@@ -253,6 +254,23 @@ export interface ControlCall {
   readonly reason?: string;
 }
 
+/** Keeps schedules and makes their runs, each once however many nodes there are; throws `not_found` where there is no such schedule. */
+export interface ScheduleDesk {
+  /** Throws `invalid_request` for a timing that is none, why its runs would not be let in, and `conflict` where its id is taken. */
+  create(order: ScheduleOrder): Promise<Schedule>;
+  /** A tenant's, oldest first. */
+  list(tenant: TenantId): Promise<readonly Schedule[]>;
+  get(tenant: TenantId, id: string): Promise<Schedule>;
+  /** When its next runs are due, at most so many; none while it is paused. */
+  next(schedule: Schedule, count: number): readonly number[];
+  pause(tenant: TenantId, id: string): Promise<Schedule>;
+  resume(tenant: TenantId, id: string): Promise<Schedule>;
+  /** Its runs go on. */
+  remove(tenant: TenantId, id: string): Promise<void>;
+  /** A run at once, whatever else runs of it. */
+  runNow(tenant: TenantId, id: string): Promise<Admission>;
+}
+
 /** Everything that can be asked of the engine; reads that need no judgement go to the store. */
 export interface EngineApi {
   /** Judges and stores orders, answering each in order; `atomic` admits all or none (`SAM-39`). */
@@ -281,6 +299,9 @@ export interface EngineApi {
   retry(call: ControlCall & { readonly newId?: TaskId }): Promise<Admission>;
 
   work(request: WorkRequest): Promise<WorkAnswer>;
+
+  /** Orders handed in again and again. */
+  readonly schedules: ScheduleDesk;
 
   /** The processes that work on the store. */
   nodes(): readonly NodeView[];

@@ -29,6 +29,7 @@ import { LocalWorker } from './local.ts';
 import { takeUpAgain } from './restart.ts';
 import { purge } from './retention.ts';
 import { type EngineOptions, type EngineParts, furnish, type Rooms } from './rooms.ts';
+import { Schedules } from './schedules.ts';
 
 export type { EngineOptions, EngineParts } from './rooms.ts';
 
@@ -45,6 +46,8 @@ export class Engine implements EngineApi, Service {
   readonly #parts: EngineParts;
   readonly #options: EngineOptions;
   readonly #rooms: Rooms;
+  /** Orders handed in again and again. */
+  readonly schedules: Schedules;
   #local: LocalWorker | null = null;
   #draining = false;
   #stopped: Promise<void> | null = null;
@@ -56,6 +59,12 @@ export class Engine implements EngineApi, Service {
     this.#rooms = furnish(parts, options, (due, instructions) => {
       const hands = { engine: this, control: this.#rooms.control, outbound: parts.outbound };
       void obeyInstructions(parts.log, hands, due, instructions);
+    });
+    this.schedules = new Schedules(parts.log, parts.clock, parts.store, {
+      submit: orders => this.submit(orders),
+      cancel: call => this.cancel(call),
+      check: order => this.#rooms.intake.check(order),
+      leads: () => this.#rooms.nodes.leads,
     });
   }
 
@@ -79,13 +88,16 @@ export class Engine implements EngineApi, Service {
     this.#rooms.sweeper.start();
     await this.#rooms.endpoints.start();
     this.#rooms.outbox.start();
+    this.schedules.start();
     this.#repeat(SAVE_MS, () => this.#rooms.statistics.save());
     this.#repeat(PURGE_MS, async () => {
       if (nodes.leads) await purge(log, clock, store, blobs);
     });
     if (!store.capabilities.shared) return;
     this.#periodic.push(
-      hearOthers(store, this.#rooms, error => log.warn('a hint led nowhere', { error: String(error) })),
+      hearOthers(store, { ...this.#rooms, schedules: this.schedules }, error =>
+        log.warn('a hint led nowhere', { error: String(error) }),
+      ),
     );
     this.#repeat(RECOUNT_MS, () => this.#recount());
     this.#repeat(LISTEN_ANEW_MS, async () => {
@@ -274,6 +286,7 @@ export class Engine implements EngineApi, Service {
   async #stop(): Promise<void> {
     for (const cancel of this.#periodic) cancel();
     await this.drain(this.#options.drainMs);
+    await this.schedules.stop();
     await this.#rooms.sweeper.stop();
     await this.#rooms.outbox.stop();
     await this.#rooms.endpoints.stop();

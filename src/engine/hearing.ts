@@ -5,6 +5,7 @@ import type { Store } from '../store/store.ts';
 import type { Attempts } from './attempts.ts';
 import type { Dispatcher } from './dispatch.ts';
 import type { Roster } from './roster.ts';
+import type { Schedules } from './schedules.ts';
 import type { Signals } from './signals.ts';
 import type { Sweeper } from './sweeper.ts';
 
@@ -20,6 +21,7 @@ export function hearOthers(
     readonly dispatcher: Dispatcher;
     readonly sweeper: Sweeper;
     readonly roster: Roster;
+    readonly schedules: Pick<Schedules, 'look'>;
   },
   onError: (error: unknown) => void,
 ): () => void {
@@ -30,5 +32,6 @@ export function hearOthers(
     if (ready) rooms.dispatcher.look();
     if (due) rooms.sweeper.wake(SWEEP_SOON_MS);
     if (documents === null || documents.includes('agent')) rooms.roster.load().catch(onError);
+    if (documents === null || documents.includes('schedule')) rooms.schedules.look();
   });
 }

@@ -68,6 +68,11 @@ export class Intake {
     this.#batcher = new Batcher(tasks => this.#store.submit(tasks), { underWayMax: UNDER_WAY_MAX });
   }
 
+  /** Throws why such an order would be refused or rejected now; stores and counts nothing. */
+  check(order: TaskOrder): Promise<void> {
+    return this.#check(order);
+  }
+
   /** Judges and stores orders, answering each in order; `atomic` admits all or none. */
   async submit(orders: readonly TaskOrder[], atomic: boolean): Promise<readonly Admission[]> {
     const cyclic =

@@ -1,5 +1,6 @@
 // SAM: the main REST API as a wire. Its routes by resource, its words for errors, and nothing of how any of it is done.
 
+import type { TenantId } from '../../domain/ids.ts';
 import type { EngineApi } from '../../engine/api.ts';
 import type { Guards } from '../../guards/guards.ts';
 import type { Clock } from '../../runtime/clock.ts';
@@ -26,6 +27,7 @@ import { nodeRoutes } from './routes/nodes.ts';
 import { observeRoutes } from './routes/observe.ts';
 import { quotaRoutes } from './routes/quotas.ts';
 import { type ReceivedDeps, receivedRoutes } from './routes/received.ts';
+import { scheduleRoutes } from './routes/schedules.ts';
 import { secretRoutes } from './routes/secrets.ts';
 import { statusRoutes } from './routes/status.ts';
 import { tenantRoutes } from './routes/tenants.ts';
@@ -88,17 +90,15 @@ export function createSamProtocol(deps: SamDeps): Protocol {
 function taskRoutes({ engine, store, blobs, clock, random, guards, options }: SamDeps): readonly Route[] {
   const { secrets } = guards;
   const { serverId, bannedTypes = [] } = options;
+  const sealWebhookSecret = (tenant: TenantId, secret: string) => secrets.sealWebhookSecret(tenant, secret);
   return [
-    ...executeRoutes({
-      clock,
-      engine,
-      sealWebhookSecret: (tenant, secret) => secrets.sealWebhookSecret(tenant, secret),
-    }),
+    ...executeRoutes({ clock, engine, sealWebhookSecret }),
     ...statusRoutes({ clock, engine, store, serverId }),
     ...observeRoutes({ clock, engine, store }),
     ...eventRoutes({ clock, engine, store }),
     ...controlRoutes({ clock, engine }),
     ...artifactRoutes({ clock, random, engine, store, blobs, bannedTypes, sealer: guards.sealer }),
+    ...scheduleRoutes({ clock, random, engine, audit: guards.audit, sealWebhookSecret }),
     ...workRoutes({ clock, engine }),
   ];
 }
