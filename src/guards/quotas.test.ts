@@ -78,6 +78,19 @@ test('SAM-119 a tenant that queues runs no more tasks at once than its quota, an
   );
 });
 
+test('SAM-119 SAM-165 what reserves nothing, as a workflow that waits for its steps, does not stand in their way', async t => {
+  const { submit, started } = await houseUnder(t, {
+    tenant: { policy: 'queue', limits: { concurrent_tasks: 1 } },
+  });
+  await submit('workflow', { resources: { memoryMb: 0, cpuCores: 0 } });
+  assert.equal((await started()).length, 1);
+  for (const id of ['step', 'other']) await submit(id);
+  assert.deepEqual(
+    (await started()).map(lease => lease.task.id),
+    ['step'],
+  );
+});
+
 test('SAM-119 two workers that ask at the same moment do not get more of a tenant than its quota', async t => {
   const { house, submit, worker } = await houseUnder(t, {
     tenant: { policy: 'queue', limits: { concurrent_tasks: 1 } },

@@ -5,7 +5,7 @@
 import { DomainError } from '../domain/errors.ts';
 import type { TaskKey, TenantId } from '../domain/ids.ts';
 import type { JsonObject } from '../domain/json.ts';
-import type { Task, TaskSpec } from '../domain/task.ts';
+import type { ResourceLimits, Task, TaskSpec } from '../domain/task.ts';
 import type { QuotaRoom, Quotas } from '../engine/ports/quotas.ts';
 import type { Cancel, Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
@@ -127,7 +127,7 @@ export class TaskQuotas implements Quotas, Service {
 
   began({ tenant, key, spec }: Task): void {
     const scope = this.#tenantScope(tenant);
-    if (scope === null) return;
+    if (scope === null || reservesNothing(spec.resources)) return;
     const holder = holderIn([scope], spec.resources.memoryMb ?? 0, this.#clock.now());
     this.#running.add(key, holder);
     this.#meanwhile?.set(key, holder);
@@ -169,7 +169,8 @@ export class TaskQuotas implements Quotas, Service {
       const running = new Holdings<TaskKey>();
       for (const { tenant, key, needs, claimedAt } of await reading) {
         const scope = meanwhile.has(key) ? null : this.#tenantScope(tenant);
-        if (scope !== null) running.add(key, holderIn([scope], needs.memoryMb ?? 0, claimedAt));
+        if (scope !== null && !reservesNothing(needs))
+          running.add(key, holderIn([scope], needs.memoryMb ?? 0, claimedAt));
       }
       for (const [key, holder] of meanwhile) if (holder !== null) running.add(key, holder);
       this.#running = running;
@@ -308,6 +309,11 @@ export class TaskQuotas implements Quotas, Service {
         });
     });
   }
+}
+
+/** True for what only waits for others, as a workflow does: counted, it would stand in the way of its own steps. */
+function reservesNothing({ memoryMb, cpuCores }: ResourceLimits): boolean {
+  return memoryMb === 0 && cpuCores === 0;
 }
 
 function named(

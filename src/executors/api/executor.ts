@@ -29,6 +29,8 @@ class ApiExecutor implements Executor {
   readonly type = 'api_integration';
   readonly payloadSchema = API_PAYLOAD as unknown as JsonObject;
   readonly defaults = { resources: { memoryMb: 128, cpuCores: 0.25, diskMb: 512 }, expectedMs: 10_000 };
+  /** Most of the time they wait for others. */
+  readonly slots = 32;
   readonly #shared: Omit<AttemptParts, 'diskMb'>;
   readonly #schemas: SchemaGuard;
 

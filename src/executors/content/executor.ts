@@ -44,6 +44,8 @@ class ContentExecutor implements Executor {
   readonly type = 'content_generation';
   readonly payloadSchema = CONTENT_PAYLOAD as unknown as JsonObject;
   readonly defaults = { resources: { memoryMb: 128, cpuCores: 0.1, diskMb: 64 }, expectedMs: 30_000 };
+  /** Most of the time they wait for others. */
+  readonly slots = 32;
   readonly #parts: ContentParts;
   readonly #lineup: Lineup;
   readonly #own: OwnProviders | null;
