@@ -191,3 +191,31 @@ test('SAM-54 an endpoint’s hour is counted over all nodes, and a node that sta
   await clock.advance(3_600_000);
   assert.equal(await sentBy(c), 100);
 });
+
+test('SAM-91 tries that began before the breaker opened do not keep it open for longer', async () => {
+  const { clock, timeout, answer } = setup();
+  for (let n = 0; n < 30; n++) answer(false);
+  await clock.advance(29_999);
+  assert.equal(await timeout(), null);
+  await clock.advance(1);
+  assert.equal(typeof (await timeout()), 'number');
+  answer(false);
+  await clock.advance(60_000);
+  assert.equal(typeof (await timeout()), 'number');
+});
+
+test('SAM-54 what a breaker holds back takes nothing of the hour', async () => {
+  const { clock, node } = cluster(20);
+  const a = await node();
+  for (let n = 0; n < 10; n++) {
+    await a.clear();
+    a.note(false);
+  }
+  for (let n = 0; n < 100; n++) assert.equal(await a.clear(), false);
+  await clock.advance(30_000);
+  assert.equal(await a.clear(), true);
+  a.note(true);
+  let left = 0;
+  while (await a.clear()) left++;
+  assert.equal(left, 9);
+});
