@@ -47,24 +47,27 @@ const DELIVERY_POLL_MS = 200;
 const DELIVERY_MS_MAX = 20_000;
 const DELIVERIES_MAX = 1_000;
 
-/** Waits until nothing is on its way any more, then audits. */
+/** Waits until nothing is on its way any more, then audits; tasks that a workflow's steps ran as are looked for too, and not counted. */
 export async function audit(
   client: BatutaClient,
   acknowledged: readonly string[],
   receiver: Pick<Receiver, 'counts'>,
+  steps: readonly string[] = [],
 ): Promise<Findings> {
   const deliveries = await settledDeliveries(client);
-  const { tasks } = await client.statuses({ task_ids: acknowledged, limit: acknowledged.length });
+  const all = [...acknowledged, ...steps];
+  const { tasks } = await client.statuses({ task_ids: all, limit: all.length });
   const ended = tasks.filter(task => outcomeOf(task) !== null);
   const found = new Set(ended.map(({ task_id: id }) => id));
   const ends = await Promise.all([...found].map(async id => [id, await endsOf(client, id)] as const));
   const counts = receiver.counts();
-  const completed = ended.filter(task => outcomeOf(task) === 'completed');
+  const counted = new Set(acknowledged);
+  const completed = ended.filter(task => counted.has(task.task_id) && outcomeOf(task) === 'completed');
   const delivered = deliveries.filter(({ status }) => status === 'delivered');
   return {
     acknowledged: acknowledged.length,
     completed: completed.length,
-    lost: acknowledged.filter(id => !found.has(id)),
+    lost: all.filter(id => !found.has(id)),
     failed: ended.flatMap(task => (outcomeOf(task) === 'completed' ? [] : [task.task_id])),
     endedTwice: ends.flatMap(([id, count]) =>
       count === 1 && (counts.outputs.get(id)?.size ?? 0) <= 1 ? [] : [id],

@@ -1,16 +1,18 @@
-// What is ordered: three stages of tasks and who waits for whom. Each order is one submit of the SDK; nothing here runs anything.
+// What is ordered: stages of tasks and who waits for whom; the workflow is in yearbook.ts. Each order is one submit of the SDK; nothing here
+// runs anything.
 //
 //   sales.csv ─ monthly ─┬─ regions                 data: DuckDB
 //             └ products └┬─ trend ─┬─ report-*      analysis: JavaScript and Python, in the sandbox
 //                         ├─ season ┘                reports: a worker of our own, in another process
-//                         └─ outlook-* ─── summary-*
+//                         ├─ outlook-* ─── summary-*
+//                         └─ yearbook                a workflow of all three
 
 import { readFileSync } from 'node:fs';
 import type { TaskOrder } from '../../src/sdk/index.ts';
 import type { Dataset } from './dataset.ts';
 
-/** The three kinds of work, in the order they begin. */
-export const STAGES = ['data', 'analysis', 'reports'] as const;
+/** The three kinds of work, in the order they begin, and a workflow of all three. */
+export const STAGES = ['data', 'analysis', 'reports', 'workflow'] as const;
 
 /** One of them. */
 export type Stage = (typeof STAGES)[number];
@@ -24,6 +26,8 @@ export const MONTHLY = 'monthly';
 const MONTHLY_FILE = 'monthly.json';
 /** How long a step takes at least: there should be something to watch, and something to interrupt. */
 const PAUSE_MS = 200;
+/** The same of a chapter. */
+export const CHAPTER_PAUSE_MS = PAUSE_MS;
 const OUTLOOK_ROUNDS = 16;
 
 /** Aggregations by DuckDB over the uploaded CSV. */

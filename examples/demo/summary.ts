@@ -21,6 +21,8 @@ export interface Summary {
   readonly done_at_kill: number;
   readonly held_at_kill: number;
   readonly restart_ms: number;
+  readonly workflow_tasks: number;
+  readonly workflow_agrees: boolean;
   readonly rows: number;
   readonly rows_rejected: number;
   readonly data_agrees: boolean;
@@ -30,7 +32,8 @@ export interface Summary {
 
 /** Sums the tour up. It is well if nothing is lost, duplicated, failed or missing, and the data are what they have to be. */
 export function summarise(result: TourResult, seconds: number): Summary {
-  const { findings, dataset, kill } = result;
+  const { findings, dataset, kill, yearbook } = result;
+  const workflowAgrees = yearbook.revenueCents === dataset.revenueCents;
   const { attempts, webhooks } = findings;
   const counts = {
     lost: findings.lost.length,
@@ -39,7 +42,7 @@ export function summarise(result: TourResult, seconds: number): Summary {
     webhooks_missing: findings.undelivered.length,
   };
   return {
-    ok: Object.values(counts).every(count => count === 0) && result.dataAgrees,
+    ok: Object.values(counts).every(count => count === 0) && result.dataAgrees && workflowAgrees,
     tasks: findings.acknowledged,
     completed: findings.completed,
     attempts: attempts.total,
@@ -52,6 +55,8 @@ export function summarise(result: TourResult, seconds: number): Summary {
     done_at_kill: kill.done,
     held_at_kill: kill.held,
     restart_ms: Math.round(kill.downMs),
+    workflow_tasks: yearbook.tasks.length,
+    workflow_agrees: workflowAgrees,
     rows: dataset.rows,
     rows_rejected: dataset.spoilt,
     data_agrees: result.dataAgrees,
@@ -62,7 +67,7 @@ export function summarise(result: TourResult, seconds: number): Summary {
 
 /** The same in words. */
 export function summaryText(result: TourResult, summary: Summary): string {
-  const { findings, dataset, kill } = result;
+  const { findings, dataset, kill, yearbook } = result;
   const { attempts, webhooks } = findings;
   const facts: readonly (readonly [string, string | number, string])[] = [
     [
@@ -85,6 +90,11 @@ export function summaryText(result: TourResult, summary: Summary): string {
       'restart',
       `${(kill.downMs / 1_000).toFixed(1)} s`,
       `from SIGKILL to ready, with ${kill.held} tasks under way`,
+    ],
+    [
+      'workflow',
+      yearbook.tasks.length,
+      `tasks of ${yearbook.types.length} types (${yearbook.types.join(', ')}) made one yearbook; its revenue ${summary.workflow_agrees ? 'is' : 'IS NOT'} the same sum`,
     ],
     [
       'data',

@@ -15,6 +15,7 @@ import {
   trendOrder,
 } from './orders.ts';
 import type { Scene } from './scene.ts';
+import { YEARBOOK, type YearbookFacts, yearbookFacts, yearbookOrder } from './yearbook.ts';
 
 /** How big the tour is. */
 export interface TourOptions {
@@ -35,6 +36,7 @@ export interface TourResult {
   /** Why the Python analysis was left out; null where it ran. */
   readonly pythonMissing: string | null;
   readonly kill: KillFacts;
+  readonly yearbook: YearbookFacts;
   /** The report on the fastest shop. */
   readonly report: string;
 }
@@ -76,18 +78,19 @@ export async function tour(
   scene.tell('waiting for every acknowledged task to end');
   const outputs = await allEnds(house);
   scene.tell('all ends are in; auditing them against the server’s own records');
-  const findings = await audit(house.client, [...house.acknowledged], house.receiver);
+  const yearbook = yearbookFacts(outputs.get(YEARBOOK));
+  const findings = await audit(house.client, [...house.acknowledged], house.receiver, yearbook.tasks);
   const { fastest = '' } = resultOf(outputs.get('trend')) as { fastest?: string };
   const report = await reportOn(house, fastest);
   await house.stop();
-  return { dataset, findings, dataAgrees, fastest, pythonMissing, kill, report };
+  return { dataset, findings, dataAgrees, fastest, pythonMissing, kill, yearbook, report };
 }
 
 /** Stage one: the CSV goes up, DuckDB adds it up. Answers the id of the file that everything else reads. */
 async function aggregate(house: House, dataset: Dataset): Promise<string> {
   const { client, orchestrator, scene } = house;
   const regions = summaryOrders(dataset).length;
-  scene.board.plan(3 + 2 + 2 * regions + dataset.shops.length);
+  scene.board.plan(3 + 2 + 2 * regions + dataset.shops.length + 1);
   const sales = await client.artifacts.upload({
     name: 'sales.csv',
     type: 'data_file',
@@ -119,7 +122,11 @@ async function analyse(house: House, dataset: Dataset, monthlyFileId: string): P
   await order(house, trendOrder(monthlyFileId));
   const pythonMissing = await orderPython(house, monthlyFileId);
   const analyses = pythonMissing === null ? ['trend', 'season'] : ['trend'];
-  const orders = [...outlookOrders(dataset, monthlyFileId), ...reportOrders(dataset, analyses)];
+  const orders = [
+    yearbookOrder(),
+    ...outlookOrders(dataset, monthlyFileId),
+    ...reportOrders(dataset, analyses),
+  ];
   await orderAll(house, orders);
   scene.tell(
     `${orders.length + analyses.length} tasks of analysis and reports are ordered, waiting for one another`,

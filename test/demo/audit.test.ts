@@ -45,18 +45,27 @@ function setup(tasks: Readonly<Record<string, Told>>, deliveries: readonly ToldD
     return Response.json({ tasks: Object.keys(tasks).map(statusOf), not_found: [] });
   };
   const client = new BatutaClient({ url: 'http://server.test', fetch: async url => answer(url) });
-  return (acknowledged: readonly string[], counts: Partial<ReceiverCounts> = {}) =>
-    audit(client, acknowledged, {
-      counts: () => ({
-        requests: 0,
-        processed: new Map(),
-        repeats: 0,
-        refused: 0,
-        withheld: 0,
-        outputs: new Map(),
-        ...counts,
-      }),
-    });
+  return (
+    acknowledged: readonly string[],
+    counts: Partial<ReceiverCounts> = {},
+    steps: readonly string[] = [],
+  ) =>
+    audit(
+      client,
+      acknowledged,
+      {
+        counts: () => ({
+          requests: 0,
+          processed: new Map(),
+          repeats: 0,
+          refused: 0,
+          withheld: 0,
+          outputs: new Map(),
+          ...counts,
+        }),
+      },
+      steps,
+    );
 }
 
 test('an acknowledged task is lost if the server does not know it, or its end', async () => {
@@ -66,6 +75,17 @@ test('an acknowledged task is lost if the server does not know it, or its end', 
   })(['done', 'open', 'unknown']);
   assert.deepEqual(lost, ['open', 'unknown']);
   assert.equal(completed, 1);
+});
+
+test('what a step of a workflow ran as is looked for like any other task, and not counted among those', async () => {
+  const look = setup({
+    flow: { outcome: 'completed' },
+    'flow.a': { outcome: 'completed', ends: ['completed', 'completed'] },
+    'flow.b': { outcome: 'failed', ends: ['failed'] },
+  });
+  const found = await look(['flow'], {}, ['flow.a', 'flow.b', 'flow.c']);
+  assert.deepEqual([found.lost, found.failed, found.endedTwice], [['flow.c'], ['flow.b'], ['flow.a']]);
+  assert.deepEqual([found.acknowledged, found.completed, found.attempts.total], [1, 1, 1]);
 });
 
 test('a task that failed is not lost, but told', async () => {

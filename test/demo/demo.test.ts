@@ -8,8 +8,10 @@ import { runExample, survivorsOf } from './script.ts';
 
 const SHOPS = 12;
 const REGIONS = 6;
-/** Three aggregations, the trend, an outlook and a summary for each region, a report for each shop; and the seasons in Python. */
-const TASKS = 3 + 1 + 2 * REGIONS + SHOPS;
+/** Three aggregations, the trend, an outlook and a summary for each region, a report for each shop, the workflow; and the seasons in Python. */
+const TASKS = 3 + 1 + 2 * REGIONS + SHOPS + 1;
+/** Quarters, the strongest of them, a chapter for each region, the total. */
+const WORKFLOW_TASKS = 3 + REGIONS;
 const SECONDS_MAX = 60;
 
 test('the demo loses nothing and does nothing twice though its server is killed half-way, and leaves nothing behind', async t => {
@@ -38,6 +40,7 @@ test('the demo loses nothing and does nothing twice though its server is killed 
   assert.ok(summary.webhook_repeats_dropped >= 2, 'withheld acknowledgements made the server repeat itself');
   assert.equal(summary.forgeries_refused, 1);
   assert.equal(summary.data_agrees, true);
+  assert.deepEqual([summary.workflow_tasks, summary.workflow_agrees], [WORKFLOW_TASKS, true]);
   assert.ok((performance.now() - begun) / 1_000 < SECONDS_MAX);
   assert.deepEqual(readdirSync(temporary), []);
   assert.deepEqual(await survivorsOf(groupId), []);
