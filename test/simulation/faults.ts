@@ -12,6 +12,8 @@ export interface Faults {
   refused: number;
   /** Calls whose commit is durable but whose answer is lost. */
   lost: number;
+  /** Hints of other processes that never arrive; the rest come late. */
+  hintsLost: number;
   /** Milliseconds a call takes at most. */
   delayMsMax: number;
 }
@@ -21,6 +23,8 @@ export interface Connection {
   readonly store: Store;
   cut(): void;
 }
+
+const HINT_MS_MAX = 200;
 
 /** Connects a process to a store through the faults. */
 export function connect(store: Store, clock: VirtualClock, random: Random, faults: Faults): Connection {
@@ -44,8 +48,16 @@ export function connect(store: Store, clock: VirtualClock, random: Random, fault
       throw new DomainError('unavailable', 'simulated: the answer was lost');
     return structuredClone(answer);
   };
+  const hear: Store['hear'] = listener =>
+    store.hear(hint => {
+      if (!alive || random.fraction() < faults.hintsLost) return;
+      clock.after(Math.floor(random.fraction() * HINT_MS_MAX), () => {
+        if (alive) listener(hint);
+      });
+    });
   const proxy = new Proxy(store, {
     get(target, name) {
+      if (name === 'hear') return hear;
       const member = Reflect.get(target, name) as unknown;
       if (typeof member !== 'function') return member;
       return (...args: unknown[]) => call(member as (...args: unknown[]) => Promise<unknown>, args);

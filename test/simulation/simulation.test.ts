@@ -2,30 +2,33 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { TaskKey } from '../../src/domain/ids.ts';
 import type { Store } from '../../src/store/store.ts';
-import { World } from './world.ts';
+import { processesOf, World } from './world.ts';
 
 const SEEDS = 60;
 const STEPS = 40;
 
-test(`the invariants hold in ${SEEDS} worlds of crashes, lost answers and dying workers`, async () => {
-  for (let seed = 1; seed <= SEEDS; seed++) await new World(seed).live(STEPS);
+test(`the invariants hold in ${SEEDS} worlds of one to three processes, of crashes, freezes, lost answers, lost hints and dying workers`, async () => {
+  for (let seed = 1; seed <= SEEDS; seed++)
+    await new World(seed, { processes: processesOf(seed) }).live(STEPS);
 });
 
 test('a world replays: the same seed lives the same life', async () => {
-  const lives = await Promise.all([7, 7].map(seed => new World(seed).live(STEPS)));
-  assert.deepEqual(lives[0], lives[1]);
+  for (const processes of [1, 3]) {
+    const lives = await Promise.all([7, 7].map(seed => new World(seed, { processes }).live(STEPS)));
+    assert.deepEqual(lives[0], lives[1], `${processes} processes`);
+  }
 });
 
 test('a store that forgets an acknowledged task is found out, and the failure names its seed', async () => {
   await assert.rejects(
-    new World(3, forgetful).live(STEPS),
+    new World(3, { sabotage: forgetful }).live(STEPS),
     /acknowledged task .* is lost \(seed 3; replay with/,
   );
 });
 
 test('a store that confirms an end it did not write is found out', async () => {
   await assert.rejects(
-    new World(3, boastful).live(STEPS),
+    new World(3, { sabotage: boastful }).live(STEPS),
     /a confirmed result of .* was not applied \(seed 3/,
   );
 });

@@ -1,4 +1,4 @@
-// A world in a bottle: submitters, workers, controllers and receivers around an engine that crashes, on a store that fails, all
+// A world in a bottle: submitters, workers, controllers and receivers around engines that crash and stop, on a store that fails, all
 // driven by one seed. After every step the invariants of the design are checked; at the end everything must have come to rest.
 
 import assert from 'node:assert/strict';
@@ -14,9 +14,10 @@ import type { WorkResult } from '../../src/engine/api.ts';
 import { type Random, seededRandom } from '../../src/runtime/random.ts';
 import { openSqliteInProcess } from '../../src/store/sqlite/open.ts';
 import type { Store } from '../../src/store/store.ts';
-import { type House, openHouse, orderOf, planOf } from '../harness.ts';
+import { orderOf, planOf } from '../harness.ts';
 import { VirtualClock } from './clock.ts';
-import { type Connection, connect, type Faults } from './faults.ts';
+import type { Faults } from './faults.ts';
+import { Processes } from './nodes.ts';
 
 const WORKERS = ['w1', 'w2', 'w3'] as const;
 const LEASE_MS = 10_000;
@@ -26,14 +27,18 @@ interface Held {
   readonly token: FencingToken;
 }
 
+/** How many processes share the store in the world of a seed: one, two and three in turn. */
+export function processesOf(seed: number): number {
+  return 1 + (seed % 3);
+}
+
 /** Everything that is simulated under one seed. */
 export class World {
   readonly #seed: number;
   readonly #clock = new VirtualClock();
   readonly #random: Random;
   readonly #truth: Store;
-  readonly #sabotage: (store: Store) => Store;
-  readonly #faults: Faults = { refused: 0, lost: 0, delayMsMax: 20 };
+  readonly #faults: Faults = { refused: 0, lost: 0, hintsLost: 0.3, delayMsMax: 20 };
   readonly #acknowledged = new Map<string, number>();
   readonly #outcomes = new Map<string, string>();
   readonly #held = new Map<string, Held[]>(WORKERS.map(worker => [worker, []]));
@@ -41,14 +46,20 @@ export class World {
   readonly #confirmed = new Map<string, Set<FencingToken>>();
   readonly #received = new Map<string, number>();
   readonly #dir = mkdtempSync(join(tmpdir(), 'batuta-world-'));
-  #house: House | null = null;
-  #connection: Connection | null = null;
+  readonly #processes: Processes;
+  readonly #several: boolean;
   #named = 0;
 
-  /** `sabotage` breaks the store on purpose, to prove that the checks see it. */
-  constructor(seed: number, sabotage: (store: Store) => Store = store => store) {
+  /** Of one process, or of several that share the store; `sabotage` breaks it on purpose, to prove that the checks see it. */
+  constructor(
+    seed: number,
+    {
+      sabotage = store => store,
+      processes = 1,
+    }: { readonly sabotage?: (store: Store) => Store; readonly processes?: number } = {},
+  ) {
     this.#seed = seed;
-    this.#sabotage = sabotage;
+    this.#several = processes > 1;
     this.#random = seededRandom(seed, () => this.#clock.now());
     this.#truth = openSqliteInProcess({
       path: ':memory:',
@@ -56,12 +67,24 @@ export class World {
       random: seededRandom(seed + 1, () => this.#clock.now()),
       auditKey: Buffer.alloc(32),
     });
+    this.#processes = new Processes(
+      {
+        clock: this.#clock,
+        random: this.#random,
+        store: sabotage(this.#truth),
+        faults: this.#faults,
+        dir: this.#dir,
+        send: message => this.#receive(message.notificationId),
+        options: { leaseMs: LEASE_MS, slotsPerType: 0, archiveDelayMs: 2_000 },
+      },
+      processes,
+    );
   }
 
   /** Lives through so many steps, checking after each, then lets everything come to rest and checks that it did; answers how each task ended. */
   async live(steps: number): Promise<readonly string[]> {
     try {
-      await this.#boot();
+      await this.#processes.bootAll();
       for (let step = 0; step < steps; step++) {
         this.#faults.refused = step % 7 === 3 ? 0.3 : 0.02;
         this.#faults.lost = step % 5 === 2 ? 0.2 : 0.02;
@@ -70,27 +93,11 @@ export class World {
         await this.#check();
       }
       await this.#rest();
-      if (this.#house !== null) await this.#during(this.#house.stop());
+      await this.#during(this.#processes.stop());
       return [...this.#outcomes].map(([id, outcome]) => `${id} ${outcome}`);
     } finally {
       rmSync(this.#dir, { recursive: true, force: true });
     }
-  }
-
-  /** A process that cannot read its database does not start, which is tested elsewhere: while it boots, nothing fails or takes time. */
-  async #boot(): Promise<void> {
-    const { refused, lost, delayMsMax } = this.#faults;
-    Object.assign(this.#faults, { refused: 0, lost: 0, delayMsMax: 0 });
-    this.#connection = connect(this.#sabotage(this.#truth), this.#clock, this.#random, this.#faults);
-    this.#house = await openHouse({
-      clock: this.#clock,
-      random: this.#random,
-      store: this.#connection.store,
-      dir: this.#dir,
-      send: message => this.#receive(message.notificationId),
-      options: { leaseMs: LEASE_MS, slotsPerType: 0, archiveDelayMs: 2_000 },
-    });
-    Object.assign(this.#faults, { refused, lost, delayMsMax });
   }
 
   async #during<Value>(work: Promise<Value>): Promise<Value> {
@@ -104,6 +111,7 @@ export class World {
   }
 
   async #act(): Promise<void> {
+    if (this.#several && this.#random.fraction() < 0.05) return this.#processes.disturb();
     const roll = this.#random.fraction();
     if (roll < 0.04) return this.#crash();
     if (roll < 0.35) return void this.#submit();
@@ -112,10 +120,9 @@ export class World {
   }
 
   async #crash(): Promise<void> {
-    this.#connection?.cut();
     // A worker may die together with the node, or live on with what it holds.
     for (const worker of WORKERS) if (this.#random.fraction() < 0.3) this.#held.set(worker, []);
-    await this.#boot();
+    await this.#processes.crash();
   }
 
   #submit(): void {
@@ -133,9 +140,9 @@ export class World {
       ...(this.#random.fraction() < 0.2 ? { notBefore: this.#clock.now() + 5_000 } : {}),
       ...(this.#random.fraction() < 0.5 ? { notification: planOf([...NOTIFICATION_EVENTS]) } : {}),
     });
-    const submitted = this.#house?.engine.submit([
-      again ? { ...order, fingerprint: `fingerprint of ${id}` } : order,
-    ]);
+    const submitted = this.#processes
+      .any()
+      ?.engine.submit([again ? { ...order, fingerprint: `fingerprint of ${id}` } : order]);
     submitted?.then(
       ([admission]) => {
         if (admission?.kind === 'admitted') this.#acknowledged.set(id, this.#clock.now());
@@ -160,7 +167,7 @@ export class World {
       if (roll >= 0.45) keep.push(one);
     }
     this.#held.set(worker, keep);
-    const exchange = this.#house?.engine.work({
+    const exchange = this.#processes.any()?.engine.work({
       tenant: DEFAULT_TENANT,
       agentId: worker as AgentId,
       types: ['custom:work'],
@@ -196,7 +203,7 @@ export class World {
     const ids = [...this.#acknowledged.keys()];
     if (ids.length === 0) return;
     const call = { tenant: DEFAULT_TENANT, id: this.#pick(ids) as TaskId, actor: 'simulation' };
-    const engine = this.#house?.engine;
+    const engine = this.#processes.any()?.engine;
     const verb = this.#pick(['cancel', 'pause', 'resume', 'resume'] as const);
     const done = verb === 'pause' ? engine?.pause({ ...call, force: true }) : engine?.[verb](call);
     done?.catch(() => {});
@@ -258,6 +265,7 @@ export class World {
   /** No more faults, and workers that do their work: everything must end and be told. */
   async #rest(): Promise<void> {
     Object.assign(this.#faults, { refused: 0, lost: 0 });
+    await this.#processes.bootAll();
     for (let round = 0; round < 400; round++) {
       const { items } = await this.#truth.list({ tenant: DEFAULT_TENANT, limit: 10_000, offset: 0 });
       const open = items.filter(task => task.state !== 'archived' && task.state !== 'rejected');
@@ -288,7 +296,10 @@ export class World {
   }
 
   async #engineCall(verb: 'resume', id: TaskId): Promise<void> {
-    await this.#house?.engine[verb]({ tenant: DEFAULT_TENANT, id, actor: 'simulation' }).catch(() => {});
+    await this.#processes
+      .any()
+      ?.engine[verb]({ tenant: DEFAULT_TENANT, id, actor: 'simulation' })
+      .catch(() => {});
   }
 
   #pick<Item>(items: readonly Item[]): Item {
