@@ -33,6 +33,29 @@ test('a store that confirms an end it did not write is found out', async () => {
   );
 });
 
+test('a store that lets a lost lease settle a task is found out where processes stop and go on', async () => {
+  const lives = async (): Promise<void> => {
+    for (let seed = 1; seed <= SEEDS; seed++)
+      await new World(seed, { sabotage: unfenced, processes: 3 }).live(STEPS);
+  };
+  await assert.rejects(lives(), /came from a lease that was lost/);
+});
+
+function unfenced(store: Store): Store {
+  return spoil(store, {
+    commit: async changes => {
+      const leases = await store.leases({});
+      const led = new Map(leases.map(({ key, token }) => [key, token]));
+      return store.commit(
+        changes.map(change => {
+          const token = change.guard.by === 'lease' ? led.get(change.key) : undefined;
+          return token === undefined ? change : { ...change, guard: { by: 'lease', token } };
+        }),
+      );
+    },
+  });
+}
+
 function forgetful(store: Store): Store {
   return spoil(store, {
     submit: async tasks => tasks.map(() => ({ status: 'created', key: -1 as TaskKey, at: 0 })),

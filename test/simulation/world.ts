@@ -259,6 +259,11 @@ export class World {
       const output = task.result?.output as { by?: unknown } | undefined;
       assert.equal(task.outcome, 'completed', this.#say(`a confirmed result of ${task.id} was not applied`));
       assert.equal(output?.by, token, this.#say(`two results of ${task.id} were confirmed`));
+      assert.equal(
+        task.lastToken,
+        token,
+        this.#say(`a result of ${task.id} came from a lease that was lost`),
+      );
     }
   }
 
