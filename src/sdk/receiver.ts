@@ -32,6 +32,10 @@ export interface WebhookBody {
     readonly artifacts?: readonly ArtifactReference[];
     readonly metrics?: JsonObject;
   };
+  /** `agent_error` alone. */
+  readonly error?: { readonly code: string; readonly message: string; readonly [more: string]: Json };
+  /** `resource_warning` alone. */
+  readonly warning?: { readonly resource: string; readonly value: number; readonly limit: number };
   readonly context?: JsonObject;
   readonly next_actions?: JsonObject;
 }
