@@ -6,7 +6,8 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { startServer } from '../src/app/compose.ts';
 import { loadConfig } from '../src/app/config.ts';
-import { runExample } from '../test/demo/script.ts';
+import { BatutaClient } from '../src/sdk/index.ts';
+import { runExample, survivorsOf } from '../test/demo/script.ts';
 import { played } from './played.ts';
 
 const FOLDER = fileURLToPath(new URL('.', import.meta.url));
@@ -36,20 +37,39 @@ test('an example gets a server of its own, which is gone with it', async t => {
   assert.equal(await played(t, ['hello-worker', 'Ana']), "{ greeting: 'Hello, Ana!' }\n");
 });
 
-test('with --url an example meets the server there, and starts none', async t => {
+test('with --url an example meets the server there, with the key of the environment', async t => {
   const dataDir = mkdtempSync(join(tmpdir(), 'batuta-examples-'));
   t.after(() => rmSync(dataDir, { recursive: true, force: true }));
   const environment = { BATUTA_PORT: '0', BATUTA_DATA: dataDir, BATUTA_LOG_LEVEL: 'error' };
   const server = await startServer(loadConfig({ environment }));
   t.after(() => server.stop());
-  const { exitCode, stdout, stderr } = await runExample('run.ts', {
-    args: ['ticket-triage', '--url', server.url, '--tickets', '97'],
-    env: {
-      BATUTA_API_KEY: server.credentials.api_key,
-      BATUTA_API_SECRET: server.credentials.api_secret,
-      TMPDIR: join(dataDir, 'nowhere'),
+  const { url, credentials } = server;
+  const env = { BATUTA_API_KEY: credentials.api_key, BATUTA_API_SECRET: credentials.api_secret };
+  const run = (...args: string[]) => runExample('run.ts', { args: [...args, '--url', url], env });
+
+  const [hello, triage] = [await run('hello-worker', 'Ana'), await run('ticket-triage', '--tickets', '97')];
+
+  assert.equal(hello.stdout, "{ greeting: 'Hello, Ana!' }\n", hello.stderr);
+  assert.match(triage.stdout, /^96 tickets triaged, 1 could not be read/, triage.stderr);
+  const client = new BatutaClient({
+    url,
+    credentials: { apiKey: credentials.api_key, apiSecret: credentials.api_secret },
+  });
+  // The greeting, the workflow, its ninety-seven tickets and their sum.
+  assert.equal((await client.statuses({ limit: 1 })).total, 1 + 1 + 97 + 1);
+});
+
+test('an example that is interrupted takes its server with it', async t => {
+  const temporary = mkdtempSync(join(tmpdir(), 'batuta-example-test-'));
+  t.after(() => rmSync(temporary, { recursive: true, force: true }));
+  const { exitCode, groupId } = await runExample('run.ts', {
+    args: ['watchtower'],
+    env: { TMPDIR: temporary },
+    heard: (line, pid) => {
+      if (line.startsWith('run 1')) process.kill(pid, 'SIGINT');
     },
   });
-  assert.equal(exitCode, 0, stderr);
-  assert.match(stdout, /^96 tickets triaged, 1 could not be read/);
+  assert.equal(exitCode, 130);
+  assert.deepEqual(readdirSync(temporary), []);
+  assert.deepEqual(await survivorsOf(groupId), []);
 });

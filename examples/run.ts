@@ -2,10 +2,10 @@
 // npm run example -- <name> [--url URL] [arguments]: runs an example to its end. Starts a server for it, on a free port and in a temporary
 // directory that are both gone afterwards; with --url the example meets the server there.
 
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -44,23 +44,47 @@ if (example === undefined) {
   process.exit(2);
 }
 
-// Ctrl-C reaches the example as well; its end is ours.
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
 await using resources = new AsyncDisposableStack();
-const environment = url === null ? await ownServer(resources) : { BATUTA_URL: url };
+let running: ChildProcess | null = null;
+// Whoever has had enough of the example has had enough of its server, but not before it.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+  process.on(signal, () => {
+    if (running !== null) running.kill(signal);
+    else void resources.disposeAsync().finally(() => process.exit(codeOf(signal)));
+  });
+const environment = url === null ? await ownServer(resources) : serverAt(url, resources);
 const script = fileURLToPath(new URL(`${name}/${example.script}`, import.meta.url));
-const child = spawn(process.execPath, [script, ...args], {
+running = spawn(process.execPath, [script, ...args], {
   env: { ...process.env, ...environment },
   stdio: 'inherit',
 });
-process.on('SIGTERM', () => child.kill());
-const [exitCode] = await once(child, 'exit');
-process.exitCode = exitCode ?? 1;
+const [exitCode, signal] = await once(running, 'exit');
+process.exitCode = exitCode ?? codeOf(signal);
+
+/** As a shell tells of who was ended by a signal. */
+function codeOf(signal: NodeJS.Signals): number {
+  return 128 + constants.signals[signal];
+}
+
+/** What tells an example of the server there, whose key is in the environment or was left in a data directory. */
+function serverAt(there: string, started: AsyncDisposableStack): Readonly<Record<string, string>> {
+  const { BATUTA_API_KEY: key, BATUTA_API_SECRET: secret } = process.env;
+  if (key === undefined || secret === undefined) return { BATUTA_URL: there };
+  const dataDir = temporaryDirectory(started);
+  const login = JSON.stringify({ url: there, api_key: key, api_secret: secret });
+  writeFileSync(join(dataDir, 'credentials.json'), login, { mode: 0o600 });
+  return { BATUTA_URL: there, BATUTA_DATA: dataDir };
+}
+
+function temporaryDirectory(started: AsyncDisposableStack): string {
+  const path = mkdtempSync(join(tmpdir(), 'batuta-example-'));
+  started.defer(() => rmSync(path, { recursive: true, force: true, maxRetries: 5 }));
+  return path;
+}
 
 /** Starts a server that is stopped with the resources; answers what tells an example of it. */
 async function ownServer(started: AsyncDisposableStack): Promise<Readonly<Record<string, string>>> {
-  const dataDir = mkdtempSync(join(tmpdir(), 'batuta-example-'));
-  started.defer(() => rmSync(dataDir, { recursive: true, force: true, maxRetries: 5 }));
+  const dataDir = temporaryDirectory(started);
   const inherited = Object.entries(process.env).filter(([setting]) => !setting.startsWith('BATUTA_'));
   const server = spawn(process.execPath, [SERVER, 'serve', '--json'], {
     env: { ...Object.fromEntries(inherited), ...SETTINGS, BATUTA_PORT: '0', BATUTA_DATA: dataDir },

@@ -61,13 +61,13 @@ async function sync({ url, warehouse, counts }: Sides, night: number): Promise<v
   );
 }
 
-interface Result {
+type Result = {
   readonly pages: number;
   readonly read: number;
   readonly imported: number;
   /** The newest change that was brought over. */
   readonly until: string;
-}
+};
 
 /** Where the last night that went well ended: its own task says so, nothing else has to be kept. */
 async function syncedUntil(from: BatutaClient): Promise<string> {

@@ -1,10 +1,10 @@
 // A morning's support tickets: the same ones each time, a few of them empty, as forms send them.
 
 /** A ticket as it came in. */
-export interface Ticket {
+export type Ticket = {
   readonly number: number;
   readonly text: string;
-}
+};
 
 const OPENINGS = ['Hello,', 'Hi there,', 'Good morning.', 'Once more:', 'URGENT!'] as const;
 const COMPLAINTS = [

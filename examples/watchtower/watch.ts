@@ -19,11 +19,9 @@ await using services = await openServices();
 const secret = `whsec_${randomBytes(24).toString('base64')}`;
 const { promise: over, resolve: finish } = Promise.withResolvers<void>();
 const onDuty = orchestrator.webhooks(secret, {
-  agent_error: async ({ error }) => console.log(`webhook  ALERT ${(error as { message: string }).message}`),
-  resource_warning: async ({ warning }) => {
-    const { resource, value, limit } = warning as { resource: string; value: number; limit: number };
-    console.log(`webhook  warning: ${resource} took ${Math.round(value)} ms, the limit is ${limit}`);
-  },
+  agent_error: async ({ error }) => console.log(`webhook  ALERT ${error?.message}`),
+  resource_warning: async ({ warning: { resource, value, limit } = { resource: '', value: 0, limit: 0 } }) =>
+    console.log(`webhook  warning: ${resource} took ${Math.round(value)} ms, the limit is ${limit}`),
   task_completed: async () => finish(),
 });
 await using pager = await farEnd(async ({ method, headers, body }, response) => {
@@ -63,13 +61,13 @@ console.table(
   })),
 );
 
-interface Standing {
+type Standing = {
   readonly name: string;
   readonly state: string;
   readonly availability_percent: number;
   readonly latency_ms: { readonly p95: number };
   readonly alerts: number;
-}
+};
 
 /** The changes of state a run found, in words. */
 function changesIn({ data }: StreamEvent): readonly string[] {
