@@ -18,6 +18,7 @@ import { migrateCommand } from './migrate.ts';
 import { nodesCommand } from './nodes.ts';
 import { Output } from './output.ts';
 import { restoreCommand } from './restore.ts';
+import { schedulesCommand } from './schedules.ts';
 import { serveCommand } from './serve.ts';
 import { statusCommand } from './status.ts';
 import { submitCommand } from './submit.ts';
@@ -36,6 +37,7 @@ export function commandsOf({ app }: Pick<CliHost, 'app'>): readonly CommandSpec[
     logsCommand,
     ...controlCommands,
     tasksCommand,
+    schedulesCommand,
     agentsCommand,
     nodesCommand,
     deliveriesCommand,

@@ -7,7 +7,7 @@ import { TASK_TYPES, type TaskType } from '../domain/task.ts';
 import { outcomeOf, outputOf } from '../sdk/outcome.ts';
 import { EndWatch } from '../sdk/waiting.ts';
 import type { Acceptance, TaskRequest, WirePriority } from '../sdk/wire.ts';
-import type { CommandCall, CommandSpec, Flags } from './command.ts';
+import type { CommandCall, CommandSpec, Flags, OptionSpec } from './command.ts';
 import { EXIT, UsageError } from './failure.ts';
 import type { CliHost } from './host.ts';
 import { exitCodeOf } from './task-text.ts';
@@ -15,37 +15,39 @@ import { followToEnd } from './watch.ts';
 
 const PRIORITIES: readonly WirePriority[] = ['critical', 'urgent', 'high', 'normal', 'low'];
 
+/** Options that say what a task is, for whatever hands one in. */
+export const taskOptions: readonly OptionSpec[] = [
+  { flags: '-t, --type <type>', description: 'task type, or custom:<name> for a worker of your own' },
+  { flags: '-d, --data <json>', description: "the type's input: JSON, @file, or - for standard input" },
+  {
+    flags: '-f, --file <file>',
+    description: 'a whole request as JSON (- for standard input); flags win over it',
+  },
+  { flags: '--description <text>', description: 'what it is for' },
+  { flags: '--id <id>', description: 'its id; made where absent' },
+  { flags: '--priority <level>', description: 'how urgent it is', choices: PRIORITIES },
+  {
+    flags: '--timeout <seconds>',
+    description: 'running time over all attempts',
+    integer: { min: 1, max: 604_800 },
+  },
+  { flags: '--retries <n>', description: 'retries after the first attempt', integer: { min: 0, max: 100 } },
+  {
+    flags: '--depends-on <id>',
+    description: 'tasks that must complete first (repeatable)',
+    repeatable: true,
+  },
+  { flags: '--label <name=value>', description: 'a label (repeatable)', repeatable: true },
+  { flags: '--webhook <url>', description: 'where to send notifications' },
+  { flags: '--webhook-secret <secret>', description: 'what to sign them with' },
+  { flags: '--correlation-id <id>', description: 'what it belongs to' },
+];
+
 /** Hands a task in. */
 export const submitCommand: CommandSpec = {
   name: 'submit',
   summary: 'hand a task in',
-  options: [
-    { flags: '-t, --type <type>', description: 'task type, or custom:<name> for a worker of your own' },
-    { flags: '-d, --data <json>', description: "the type's input: JSON, @file, or - for standard input" },
-    {
-      flags: '-f, --file <file>',
-      description: 'a whole request as JSON (- for standard input); flags win over it',
-    },
-    { flags: '--description <text>', description: 'what it is for' },
-    { flags: '--id <id>', description: 'its id; made where absent' },
-    { flags: '--priority <level>', description: 'how urgent it is', choices: PRIORITIES },
-    {
-      flags: '--timeout <seconds>',
-      description: 'running time over all attempts',
-      integer: { min: 1, max: 604_800 },
-    },
-    { flags: '--retries <n>', description: 'retries after the first attempt', integer: { min: 0, max: 100 } },
-    {
-      flags: '--depends-on <id>',
-      description: 'tasks that must complete first (repeatable)',
-      repeatable: true,
-    },
-    { flags: '--label <name=value>', description: 'a label (repeatable)', repeatable: true },
-    { flags: '--webhook <url>', description: 'where to send notifications' },
-    { flags: '--webhook-secret <secret>', description: 'what to sign them with' },
-    { flags: '--correlation-id <id>', description: 'what it belongs to' },
-    { flags: '-w, --wait', description: 'wait for its end, and print its output' },
-  ],
+  options: [...taskOptions, { flags: '-w, --wait', description: 'wait for its end, and print its output' }],
   examples: [
     `batuta submit --type code_execution --data '{"language":"javascript","code":"6 * 7"}' --wait`,
     'batuta submit --type custom:resize --data @picture.json --priority high --label team=art',

@@ -81,6 +81,8 @@ export function waitingText(waiting: JsonObject): string {
       return `no agent for ${text(waiting.work_type) ?? 'it'} is online${needText(waiting.capabilities)}`;
     case 'quota':
       return `the tenant has used up its quota of ${text(waiting.quota) ?? 'something'}: ${String(waiting.used)} of ${String(waiting.limit)}`;
+    case 'concurrency':
+      return `${String(waiting.limit)} of its key "${text(waiting.key) ?? ''}" may run at once, and do: ${listText(waiting.held_by)}`;
     case 'no_free_slot':
       return `all ${String(waiting.slots)} slots are taken, by ${listText(waiting.held_by)}; its place is ${String(waiting.position)}`;
     case 'about_to_start':

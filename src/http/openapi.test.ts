@@ -20,6 +20,9 @@ async function furnished(): Promise<{
   await ask('POST', '/api/v2/jwt-keys', {
     body: { kid: 'kid-of-mine', algorithm: 'HS256', key: 'k'.repeat(40) },
   });
+  await ask('POST', '/api/v2/schedules', {
+    body: { schedule_id: 'schedule-of-mine', cron: '@yearly', task: taskBody('again') },
+  });
   const headers = { 'content-type': 'text/plain' };
   const artifact = await ask('POST', '/api/v2/artifacts?name=file-of-mine', { raw: 'x', headers });
   const key = await ask('POST', '/api/v2/api-keys', { body: { name: 'k', permissions: ['task:read'] } });
@@ -32,6 +35,7 @@ async function furnished(): Promise<{
       task_id: 'mine',
       agent_id: 'worker-of-mine',
       name: 'secret-of-mine',
+      schedule_id: 'schedule-of-mine',
       kid: 'kid-of-mine',
       tenant_id: 'third',
       artifact_id: artifact.body.artifact_id,

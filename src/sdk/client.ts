@@ -4,6 +4,7 @@
 import type { Clock } from './clock.ts';
 import { type FollowOptions, followEvents, followLogs } from './follow.ts';
 import { Agents, ApiKeys, Artifacts, Audit, Deliveries, Secrets, Tenants } from './resources.ts';
+import { Schedules } from './schedules.ts';
 import { type ClientOptions, Transport } from './transport.ts';
 import type {
   Acceptance,
@@ -35,6 +36,7 @@ export class BatutaClient {
   readonly clock: Clock;
   readonly artifacts: Artifacts;
   readonly deliveries: Deliveries;
+  readonly schedules: Schedules;
   readonly agents: Agents;
   readonly apiKeys: ApiKeys;
   readonly tenants: Tenants;
@@ -50,6 +52,7 @@ export class BatutaClient {
     this.clock = this.#transport.clock;
     this.artifacts = new Artifacts(this.#transport);
     this.deliveries = new Deliveries(this.#transport);
+    this.schedules = new Schedules(this.#transport, this.#agentId);
     this.agents = new Agents(this.#transport);
     this.apiKeys = new ApiKeys(this.#transport);
     this.tenants = new Tenants(this.#transport);

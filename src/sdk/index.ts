@@ -29,6 +29,7 @@ export {
   webhookReceiver,
 } from './receiver.ts';
 export type { ArtifactDownload, ArtifactUpload } from './resources.ts';
+export type * from './schedules.ts';
 export type { SigningKey, SigningScheme } from './signing.ts';
 export type { ClientOptions, RetryOptions, Sendable } from './transport.ts';
 export * from './webhooks.ts';

@@ -45,6 +45,10 @@ export interface ExecutionConfig {
       }
     | undefined;
   readonly depends_on?: readonly string[] | undefined;
+  /** The result of an identical task, at most `ttl` seconds old, will do; `key` tells apart what else is identical (`SAM-234`). */
+  readonly cache?: { readonly ttl: number; readonly key?: string | undefined } | undefined;
+  /** At most `limit` tasks of the tenant with this key run at once; 1 where absent. */
+  readonly concurrency?: { readonly key: string; readonly limit?: number | undefined } | undefined;
   /** ISO 8601: not to be started before. */
   readonly not_before?: string | undefined;
   readonly min_isolation?: IsolationLevel | undefined;
