@@ -216,7 +216,7 @@ export class Dispatcher {
 
   /** One claim for all asks at once; true if anything was claimed. */
   async #round(): Promise<boolean> {
-    const draw = await this.#permits.draw(this.#keyed());
+    const draw = await this.#draw();
     const picks: ClaimPick[] = [];
     const owners: Ask[] = [];
     const planned = new Map<KnownQueue, number>();
@@ -270,13 +270,15 @@ export class Dispatcher {
     return true;
   }
 
-  /** The queues of whose tasks no more than so many may run, and that somebody asks for. */
-  #keyed(): readonly KnownQueue[] {
+  /** Permits for the queues of whose tasks no more than so many may run, and that somebody with a free slot asks for. */
+  #draw(): Promise<Draw> {
     const keyed = [...this.#queues.values()].filter(
       ({ view, depth }) => depth > 0 && permitOf(view.name) !== null,
     );
-    if (keyed.length === 0) return keyed;
-    return keyed.filter(({ view }) => [...this.#asks].some(ask => serves(ask, view.name)));
+    const asks = keyed.length === 0 ? [] : [...this.#asks].filter(ask => this.#room(ask) > 0);
+    const slots = asks.reduce((sum, ask) => sum + this.#room(ask), 0);
+    const wanted = keyed.filter(({ view }) => asks.some(ask => serves(ask, view.name)));
+    return this.#permits.draw(wanted, slots);
   }
 
   /** What one ask should try to claim: tenants in stride order, a slot at a time, then one pick per tenant. */

@@ -153,3 +153,21 @@ test('concurrency keys: whoever was stopped between counting and claiming gives 
   assert.equal((await until(a, '1', task => task.state === 'queued')).lease, null);
   assert.equal((await w1.ask(1)).leases.length, 1);
 });
+
+test('concurrency keys: over nodes many keys that are taken do not hide the one that has room', async t => {
+  const { node } = onShared(t);
+  const a = await node('a');
+  const w1 = workAs(a, 'w1', ['custom:work'], { capabilities: [] });
+  await w1.hello();
+  const keyed = (id: string, key: string) =>
+    orderOf(id, { ...custom, concurrency: { key, limit: 1 }, priority: id === 'last' ? 6 : 5 });
+  const keys = Array.from({ length: 12 }, (_, n) => `key-${n}`);
+  await a.engine.submit(keys.map(key => keyed(`first of ${key}`.replaceAll(' ', '-'), key)));
+  assert.equal((await w1.ask(20)).leases.length, 12);
+  await a.engine.submit([...keys.map((key, n) => keyed(`second-${n}`, key)), keyed('last', 'free')]);
+  const { leases } = await w1.ask(1);
+  assert.deepEqual(
+    leases.map(({ task }) => task.id),
+    ['last'],
+  );
+});

@@ -17,7 +17,7 @@ const KIND = 'concurrency';
 const HOLD_MS = 10_000;
 /** The document outlives its use, so that its version tells one holder from a later one. */
 const REST_MS = 3_600_000;
-/** Keys that one round counts and claims for, those of the tasks that wait longest first. */
+/** Keys that one round holds at most. */
 const KEYS_MAX = 200;
 
 const NONE_NEEDED: Draw = { room: () => Number.POSITIVE_INFINITY, spend: () => {}, close: async () => [] };
@@ -43,8 +43,11 @@ export class Permits {
     this.#node = options.serverId;
   }
 
-  /** Counts what may start of these queues, keeping other nodes from starting more until the draw is closed. */
-  async draw(queues: readonly KnownQueue[]): Promise<Draw> {
+  /**
+   * Counts what may start of these queues, keeping other nodes from starting more until the draw is closed. With others on the store
+   * it holds no more keys than `slots`: those that have room and whose tasks wait longest.
+   */
+  async draw(queues: readonly KnownQueue[], slots: number): Promise<Draw> {
     const keyed = queues.filter(({ view, depth }) => depth > 0 && permitOf(view.name) !== null);
     if (keyed.length === 0) return NONE_NEEDED;
     const inOrder = keyed.sort((a, b) => a.view.headRank - b.view.headRank);
@@ -52,20 +55,26 @@ export class Permits {
     for (const { view } of inOrder) {
       const permit = permitOf(view.name);
       // Whoever waits longest decides: a task that asks for more solitude is not overtaken for ever by those that ask for less.
-      if (permit !== null && heads.size < KEYS_MAX && !heads.has(textOf(permit)))
-        heads.set(textOf(permit), permit);
+      if (permit !== null && !heads.has(textOf(permit))) heads.set(textOf(permit), permit);
     }
-    const held = await this.#hold([...heads.values()]);
-    const used = new Map([...(await this.#running())].map(([key, tasks]) => [key, tasks.length]));
+    const { shared } = this.#store.capabilities;
+    const before = await this.#running();
+    const open = [...heads].flatMap(([key, permit]) =>
+      (before.get(key)?.length ?? 0) < permit.limit ? [permit] : [],
+    );
+    const held = await this.#hold(shared ? open.slice(0, Math.min(slots, KEYS_MAX)) : open);
+    // Counted anew under the documents: others may have claimed while they were being taken.
+    const running = shared && held.size > 0 ? await this.#running() : before;
+    const used = new Map([...running].map(([key, tasks]) => [key, tasks.length]));
     return {
       room: ({ view }) => {
         const permit = permitOf(view.name);
         if (permit === null) return Number.POSITIVE_INFINITY;
         const key = textOf(permit);
         const head = heads.get(key);
-        const running = used.get(key) ?? 0;
-        if (head === undefined || !held.has(key) || running >= head.limit) return 0;
-        return Math.max(0, permit.limit - running);
+        const busy = used.get(key) ?? 0;
+        if (head === undefined || !held.has(key) || busy >= head.limit) return 0;
+        return Math.max(0, permit.limit - busy);
       },
       spend: ({ view }, tasks) => {
         const permit = permitOf(view.name);

@@ -65,3 +65,18 @@ test('scheduled tasks: they need task:execute, and no tenant sees another one’
   assert.equal((await ask('DELETE', `${PATH}/nightly`, { as: 'stranger' })).status, 404);
   assert.equal((await make(nightly, 'stranger')).status, 201);
 });
+
+test('scheduled tasks: a credential narrowed to other task types or another agent steers no schedule it could not make', async t => {
+  const badges = {
+    typed: { permissions: ['task:execute'], taskTypes: ['data_processing'] },
+    bound: { permissions: ['task:execute'], agentId: 'somebody-else' },
+  } as const;
+  const { ask, make } = await setup(t, { badges });
+  await make(nightly);
+  for (const as of ['typed', 'bound']) {
+    for (const verb of ['run', 'pause', 'resume'])
+      assert.equal((await ask('POST', `${PATH}/nightly/${verb}`, { as })).status, 403, `${as} ${verb}`);
+    assert.equal((await ask('DELETE', `${PATH}/nightly`, { as })).status, 403);
+    assert.equal((await make({ ...nightly, schedule_id: 'mine' }, as)).status, 403);
+  }
+});

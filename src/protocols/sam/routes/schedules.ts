@@ -18,7 +18,7 @@ import { type Fault, instantOf } from '../../validation.ts';
 import { answerTo } from '../admission.ts';
 import { recordAction } from '../audited.ts';
 import { type DecodeDeps, decodeTask } from '../decode.ts';
-import { invalidRequest } from '../refusals.ts';
+import { invalidRequest, refuseForeignAgent, refuseForeignType } from '../refusals.ts';
 import { json, PREFIX, route } from '../route.ts';
 import { admitted, nothing, pageOf, rejected } from '../schema/answers.ts';
 import { orchestratorInfo, type TaskBody, taskBody } from '../schema/task.ts';
@@ -163,6 +163,7 @@ function steeringRoutes(deps: ScheduleDeps): readonly Route[] {
         params,
         answers: { 200: scheduleAnswer },
         async handle(call) {
+          await requireOwn(call, deps);
           const schedule = await schedules[verb](call.principal.tenant, call.params.schedule_id);
           recordAction(deps.audit, call, `schedule.${verb}d`, schedule.id);
           return json(200, wireSchedule(schedule, deps));
@@ -178,6 +179,7 @@ function steeringRoutes(deps: ScheduleDeps): readonly Route[] {
       answers: { 204: nothing },
       async handle(call) {
         const { schedule_id: id } = call.params;
+        await requireOwn(call, deps);
         await schedules.remove(call.principal.tenant, id);
         recordAction(deps.audit, call, 'schedule.deleted', id);
         return { kind: 'empty', status: 204 };
@@ -186,7 +188,8 @@ function steeringRoutes(deps: ScheduleDeps): readonly Route[] {
   ];
 }
 
-function runRoute({ engine, clock }: ScheduleDeps): Route {
+function runRoute(deps: ScheduleDeps): Route {
+  const { engine, clock } = deps;
   return route({
     ...common,
     method: 'POST',
@@ -195,6 +198,7 @@ function runRoute({ engine, clock }: ScheduleDeps): Route {
     params,
     answers: { 200: admitted, 422: rejected },
     async handle(call) {
+      await requireOwn(call, deps);
       const admission = await engine.schedules.runNow(call.principal.tenant, call.params.schedule_id);
       if (admission.kind === 'refused') throw admission.error;
       const { requestId, traceId, origin } = call;
@@ -202,6 +206,16 @@ function runRoute({ engine, clock }: ScheduleDeps): Route {
       return json(status, body);
     },
   });
+}
+
+/** Throws `forbidden` where the credential could not have made the schedule: it may not have its tasks run either. */
+async function requireOwn(
+  { principal, params }: Call<unknown, unknown, { readonly schedule_id: string }>,
+  { engine }: Pick<ScheduleDeps, 'engine'>,
+): Promise<void> {
+  const { template: made } = await engine.schedules.get(principal.tenant, params.schedule_id);
+  refuseForeignType(principal, made.type);
+  refuseForeignAgent(principal, made.requester.agentId);
 }
 
 async function orderIn(call: Call<NewSchedule>, deps: ScheduleDeps): Promise<ScheduleOrder> {
