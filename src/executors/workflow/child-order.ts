@@ -136,15 +136,16 @@ function kindIn(
   };
 }
 
-/** Steps are tried once unless they say otherwise. */
+/** Steps that say nothing are tried once, but for those whose worker is lost: a crash must not fail a workflow (`SAM-167`). */
 function retryOf(written: WrittenWork['retry']): RetryPolicy {
+  if (written === undefined) return { ...RETRY_POLICIES.exponential, retryCodes: ['unavailable'] };
   const {
     max_attempts: attemptsMax = 1,
     strategy = 'exponential',
     delay,
     max_delay: longest,
     codes,
-  } = written ?? {};
+  } = written;
   return {
     ...RETRY_POLICIES[strategy],
     attemptsMax,

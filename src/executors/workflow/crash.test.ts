@@ -14,7 +14,7 @@ import { DEFAULT_TENANT } from '../../domain/ids.ts';
 import { systemRandom } from '../../runtime/random.ts';
 import { openSqliteInProcess } from '../../store/sqlite/open.ts';
 import type { Store } from '../../store/store.ts';
-import { $, type Loose, obey, step, works } from './fixture.test.ts';
+import { $, type Loose, obey, step, type Works, works } from './fixture.test.ts';
 
 const GRAPH = {
   input: { list: [1, 2, 3] },
@@ -52,7 +52,7 @@ function setup() {
   const nodes: Handle[] = [];
   return {
     truth,
-    async node(id: string, dieAt: number, run?: HouseOptions['run']) {
+    async node(id: string, dies: Death, run?: HouseOptions['run']) {
       const handle = open();
       nodes.push(handle);
       const death = { has: false };
@@ -62,7 +62,7 @@ function setup() {
           {
             ...(run === undefined ? {} : { run }),
             clock,
-            store: mortal(handle, dieAt, death),
+            store: mortal(handle, dies, death),
             dir: join(dir, id),
             options: { serverId: id as AgentId, drainMs: 0 },
           },
@@ -71,15 +71,15 @@ function setup() {
       };
     },
     /** Lets time pass until the workflow has ended, or the node has died. */
-    async pass(death: { readonly has: boolean } = { has: false }): Promise<'ended' | 'dead'> {
+    async pass(death: { readonly has: boolean } = { has: false }, id = 'w'): Promise<'ended' | 'dead'> {
       for (let step = 0; step < 3_000; step++) {
         if (death.has) return 'dead';
-        const [task] = await truth.read([{ tenant: DEFAULT_TENANT, id: 'w' as TaskId }]);
+        const [task] = await truth.read([{ tenant: DEFAULT_TENANT, id: id as TaskId }]);
         if (task?.outcome !== null && task?.outcome !== undefined) return 'ended';
         await clock.advance(50);
       }
-      const [task] = await truth.read([{ tenant: DEFAULT_TENANT, id: 'w' as TaskId }]);
-      throw new Error(`w stayed ${task?.state} ${JSON.stringify(task?.checkpoint)}`);
+      const [task] = await truth.read([{ tenant: DEFAULT_TENANT, id: id as TaskId }]);
+      throw new Error(`${id} stayed ${task?.state} ${JSON.stringify(task?.checkpoint)}`);
     },
     async close() {
       for (const node of nodes) node.cut();
@@ -89,19 +89,19 @@ function setup() {
   };
 }
 
-/** Odd deaths leave the commit on disk and lose its answer; even ones come before it. */
-function mortal({ store, cut }: Handle, dieAt: number, death: { has: boolean }): Store {
+/** Dies before its nth write, or right after, so that the commit is on disk and its answer lost. */
+function mortal({ store, cut }: Handle, { write, when }: Death, death: { has: boolean }): Store {
   let writes = 0;
   return new Proxy(store, {
     get(target, name: keyof Store) {
       const verb = target[name];
       if (typeof verb !== 'function' || !WRITES.has(name)) return verb;
       return async (...args: unknown[]) => {
-        const isLast = ++writes === dieAt;
-        if (isLast && dieAt % 2 === 0) cut();
+        const isLast = ++writes === write;
+        if (isLast && when === 'before') cut();
         const answer = (verb as (...args: unknown[]) => Promise<unknown>)(...args);
         if (!isLast) return answer;
-        if (dieAt % 2 === 1) await answer;
+        if (when === 'after') await answer;
         cut();
         death.has = true;
         return new Promise(() => {});
@@ -110,36 +110,111 @@ function mortal({ store, cut }: Handle, dieAt: number, death: { has: boolean }):
   });
 }
 
+interface Death {
+  readonly write: number;
+  readonly when: 'before' | 'after';
+}
+
+const NEVER: Death = { write: 0, when: 'before' };
+
 const WRITES: ReadonlySet<string> = new Set(['submit', 'claim', 'commit']);
 
-test('SAM-167 a workflow whose node dies at its every write loses nothing and runs no completed step again', async () => {
-  for (let dieAt = 1; ; dieAt++) {
-    const { truth, node, pass, close } = setup();
-    const again: string[] = [];
-    const run: HouseOptions['run'] = async context => {
-      const [now] = await truth.read([{ tenant: DEFAULT_TENANT, id: context.task.id }]);
-      if (now?.outcome === 'completed') again.push(context.task.id);
-      return await obey(context);
-    };
-    const at = `death at write ${dieAt}`;
-    const first = await node('first', dieAt, run);
-    void first.start('w', GRAPH).catch(() => {});
-    const became = await pass(first.death);
-    if (became === 'dead') {
-      const second = await node('second', 0, run);
-      const [there] = await truth.read([{ tenant: DEFAULT_TENANT, id: 'w' as TaskId }]);
-      if (there === null || there === undefined) await second.start('w', GRAPH);
-      await pass();
+/** What happens in a world whose first node dies so; answers whether it did. */
+type Story = (world: ReturnType<typeof setup>, dies: Death, at: string) => Promise<boolean>;
+
+/** Tells the story with every death there can be. */
+async function atEveryWrite(story: Story, writesMin: number): Promise<void> {
+  for (const when of ['before', 'after'] as const)
+    for (let write = 1; ; write++) {
+      const world = setup();
+      const isDead = await story(world, { write, when }, `death ${when} write ${write}`).finally(() =>
+        world.close(),
+      );
+      if (isDead) continue;
+      assert.ok(write > writesMin, `a run made only ${write} writes`);
+      break;
     }
-    const [task] = await truth.read([{ tenant: DEFAULT_TENANT, id: 'w' as TaskId }]);
-    assert.equal(task?.outcome, 'completed', `${at}: ${JSON.stringify(task?.result?.error)}`);
-    assert.equal((task?.result?.output as Loose)?.result, 6, at);
-    const { items } = await truth.list({ tenant: DEFAULT_TENANT, limit: 100, offset: 0 });
-    assert.deepEqual(items.map(({ id }) => id).sort(), ['w', ...CHILDREN].sort(), at);
-    assert.deepEqual(again, [], at);
-    await close();
-    if (became === 'dead') continue;
-    assert.ok(dieAt > 15, `a run made only ${dieAt} writes`);
-    return;
+}
+
+/** A run of the graph on a node that dies so, then on another; a step that completed must not be run again. */
+async function lived(
+  { truth, node, pass }: ReturnType<typeof setup>,
+  dies: Death,
+  payload: object,
+  meanwhile: (one: Works) => void = () => {},
+) {
+  const again: string[] = [];
+  const run: HouseOptions['run'] = async context => {
+    const [now] = await truth.read([{ tenant: DEFAULT_TENANT, id: context.task.id }]);
+    if (now?.outcome === 'completed') again.push(context.task.id);
+    return await obey(context);
+  };
+  const first = await node('first', dies, run);
+  void first.start('w', payload).catch(() => {});
+  meanwhile(first);
+  const isDead = (await pass(first.death)) === 'dead';
+  if (isDead) {
+    const second = await node('second', NEVER, run);
+    const [there] = await truth.read([{ tenant: DEFAULT_TENANT, id: 'w' as TaskId }]);
+    if (there === null || there === undefined) await second.start('w', payload);
+    meanwhile(second);
+    await pass();
   }
-});
+  const [task] = await truth.read([{ tenant: DEFAULT_TENANT, id: 'w' as TaskId }]);
+  assert.ok(task !== null && task !== undefined);
+  const { items } = await truth.list({ tenant: DEFAULT_TENANT, limit: 100, offset: 0 });
+  return { task, again, isDead, children: items.map(({ id }) => id).sort() };
+}
+
+test('SAM-167 a workflow whose node dies at its every write loses nothing and runs no completed step again', () =>
+  atEveryWrite(async (world, dies, at) => {
+    const { task, again, isDead, children } = await lived(world, dies, GRAPH);
+    assert.equal(task.outcome, 'completed', `${at}: ${JSON.stringify(task.result?.error)}`);
+    assert.equal((task.result?.output as Loose)?.result, 6, at);
+    assert.deepEqual(children, ['w', ...CHILDREN].sort(), at);
+    assert.deepEqual(again, [], at);
+    return isDead;
+  }, 15));
+
+const undone = { compensation: { task_type: 'code_execution', task_data: {} } };
+
+test('SAM-168 compensation whose node dies at its every write undoes each step once', () =>
+  atEveryWrite(async (world, dies, at) => {
+    const steps = [
+      step('a', {}, undone),
+      step('b', {}, { depends_on: ['a'], ...undone }),
+      step('bad', { fail: 'broken' }, { depends_on: ['b'], on_failure: 'compensate' }),
+    ];
+    const { task, again, isDead, children } = await lived(world, dies, { steps });
+    assert.equal(task.outcome, 'failed', at);
+    const { a, b } = (task.result?.output as Loose)?.steps ?? {};
+    assert.deepEqual([a?.compensation, b?.compensation], ['completed', 'completed'], at);
+    assert.deepEqual(children, ['w', 'w.a', 'w.a.undo', 'w.b', 'w.b.undo', 'w.bad'], at);
+    assert.deepEqual(again, [], at);
+    return isDead;
+  }, 12));
+
+test('SAM-168 a cancelled workflow whose node dies at its every write is undone all the same', () =>
+  atEveryWrite(async (world, dies, at) => {
+    const steps = [step('a', {}, undone), step('b', { hang: true }, { depends_on: ['a'] })];
+    const cancel = ({ house }: Works): void => {
+      const id = 'w' as TaskId;
+      void (async () => {
+        for (;;) {
+          const [child] = await world.truth.read([{ tenant: DEFAULT_TENANT, id: 'w.b' as TaskId }]);
+          if (child?.state === 'running') break;
+          await new Promise(resolve => setImmediate(resolve));
+        }
+        await house.engine.cancel({ tenant: DEFAULT_TENANT, id, actor: 'test' });
+      })().catch(() => {});
+    };
+    const { task, isDead } = await lived(world, dies, { steps }, cancel);
+    assert.equal(task.outcome, 'cancelled', at);
+    await world.pass({ has: false }, 'w:cancelled');
+    const [closing, undo, b] = await world.truth.read(
+      ['w:cancelled', 'w.a.undo', 'w.b'].map(id => ({ tenant: DEFAULT_TENANT, id: id as TaskId })),
+    );
+    const outcomes = [closing?.outcome, undo?.outcome, b?.outcome];
+    assert.deepEqual(outcomes, ['completed', 'completed', 'cancelled'], at);
+    return isDead;
+  }, 8));
