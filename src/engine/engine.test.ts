@@ -136,7 +136,7 @@ test('SAM-105 what a killed server ran itself is taken up again at once, and its
     auditKey: Buffer.alloc(32),
   });
   const custom = { type: 'custom', typeName: 'work' } as const;
-  const wire = connect(store, clock, systemRandom, { refused: 0, lost: 0, delayMsMax: 0 });
+  const wire = connect(store, clock, systemRandom, { refused: 0, lost: 0, delayMsMax: 0, hintsLost: 0 });
   const dead = await openHouse({ clock, store: wire.store, run: () => new Promise(() => {}) });
   const worker = workAs(dead, 'w1', ['custom:work']);
   await worker.hello();
@@ -161,7 +161,7 @@ test('SAM-129 a server that was away takes its absence off nobody’s deadline, 
     auditKey: Buffer.alloc(32),
   });
   const custom = { type: 'custom', typeName: 'work', timeoutMs: 30_000 } as const;
-  const wire = connect(store, clock, systemRandom, { refused: 0, lost: 0, delayMsMax: 0 });
+  const wire = connect(store, clock, systemRandom, { refused: 0, lost: 0, delayMsMax: 0, hintsLost: 0 });
   const dead = await openHouse({ clock, store: wire.store });
   const worker = workAs(dead, 'w1', ['custom:work']);
   await worker.hello();

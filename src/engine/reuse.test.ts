@@ -211,7 +211,7 @@ test('SAM-234 after the death of the server that ran it an identical task is run
   const clock = new VirtualClock();
   const store = openSqliteInProcess({ path: ':memory:', clock, random: systemRandom, auditKey: 'k' });
   t.after(() => store.stop());
-  const wire = connect(store, clock, systemRandom, { refused: 0, lost: 0, delayMsMax: 0 });
+  const wire = connect(store, clock, systemRandom, { refused: 0, lost: 0, delayMsMax: 0, hintsLost: 0 });
   const dead = await openHouse({ clock, store: wire.store, run: () => new Promise(() => {}) });
   await dead.engine.submit([orderOf('one', { cache }), orderOf('two', { cache })]);
   await clock.advance(1_000);

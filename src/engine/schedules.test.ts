@@ -129,7 +129,7 @@ for (const [catchUp, made] of [
   test(`schedules: after a downtime catch-up \`${catchUp}\` makes ${made.length} of seven missed runs`, async t => {
     const clock = new VirtualClock();
     const store = truthOf(t, clock);
-    const wire = connect(store, clock, systemRandom, { refused: 0, lost: 0, delayMsMax: 0 });
+    const wire = connect(store, clock, systemRandom, { refused: 0, lost: 0, delayMsMax: 0, hintsLost: 0 });
     const dead = await openHouse({ clock, store: wire.store });
     await workAs(dead, 'w1', ['custom:work']).hello();
     await dead.engine.schedules.create(schedule('s', { catchUp, catchUpMax: 3, overlap: 'queue' }));
@@ -192,7 +192,7 @@ test('schedules: one that could never run, ends before it begins, or bears a tak
 test('schedules: a run is made once, whatever answers are lost and however often the server dies', async t => {
   const clock = new VirtualClock();
   const store = truthOf(t, clock);
-  const faults = { refused: 0, lost: 0, delayMsMax: 0 };
+  const faults = { refused: 0, lost: 0, delayMsMax: 0, hintsLost: 0 };
   let seed = 7;
   const random: Random = {
     ...systemRandom,
@@ -208,10 +208,10 @@ test('schedules: a run is made once, whatever answers are lost and however often
   );
   await first.engine.stop();
   for (let life = 0; life < 8; life++) {
-    Object.assign(faults, { refused: 0, lost: 0, delayMsMax: 0 });
+    Object.assign(faults, { refused: 0, lost: 0, delayMsMax: 0, hintsLost: 0 });
     const wire = connect(store, clock, random, faults);
     await openHouse({ clock, store: wire.store, options: { slotsPerType: 0 } });
-    Object.assign(faults, { refused: 0.2, lost: 0.2, delayMsMax: 40 });
+    Object.assign(faults, { refused: 0.2, lost: 0.2, delayMsMax: 40, hintsLost: 0 });
     await clock.advance(MINUTE + life * 370);
     wire.cut();
   }
