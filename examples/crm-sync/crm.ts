@@ -14,24 +14,31 @@ export interface Customer {
 /** Both sides, and what they saw. */
 export interface Sides extends FarEnd {
   readonly warehouse: ReadonlyMap<number, Customer>;
-  /** Pages of customers that were given out, tokens too, and imports that were tried and done. */
-  readonly counts: {
-    readonly pages: number;
-    readonly tokens: number;
-    readonly tried: number;
-    readonly done: number;
-  };
-  /** Some customers change in the CRM. */
-  change(count: number): void;
+  readonly counts: Counts;
+}
+
+/** What happened at the two sides. */
+export interface Counts {
+  /** Pages given to whoever asked for all customers. */
+  readonly pagesOfAll: number;
+  readonly tokens: number;
+  /** Imports that met a warehouse that was down. */
+  readonly refused: number;
+  /** Changes of a customer that were imported, and those of them that had been before. */
+  readonly imported: number;
+  readonly twice: number;
 }
 
 /** What the CRM knows the sync by. */
 export const CLIENT = { id: 'batuta', secret: 'crm-client-secret' } as const;
 
 const CUSTOMERS = 250;
+/** So many change in the CRM on the day after the first night; after that it is quiet. */
+const CHANGED = 7;
 const A_PAGE = 50;
+const EVER = '1970-01-01T00:00:00.000Z';
 const TOKEN = 'crm-access-token';
-/** Tries of the first import that find the warehouse down: more than one attempt of the task makes. */
+/** Tries of the import that find the warehouse down: more than one attempt of the task makes. */
 const DOWN_FOR = 2;
 
 /** Opens both, with customers of the last year. */
@@ -40,8 +47,15 @@ export async function openSides(): Promise<Sides> {
     Array.from({ length: CUSTOMERS }, (_, at) => [at + 1, customer(at + 1)] as const),
   );
   const warehouse = new Map<number, Customer>();
+  let until = EVER;
   const answered = new Map<string, object>();
-  const counts = { pages: 0, tokens: 0, tried: 0, done: 0 };
+  const imported = new Set<string>();
+  const counts = { pagesOfAll: 0, tokens: 0, refused: 0, imported: 0, twice: 0 };
+  const change = (): void => {
+    const now = new Date().toISOString();
+    for (const one of [...customers.values()].slice(0, CHANGED))
+      customers.set(one.id, { ...one, name: `${one.name} (moved)`, updated_at: now });
+  };
   const token = ({ body }: Asked, response: ServerResponse): void => {
     counts.tokens += 1;
     const isKnown = new URLSearchParams(body).get('client_secret') === CLIENT.secret;
@@ -51,22 +65,35 @@ export async function openSides(): Promise<Sides> {
   const list = ({ url, headers }: Asked, response: ServerResponse): void => {
     if (headers.authorization !== `Bearer ${TOKEN}`)
       return void json(response, { error: 'who are you?' }, 401);
-    counts.pages += 1;
-    const since = url.searchParams.get('updated_since') ?? '';
+    const since = url.searchParams.get('updated_since') ?? EVER;
+    if (since === EVER) counts.pagesOfAll += 1;
     const from = Number(url.searchParams.get('cursor') ?? 0);
     const changed = [...customers.values()].filter(({ updated_at: at }) => at > since);
     const next = from + A_PAGE < changed.length ? String(from + A_PAGE) : null;
     json(response, { customers: changed.slice(from, from + A_PAGE), next });
   };
   const take = ({ headers, body }: Asked, response: ServerResponse): void => {
-    counts.tried += 1;
     const key = String(headers['idempotency-key']);
     const before = answered.get(key);
     if (before !== undefined) return void json(response, before);
-    if (counts.tried <= DOWN_FOR) return void json(response, { error: 'down for maintenance' }, 503);
-    const { customers: given } = JSON.parse(body) as { customers: readonly Customer[] };
-    for (const one of given) warehouse.set(one.id, one);
-    counts.done += 1;
+    if (counts.refused < DOWN_FOR) {
+      counts.refused += 1;
+      return void json(response, { error: 'down for maintenance' }, 503);
+    }
+    const { customers: given, ...more } = JSON.parse(body) as {
+      customers: readonly Customer[];
+      until: string;
+    };
+    for (const one of given) {
+      const change = `${one.id} ${one.updated_at}`;
+      if (imported.has(change)) counts.twice += 1;
+      imported.add(change);
+      warehouse.set(one.id, one);
+    }
+    const isFirst = counts.imported === 0;
+    counts.imported += given.length;
+    until = more.until;
+    if (isFirst) change();
     const answer = { imported: given.length };
     answered.set(key, answer);
     json(response, answer);
@@ -74,6 +101,7 @@ export async function openSides(): Promise<Sides> {
   const handlers: Readonly<Record<string, (asked: Asked, response: ServerResponse) => void>> = {
     '/oauth/token': token,
     '/crm/customers': list,
+    '/warehouse/state': (_, response) => json(response, { until }),
     '/warehouse/import': take,
   };
   const far = await farEnd((asked, response) => {
@@ -82,12 +110,10 @@ export async function openSides(): Promise<Sides> {
     else handle(asked, response);
   });
   return {
-    ...{ url: far.url, warehouse, counts, [Symbol.asyncDispose]: () => far[Symbol.asyncDispose]() },
-    change(count) {
-      const now = new Date().toISOString();
-      for (const one of [...customers.values()].slice(0, count))
-        customers.set(one.id, { ...one, name: `${one.name} (moved)`, updated_at: now });
-    },
+    url: far.url,
+    warehouse,
+    counts,
+    [Symbol.asyncDispose]: () => far[Symbol.asyncDispose](),
   };
 }
 

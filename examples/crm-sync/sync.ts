@@ -1,79 +1,79 @@
-// Brings what changed in a CRM into a warehouse, night after night (sync.json): OAuth2, pages, one import that happens once. A night whose
-// warehouse is down is tried again as a whole task, and goes on from what it had read; the next night begins where the last one ended.
+// Brings what changed in a CRM into a warehouse, night after night (sync.json): OAuth2, pages, one import that happens once, on a schedule. A
+// night whose warehouse is down is tried again as a whole task, and goes on from what it had read.
 //
-//   npm run example -- crm-sync [--nights 2]
+//   npm run example -- crm-sync [--nights 3]
 
 import { readFileSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { type BatutaClient, Orchestrator, outcomeOf, outputOf } from '../../src/sdk/index.ts';
+import { Orchestrator, type TaskOutput } from '../../src/sdk/index.ts';
 import { connect } from '../connect.ts';
-import { CLIENT, openSides, type Sides } from './crm.ts';
+import { CLIENT, openSides } from './crm.ts';
 
-/** What all nights' tasks are found by. */
-const JOB = 'crm-sync';
-const EVER = '1970-01-01T00:00:00.000Z';
+/** The nights are short here. */
+const NIGHT_SECONDS = 3;
+const LOOK_MS = 200;
 
-const { values } = parseArgs({ options: { nights: { type: 'string', default: '2' } } });
+const { values } = parseArgs({ options: { nights: { type: 'string', default: '3' } } });
 const client = connect();
 const orchestrator = new Orchestrator({ client, agentId: 'data-office' });
-await client.secrets.set('crm-client', CLIENT.secret);
 await using sides = await openSides();
+await client.secrets.set('crm-client', CLIENT.secret);
 
-for (let night = 1; night <= Number(values.nights); night++) {
-  await sync(sides, night);
-  // The day between.
-  sides.change(7);
-}
-
-async function sync({ url, warehouse, counts }: Sides, night: number): Promise<void> {
-  const since = await syncedUntil(client);
-  const { output, status } = await orchestrator.run({
-    type: 'api_integration',
-    description: `Customers changed since ${since}`,
-    correlationId: JOB,
-    data: {
+const schedule = await client.schedules.create({
+  // In life: cron: '0 2 * * *', timezone: 'Europe/Lisbon'
+  interval: NIGHT_SECONDS,
+  // A night that takes longer than that is not joined by the next one.
+  overlap: 'skip',
+  task: {
+    task_type: 'api_integration',
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: the schedule fills it in.
+    description: 'What changed in the CRM until ${scheduled_at}',
+    task_data: {
       ...JSON.parse(readFileSync(new URL('sync.json', import.meta.url), 'utf8')),
       auth: {
         type: 'oauth2_client_credentials',
-        token_url: `${url}/oauth/token`,
+        token_url: `${sides.url}/oauth/token`,
         client_id: CLIENT.id,
         secret: 'crm-client',
         client_in: 'body',
       },
-      inputs: { base: url, since },
+      inputs: { base: sides.url },
     },
-    more: {
-      execution_config: {
-        environment: { secrets: ['crm-client'] },
-        max_retries: 5,
-        retry_strategy: 'fixed',
-        retry_delay: 1,
-      },
+    execution_config: {
+      environment: { secrets: ['crm-client'] },
+      max_retries: 5,
+      retry_strategy: 'fixed',
+      retry_delay: 1,
     },
-  });
-  const { result } = output as { result: Result };
-  const { attempt = 1 } = status.current_status;
-  console.log(
-    `night ${night}: ${result.read} customers in ${result.pages} pages since ${since}, ${result.imported} imported at attempt ${attempt}`,
-  );
-  console.log(
-    `  in all: ${counts.pages} pages and ${counts.tokens} tokens given out, ${counts.done} imports done of ${counts.tried} tried, ${warehouse.size} customers in the warehouse`,
-  );
+  },
+});
+try {
+  for (let night = 1; night <= Number(values.nights); night++)
+    tell(night, await orchestrator.wait(await runOf(schedule.correlation_id, night)));
+} finally {
+  await client.schedules.remove(schedule.schedule_id);
+}
+const { counts, warehouse } = sides;
+console.log(
+  `the first night was given ${counts.pagesOfAll} pages; the warehouse was down ${counts.refused} times, has ${warehouse.size} customers, and got ${counts.twice} changes twice`,
+);
+
+/** The task of that night, once the schedule has made it; nights are numbered from 1. */
+async function runOf(correlationId: string, night: number): Promise<string> {
+  for (;;) {
+    const { tasks } = await client.statuses({ correlation_id: correlationId });
+    // Their ids end with their instants.
+    const id = tasks.map(({ task_id }) => task_id).toSorted()[night - 1];
+    if (id !== undefined) return id;
+    await pause(LOOK_MS);
+  }
 }
 
-type Result = {
-  readonly pages: number;
-  readonly read: number;
-  readonly imported: number;
-  /** The newest change that was brought over. */
-  readonly until: string;
-};
-
-/** Where the last night that went well ended: its own task says so, nothing else has to be kept. */
-async function syncedUntil(from: BatutaClient): Promise<string> {
-  const { tasks } = await from.statuses({ correlation_id: JOB, status: 'completed', limit: 100 });
-  const last = tasks.find(task => outcomeOf(task) === 'completed');
-  if (last === undefined) return EVER;
-  const { output } = outputOf(await from.status(last.task_id));
-  return (output as { result: Result }).result.until;
+function tell(night: number, { output, status }: TaskOutput): void {
+  const { result } = output as { result: { since: string; pages: number; read: number; imported: number } };
+  const { attempt = 1 } = status.current_status;
+  console.log(
+    `night ${night}: ${result.read} customers in ${result.pages} pages since ${result.since}, ${result.imported} imported at attempt ${attempt}`,
+  );
 }
