@@ -8,16 +8,39 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { Orchestrator, type TaskOutput } from '../../src/sdk/index.ts';
 import { connect } from '../connect.ts';
-import { CLIENT, openSides } from './crm.ts';
+import { farEnd, json } from '../far-end.ts';
+import { CLIENT, Crm } from './crm.ts';
+import { Warehouse } from './warehouse.ts';
 
 /** The nights are short here. */
 const NIGHT_SECONDS = 3;
+/** So many customers move on the day after the first night; then it is quiet. */
+const MOVED = 7;
 const LOOK_MS = 200;
 
 const { values } = parseArgs({ options: { nights: { type: 'string', default: '3' } } });
 const client = connect();
 const orchestrator = new Orchestrator({ client, agentId: 'data-office' });
-await using sides = await openSides();
+const crm = new Crm();
+let imports = 0;
+const warehouse = new Warehouse(() => {
+  imports += 1;
+  if (imports === 1) crm.change(MOVED);
+});
+await using sides = await farEnd((asked, response) => {
+  switch (asked.url.pathname) {
+    case '/oauth/token':
+      return crm.token(asked, response);
+    case '/crm/customers':
+      return crm.list(asked, response);
+    case '/warehouse/state':
+      return warehouse.state(asked, response);
+    case '/warehouse/import':
+      return warehouse.import(asked, response);
+    default:
+      return json(response, { error: 'no such path' }, 404);
+  }
+});
 await client.secrets.set('crm-client', CLIENT.secret);
 
 const schedule = await client.schedules.create({
@@ -54,9 +77,8 @@ try {
 } finally {
   await client.schedules.remove(schedule.schedule_id);
 }
-const { counts, warehouse } = sides;
 console.log(
-  `the first night was given ${counts.pagesOfAll} pages; the warehouse was down ${counts.refused} times, has ${warehouse.size} customers, and got ${counts.twice} changes twice`,
+  `the first night was given ${crm.pagesOfAll} pages; the warehouse was down ${warehouse.refused} times, has ${warehouse.customers.size} customers, and got ${warehouse.twice} changes twice`,
 );
 
 /** The task of that night, once the schedule has made it; nights are numbered from 1. */
