@@ -25,7 +25,7 @@ import type {
   ProgressReport,
 } from '../src/engine/ports/executor.ts';
 import { type Quotas, UNLIMITED } from '../src/engine/ports/quotas.ts';
-import type { SecretKeeper } from '../src/engine/ports/secrets.ts';
+import type { SecretKeeper, TenantWeights } from '../src/engine/ports/secrets.ts';
 import { createSealer } from '../src/guards/sealer.ts';
 import { instructionsIn } from '../src/protocols/sam/instructions.ts';
 import type { Clock } from '../src/runtime/clock.ts';
@@ -58,6 +58,7 @@ export interface HouseOptions {
   readonly secrets?: Readonly<Record<string, string>>;
   readonly options?: Partial<EngineOptions>;
   readonly weights?: Readonly<Record<string, number>>;
+  readonly prices?: TenantWeights['prices'];
   readonly quotas?: Quotas;
 }
 
@@ -85,7 +86,10 @@ export async function openHouse(choice: HouseOptions = {}): Promise<House> {
       store,
       blobs: await openFileBlobs(dir, random),
       secrets: secretsOf(choice),
-      weights: { weight: tenant => choice.weights?.[tenant] ?? 1 },
+      weights: {
+        weight: tenant => choice.weights?.[tenant] ?? 1,
+        ...(choice.prices === undefined ? {} : { prices: choice.prices }),
+      },
       quotas: choice.quotas ?? UNLIMITED,
       sealer: createSealer(),
       outbound: { send: unreachable, check: choice.check ?? (async () => {}), stop: async () => {} },

@@ -114,7 +114,13 @@ export async function serve(choice: ServeOptions = {}): Promise<Served> {
   const masterKey = Buffer.alloc(32, 7);
   const guards = createGuards(silentLog, clock, systemRandom, store, { masterKey, rates: 'off' });
   await guards.start();
-  const house = await openHouse({ quotas: guards.quotas, ...choice, dir, store });
+  const house = await openHouse({
+    quotas: guards.quotas,
+    prices: id => guards.tenants.prices(id),
+    ...choice,
+    dir,
+    store,
+  });
   const { engine } = house;
   const badges = { ...BADGES, ...choice.badges };
   const sam = createSamProtocol({

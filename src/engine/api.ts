@@ -45,6 +45,8 @@ export type Admission =
       readonly expectedMs: number;
       readonly queuePosition: number;
       readonly resources: ResourceLimits;
+      /** By the tenant's price table, in its currency; 0 without (`SAM-42`). */
+      readonly estimatedCost: number;
       readonly receivedAt: number;
       readonly queuedAt: number;
       readonly estimatedStartAt: number;

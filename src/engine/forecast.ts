@@ -2,6 +2,7 @@
 // estimates; what is unknown is null, never invented (`SAM-58`).
 
 import type { AgentId, ExecutionId, TenantId } from '../domain/ids.ts';
+import { estimatedCost } from '../domain/price.ts';
 import {
   type LimitModes,
   type ResourceLimits,
@@ -19,6 +20,7 @@ import type { Dispatcher } from './dispatch.ts';
 import type { Permits } from './permits.ts';
 import type { Executor } from './ports/executor.ts';
 import type { Quotas } from './ports/quotas.ts';
+import type { TenantWeights } from './ports/secrets.ts';
 import type { Roster } from './roster.ts';
 import type { RunStatistics } from './statistics.ts';
 
@@ -38,6 +40,7 @@ export class Forecaster {
   readonly #executors: ReadonlyMap<TaskType, Executor>;
   readonly #quotas: Quotas;
   readonly #permits: Pick<Permits, 'holders'>;
+  readonly #weights: TenantWeights;
   readonly #serverId: AgentId;
 
   constructor(
@@ -51,6 +54,7 @@ export class Forecaster {
       readonly executors: ReadonlyMap<TaskType, Executor>;
       readonly quotas: Quotas;
       readonly permits: Pick<Permits, 'holders'>;
+      readonly weights: TenantWeights;
     },
     options: { readonly serverId: AgentId },
   ) {
@@ -63,6 +67,7 @@ export class Forecaster {
     this.#executors = parts.executors;
     this.#quotas = parts.quotas;
     this.#permits = parts.permits;
+    this.#weights = parts.weights;
     this.#serverId = options.serverId;
   }
 
@@ -93,6 +98,7 @@ export class Forecaster {
       expectedMs,
       queuePosition,
       resources: spec.resources,
+      estimatedCost: this.#cost(tenant, spec, expectedMs),
       receivedAt: at,
       queuedAt: at,
       estimatedStartAt: startAt,
@@ -116,11 +122,16 @@ export class Forecaster {
       expectedMs,
       queuePosition: forecast.queuePosition ?? 0,
       resources: task.spec.resources,
+      estimatedCost: this.#cost(task.tenant, task.spec, expectedMs),
       receivedAt: task.createdAt,
       queuedAt,
       estimatedStartAt: startAt,
       estimatedCompletionAt: Math.max(startAt, forecast.estimatedCompletionAt ?? startAt + expectedMs),
     };
+  }
+
+  #cost(tenant: TenantId, spec: TaskSpec, expectedMs: number): number {
+    return estimatedCost(this.#weights.prices?.(tenant), spec, expectedMs);
   }
 
   /** Where the task stands and what to expect of it (`SAM-58`, `SAM-114`, `SAM-125`). */

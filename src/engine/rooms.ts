@@ -144,7 +144,7 @@ function groundFloor(parts: EngineParts, options: EngineOptions) {
   const reuse = new Reuse(log, clock, store, { attempts, settlement, signals, cache }, options);
   const doors = { weights, quotas, permits, reuse };
   const dispatcher = new Dispatcher(log, clock, store, roster, attempts, doors, options);
-  const lookout = { dispatcher, roster, attempts, statistics, executors, quotas, permits };
+  const lookout = { dispatcher, roster, attempts, statistics, executors, quotas, permits, weights };
   const forecaster = new Forecaster(clock, store, lookout, options);
   return {
     executors,

@@ -4,6 +4,7 @@
 import { DomainError } from '../domain/errors.ts';
 import { DEFAULT_TENANT, isCallerId, type TenantId } from '../domain/ids.ts';
 import type { JsonObject } from '../domain/json.ts';
+import type { PriceTable } from '../domain/price.ts';
 import type { TenantWeights } from '../engine/ports/secrets.ts';
 import type { Cancel, Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
@@ -27,6 +28,8 @@ export interface TenantOptions {
   readonly webhookRotationDays: number | null;
   /** What its tasks may use (`SAM-119`); a change replaces whole scopes and leaves those it does not name. */
   readonly quotas: QuotaPlan;
+  /** What its tasks are estimated to cost by; absent where they cost nothing (`SAM-42`). */
+  readonly prices?: PriceTable;
 }
 
 /** A tenant. */
@@ -82,6 +85,7 @@ export class Tenants implements Service, TenantWeights, QuotaPlans {
   readonly #cache: FreshCache<TenantBody>;
   #weights: ReadonlyMap<string, number> = new Map();
   #plans: ReadonlyMap<TenantId, QuotaPlan> = new Map();
+  #prices: ReadonlyMap<TenantId, PriceTable | undefined> = new Map();
   #cancelReload: Cancel = () => undefined;
   #running = false;
 
@@ -152,6 +156,10 @@ export class Tenants implements Service, TenantWeights, QuotaPlans {
     return this.#weights.get(id) ?? 1;
   }
 
+  prices(id: TenantId): PriceTable | undefined {
+    return this.#prices.get(id);
+  }
+
   quotaPlan(id: TenantId): QuotaPlan | undefined {
     return this.#plans.get(id);
   }
@@ -198,6 +206,7 @@ export class Tenants implements Service, TenantWeights, QuotaPlans {
     this.#cache.forget(id);
     this.#weights = new Map(this.#weights).set(id, body.tenant.weight);
     this.#plans = plansOf([...this.#plans, [id, body.tenant.options.quotas]]);
+    this.#prices = new Map(this.#prices).set(id, body.tenant.options.prices);
   }
 
   async #reload(): Promise<void> {
@@ -206,6 +215,7 @@ export class Tenants implements Service, TenantWeights, QuotaPlans {
       const bodies = all.map(one => one.body as unknown as TenantBody);
       this.#weights = new Map(bodies.map(({ tenant }) => [tenant.id, tenant.weight]));
       this.#plans = plansOf(bodies.map(({ tenant }) => [tenant.id, tenant.options.quotas]));
+      this.#prices = new Map(bodies.map(({ tenant }) => [tenant.id, tenant.options.prices]));
       for (const { tenant, webhookSecrets } of bodies)
         if (this.#isDue(tenant, webhookSecrets)) await this.rotateWebhookSecret(tenant.id);
     } catch (error) {

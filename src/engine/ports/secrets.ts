@@ -2,6 +2,7 @@
 
 import type { TenantId } from '../../domain/ids.ts';
 import type { Json } from '../../domain/json.ts';
+import type { PriceTable } from '../../domain/price.ts';
 
 /** The secrets of tenants, by name. */
 export interface SecretKeeper {
@@ -21,4 +22,6 @@ export interface SecretKeeper {
 export interface TenantWeights {
   /** At least 0.01; 1 for a tenant that sets none. */
   weight(tenant: TenantId): number;
+  /** What its tasks are estimated to cost by, where it has a price table (`SAM-42`). */
+  prices?(tenant: TenantId): PriceTable | undefined;
 }

@@ -49,7 +49,7 @@ function admittedBody(admission: Admission & { kind: 'admitted' }, origin: strin
     agent_id: admission.agentId,
     estimated_duration: Math.ceil(admission.expectedMs / 1_000),
     queue_position: admission.queuePosition,
-    resource_allocation: allocation(admission.resources),
+    resource_allocation: allocation(admission.resources, admission.estimatedCost),
     monitoring: {
       status_url: `${origin}${PREFIX}/task-status/${task}`,
       logs_url: `${origin}${PREFIX}/task-logs/${task}`,
@@ -64,11 +64,10 @@ function admittedBody(admission: Admission & { kind: 'admitted' }, origin: strin
   };
 }
 
-/** Without a price table a task costs nothing (`SAM-42`). */
-function allocation({ memoryMb, cpuCores }: ResourceLimits): JsonObject {
+function allocation({ memoryMb, cpuCores }: ResourceLimits, estimatedCost: number): JsonObject {
   return {
     ...(memoryMb === undefined ? {} : { memory_mb: memoryMb }),
     ...(cpuCores === undefined ? {} : { cpu_cores: cpuCores }),
-    estimated_cost: 0,
+    estimated_cost: estimatedCost,
   };
 }

@@ -4,6 +4,7 @@ import Type, { type Static } from 'typebox';
 import { DomainError } from '../../../domain/errors.ts';
 import { DEFAULT_TENANT, type TenantId } from '../../../domain/ids.ts';
 import type { JsonObject } from '../../../domain/json.ts';
+import type { PriceTable } from '../../../domain/price.ts';
 import type { Principal } from '../../../domain/principal.ts';
 import type { ApiKeys } from '../../../guards/api-keys.ts';
 import type { AuditRecorder } from '../../../guards/audit.ts';
@@ -44,12 +45,26 @@ const quotas = Type.Object({
   users: Type.Optional(Type.Union([limitsByName, Type.Null()])),
 });
 
+const price = Type.Number({ minimum: 0, maximum: 1_000_000_000 });
+
+const prices = Type.Object(
+  {
+    cpu_core_hour: Type.Optional(price),
+    memory_gb_hour: Type.Optional(price),
+    per_task: Type.Optional(
+      Type.Record(Type.String(), price, { description: 'By work type; `*` for those not named.' }),
+    ),
+  },
+  { additionalProperties: false, description: 'What `estimated_cost` goes by; replaced whole.' },
+);
+
 const options = Type.Object({
   hmac_window_seconds: Type.Optional(Type.Integer({ minimum: 30, maximum: 900 })),
   require_jti: Type.Optional(Type.Boolean()),
   api_key_age_max_days: Type.Optional(days),
   webhook_rotation_days: Type.Optional(days),
   quotas: Type.Optional(quotas),
+  prices: Type.Optional(prices),
 });
 
 const settings = {
@@ -138,7 +153,7 @@ function tuningRoutes({ tenants, audit }: TenantDeps): readonly Route[] {
       method: 'PATCH',
       path: `${PREFIX}/tenants/:tenant_id`,
       summary:
-        'Change a tenant; its weight and its own quotas are for administrators of the default tenant alone',
+        'Change a tenant; its weight, its own quotas and its prices are for administrators of the default tenant alone',
       params,
       body: change,
       answers: { 200: tenantAnswer },
@@ -146,7 +161,8 @@ function tuningRoutes({ tenants, audit }: TenantDeps): readonly Route[] {
         const id = call.params.tenant_id as TenantId;
         if (!mayManage(call.principal, id)) throw missing();
         const { weight, options: chosen } = call.body;
-        if (weight !== undefined || chosen?.quotas?.tenant !== undefined) requireLandlord(call.principal);
+        if (weight !== undefined || chosen?.quotas?.tenant !== undefined || chosen?.prices !== undefined)
+          requireLandlord(call.principal);
         const old = await tenants.get(id);
         const tenant = await tenants.update(id, settingsOf(call.body));
         const before = old === null ? {} : { old: wireTenant(old) };
@@ -201,6 +217,24 @@ function optionsOf(chosen: Static<typeof options>): Partial<TenantOptions> {
     ...(age === undefined ? {} : { apiKeyAgeMaxDays: age }),
     ...(rotation === undefined ? {} : { webhookRotationDays: rotation }),
     ...(chosen.quotas === undefined ? {} : { quotas: chosen.quotas as QuotaPlan }),
+    ...(chosen.prices === undefined ? {} : { prices: pricesOf(chosen.prices) }),
+  };
+}
+
+function pricesOf(chosen: Static<typeof prices>): PriceTable {
+  const { cpu_core_hour: cpu, memory_gb_hour: memory, per_task: perTask } = chosen;
+  return {
+    ...(cpu === undefined ? {} : { cpuCoreHour: cpu }),
+    ...(memory === undefined ? {} : { memoryGbHour: memory }),
+    ...(perTask === undefined ? {} : { perTask }),
+  };
+}
+
+function wirePrices({ cpuCoreHour, memoryGbHour, perTask }: PriceTable): JsonObject {
+  return {
+    ...(cpuCoreHour === undefined ? {} : { cpu_core_hour: cpuCoreHour }),
+    ...(memoryGbHour === undefined ? {} : { memory_gb_hour: memoryGbHour }),
+    ...(perTask === undefined ? {} : { per_task: perTask }),
   };
 }
 
@@ -215,6 +249,7 @@ function wireTenant(tenant: Tenant): JsonObject {
       api_key_age_max_days: tenant.options.apiKeyAgeMaxDays,
       webhook_rotation_days: tenant.options.webhookRotationDays,
       quotas: (tenant.options.quotas ?? {}) as JsonObject,
+      ...(tenant.options.prices === undefined ? {} : { prices: wirePrices(tenant.options.prices) }),
     },
     created_at: instant(tenant.createdAt),
   };
