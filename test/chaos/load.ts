@@ -22,6 +22,12 @@ const WORK_MS_MAX = 300;
 const PROGRAM_EVERY = 7;
 const CANCEL_EVERY = 5;
 const DEAF_EVERY = 11;
+const ENDS: ReadonlySet<string> = new Set([
+  'task_completed',
+  'task_failed',
+  'task_cancelled',
+  'task_timeout',
+]);
 /** So many results that were confirmed answer the question whether work goes on. */
 const PROOF_ENDS = 3;
 
@@ -30,6 +36,8 @@ export interface Load {
   /** Requests that failed as the client's `fetch` saw them, before it tried again. */
   readonly failed: readonly string[];
   readonly requests: number;
+  /** Acknowledged tasks of this load whose end the stream of events has not told once: not at all, or again. */
+  mistold(): readonly string[];
   /** Resolves with the milliseconds until new tasks were accepted, run and told of; rejects after so many. */
   goesOn(msMax: number): Promise<number>;
   /** Submits nothing more; workers go on. */
@@ -67,6 +75,8 @@ export async function startLoad(
       }),
   );
   await Promise.all(workers.map(worker => worker.start()));
+  const working = new AbortController();
+  const ends = await followEnds(client, working.signal);
   const lanes = Array.from({ length: LANES }, (_, lane) =>
     submitAll(client, books, raging.signal, number => ({
       id: `${name}-${lane}-${number}`,
@@ -81,6 +91,7 @@ export async function startLoad(
     get requests() {
       return witness.requests;
     },
+    mistold: () => [...books.acknowledged].filter(id => id.startsWith(`${name}-`) && ends.get(id) !== 1),
     async goesOn(msMax) {
       const began = performance.now();
       const ids = Array.from({ length: PROOF_ENDS }, () => `${name}-proof-${++proofs}`);
@@ -96,6 +107,7 @@ export async function startLoad(
       raging.abort();
       const workersStop = workers.map(worker => worker.stop({ graceMs: 0, handInMs: 5_000 }));
       await Promise.allSettled([...lanes, ...workersStop]);
+      working.abort();
     },
   };
 }
@@ -156,6 +168,21 @@ interface Exchange {
     readonly output?: { readonly token: number };
   }[];
   readonly rejected: readonly { readonly fencing_token: number }[];
+}
+
+/** How often the tenant's stream told of each task's end, from now on and over broken connections. */
+async function followEnds(client: BatutaClient, signal: AbortSignal): Promise<ReadonlyMap<string, number>> {
+  const ends = new Map<string, number>();
+  const opened = Promise.withResolvers<void>();
+  const follow = async (): Promise<void> => {
+    for await (const { event, data } of client.events(undefined, { signal, onOpen: opened.resolve })) {
+      const id = String(data.task_id);
+      if (ENDS.has(event)) ends.set(id, (ends.get(id) ?? 0) + 1);
+    }
+  };
+  follow().catch(opened.reject);
+  await opened.promise;
+  return ends;
 }
 
 /** Every run answers something else, so that it can be told whose result was applied. */

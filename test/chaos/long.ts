@@ -14,6 +14,8 @@ if (!['cluster', 'sqlite'].includes(world) || !Number.isInteger(count) || count 
   console.error('npm run chaos -- [cluster [times] | sqlite [kills]]');
   process.exit(2);
 }
+// What was started is put away when this process ends, if it is let end.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
 process.exit(await (world === 'sqlite' ? rageOnOne(count) : rageOnMany(count)));
 
 async function rageOnMany(repeats: number): Promise<number> {

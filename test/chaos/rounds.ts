@@ -21,6 +21,8 @@ export const CLUSTER_SETTINGS = {
 const BUSY_TASKS = 20;
 const BUSY_MS_MAX = 15_000;
 const SETTLED_MS_MAX = 90_000;
+/** A client that follows a node which fell silent gives it up after 45 s. */
+const SILENT_MS_MAX = 60_000;
 const COMPLAINTS_MAX = 5;
 
 /** What came of a round. */
@@ -33,6 +35,8 @@ export interface RoundReport {
   readonly requests: number;
   /** Requests that failed, as clients saw them before they tried again. */
   readonly failed: readonly string[];
+  /** Tasks whose end the stream of events did not tell exactly once. */
+  readonly mistold: readonly string[];
   /** Of everything so far. */
   readonly tally: Tally;
   /** What the nodes that run now hold to be errors of their own. */
@@ -66,10 +70,21 @@ export async function openStorm(cluster: Cluster): Promise<Storm> {
         });
         await load.calm();
         const settledMs = await until(SETTLED_MS_MAX, () => isSettled(store, books));
+        await until(SILENT_MS_MAX, () => load.mistold().length === 0);
+        const mistold = load.mistold();
         await load.stop();
         const tally = await audit(store, books);
         const { requests, failed } = load;
-        return { fault, resumedMs, settledMs, requests, failed, tally, complaints: complaintsOf(cluster) };
+        return {
+          fault,
+          resumedMs,
+          settledMs,
+          requests,
+          failed,
+          mistold,
+          tally,
+          complaints: complaintsOf(cluster),
+        };
       } catch (cause) {
         throw new Error([`${fault.name} broke the round`, ...complaintsOf(cluster)].join('\n'), { cause });
       } finally {
@@ -95,13 +110,14 @@ function complaintsOf({ nodes }: Cluster): readonly string[] {
 
 /** What is wrong in a report, in words; empty where all went well. */
 export function faultsIn(report: RoundReport): readonly string[] {
-  const { fault, resumedMs, settledMs, failed, tally, complaints } = report;
+  const { fault, resumedMs, settledMs, failed, mistold, tally, complaints } = report;
   const { acknowledged: _, attempts: __, webhooks: ___, ...faults } = tally;
   const wrong = Object.entries(faults).filter(([, count]) => count !== 0);
   const found = [
     ...(resumedMs === null ? ['work did not go on'] : []),
     ...(settledMs === null ? ['not everything was done and told of in time'] : []),
     ...(fault.seamless === true ? failed : []),
+    ...(mistold.length > 0 ? [`streamed not at all or twice: ${mistold.slice(0, 5).join(', ')}`] : []),
     ...wrong.map(([what, count]) => `${what} ${count}`),
   ];
   return (found.length === 0 ? [] : [...found, ...complaints]).map(what => `${fault.name}: ${what}`);

@@ -53,6 +53,8 @@ function pass(url: string, incoming: IncomingMessage, outgoing: ServerResponse):
   const onward = request(new URL(incoming.url ?? '/', url), { method, headers, agent: false });
   onward.on('response', answer => {
     outgoing.writeHead(answer.statusCode ?? 502, withoutHop(answer.headers));
+    // A stream that has nothing to say yet is open all the same.
+    outgoing.flushHeaders();
     answer.pipe(outgoing);
     answer.on('error', () => outgoing.destroy());
   });
