@@ -33,7 +33,9 @@ const FAULTS_MAX = 100;
 
 /** Ajv's findings as dotted paths and plain words. */
 export function faultsOf(errors: readonly ErrorObject[]): readonly Fault[] {
-  return errors.slice(0, FAULTS_MAX).map(error => {
+  // That a branch of a condition did not match says nothing beside what is wrong in it.
+  const telling = errors.filter(({ keyword }) => keyword !== 'if');
+  return telling.slice(0, FAULTS_MAX).map(error => {
     const path = error.instancePath.split('/').slice(1).map(unescaped);
     const missing = error.keyword === 'required' ? [String(error.params.missingProperty)] : [];
     return {

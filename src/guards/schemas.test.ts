@@ -27,6 +27,26 @@ test('SAM-175 a worker’s own schema refuses what does not match it, with a fie
   });
 });
 
+test('a fault in a branch of a condition is named once', async () => {
+  const schema = {
+    if: { required: ['type'], properties: { type: { const: 'a' } } },
+    // biome-ignore lint/suspicious/noThenProperty: `then` is the keyword of JSON Schema.
+    then: { properties: { size: { type: 'integer' } } },
+    else: false,
+  };
+  const refused = async (data: object) =>
+    await guard.check(schema, data as never, 'task_data').then(
+      () => null,
+      error => faultsOf(error),
+    );
+  assert.equal(await refused({ type: 'a', size: 1 }), null);
+  const [fault, ...more] = (await refused({ type: 'a', size: 'large' })) as object[];
+  assert.deepEqual([fault, more], [{ field: 'task_data.size', message: 'must be integer' }, []]);
+  assert.deepEqual(await refused({ type: 'b' }), [
+    { field: 'task_data', message: 'boolean schema is false' },
+  ]);
+});
+
 test('a schema that is none is refused when it is registered', async () => {
   await assert.rejects(guard.admit({ type: 'nonsense' }, 'schemas.input'), DomainError);
   await guard.admit({ type: 'string' }, 'schemas.input');
