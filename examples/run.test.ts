@@ -8,7 +8,6 @@ import { startServer } from '../src/app/compose.ts';
 import { loadConfig } from '../src/app/config.ts';
 import { BatutaClient } from '../src/sdk/index.ts';
 import { runExample, survivorsOf } from '../test/demo/script.ts';
-import { played } from './played.ts';
 
 const FOLDER = fileURLToPath(new URL('.', import.meta.url));
 const folders = readdirSync(FOLDER, { withFileTypes: true }).flatMap(one =>
@@ -31,10 +30,6 @@ test('the page of examples names each of them and how to run it', () => {
       assert.ok(existsSync(join(FOLDER, name, 'README.md')), `${name} has a README`);
     }
   }
-});
-
-test('an example gets a server of its own, which is gone with it', async t => {
-  assert.equal(await played(t, ['hello-worker', 'Ana']), "{ greeting: 'Hello, Ana!' }\n");
 });
 
 test('with --url an example meets the server there, with the key of the environment', async t => {

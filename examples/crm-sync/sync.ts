@@ -13,7 +13,7 @@ import { CLIENT, Crm } from './crm.ts';
 import { Warehouse } from './warehouse.ts';
 
 /** The nights are short here. */
-const NIGHT_SECONDS = 3;
+const NIGHT_SECONDS = 2;
 /** So many customers move on the day after the first night; then it is quiet. */
 const MOVED = 7;
 const LOOK_MS = 200;
