@@ -104,6 +104,12 @@ const NO_WORKFLOWS: SamDeps['workflows'] = {
 
 const NO_LIMITS: RequestLimits = { charge: () => null, chargeAddress: () => null };
 
+/** What of tenants the engine goes by. */
+const limitsOf = ({ quotas, tenants }: Guards): Pick<HouseOptions, 'quotas' | 'prices'> => ({
+  quotas,
+  prices: id => tenants.prices(id),
+});
+
 /** A server listening on a port of its own. */
 export async function serve(choice: ServeOptions = {}): Promise<Served> {
   const dir = choice.dir ?? mkdtempSync(join(tmpdir(), 'batuta-serve-'));
@@ -114,13 +120,7 @@ export async function serve(choice: ServeOptions = {}): Promise<Served> {
   const masterKey = Buffer.alloc(32, 7);
   const guards = createGuards(silentLog, clock, systemRandom, store, { masterKey, rates: 'off' });
   await guards.start();
-  const house = await openHouse({
-    quotas: guards.quotas,
-    prices: id => guards.tenants.prices(id),
-    ...choice,
-    dir,
-    store,
-  });
+  const house = await openHouse({ ...limitsOf(guards), ...choice, dir, store });
   const { engine } = house;
   const badges = { ...BADGES, ...choice.badges };
   const sam = createSamProtocol({
