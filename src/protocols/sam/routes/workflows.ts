@@ -178,6 +178,9 @@ function runRoutes({ engine, store, workflows }: WorkflowDeps): readonly Route[]
       query: Type.Object(paging),
       answers: { 200: pageOf('runs') },
       async handle({ principal: { tenant }, params: { workflow_id: id }, query: { limit, offset } }) {
+        // A forgotten one's runs are still there.
+        const [known] = await store.documents({ tenant, kind: WORKFLOW_KIND, ids: [id] });
+        if (known === undefined) throw missing(id);
         const runs = await runsOf(store, tenant, id);
         const shown = await Promise.all(
           runs.slice(offset, offset + limit).map(task => wireRun(workflows, task)),
@@ -275,9 +278,12 @@ async function headOf(
   id: string,
 ): Promise<StoredDocument> {
   const [head] = await store.documents({ tenant, kind: WORKFLOW_KIND, ids: [id] });
-  if (head === undefined || head.body.deleted === true)
-    throw new DomainError('not_found', `there is no workflow ${id}`);
+  if (head === undefined || head.body.deleted === true) throw missing(id);
   return head;
+}
+
+function missing(id: string): DomainError {
+  return new DomainError('not_found', `there is no workflow ${id}`);
 }
 
 /** Of the latest runs of all workflows those of this one. */
