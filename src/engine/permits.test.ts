@@ -3,10 +3,12 @@ import { type TestContext, test } from 'node:test';
 import { type House, openHouse, orderOf, until, workAs } from '../../test/harness.ts';
 import { type Handle, share } from '../../test/shared.ts';
 import { VirtualClock } from '../../test/simulation/clock.ts';
+import { connect } from '../../test/simulation/faults.ts';
 import type { AgentId, TaskId } from '../domain/ids.ts';
 import { DEFAULT_TENANT } from '../domain/ids.ts';
 import type { TaskSpec } from '../domain/task.ts';
-import { systemRandom } from '../runtime/random.ts';
+import { pause } from '../runtime/clock.ts';
+import { type Random, systemRandom } from '../runtime/random.ts';
 import { openSqliteInProcess } from '../store/sqlite/open.ts';
 
 const custom = { type: 'custom', typeName: 'work' } as const;
@@ -171,3 +173,51 @@ test('concurrency keys: over nodes many keys that are taken do not hide the one 
     ['last'],
   );
 });
+
+for (const seed of [1, 2, 3]) {
+  test(`concurrency keys: while commits fail, answers are lost and servers die no more run than may, and all end (seed ${seed})`, async t => {
+    const clock = new VirtualClock();
+    const truth = openSqliteInProcess({ path: ':memory:', clock, random: systemRandom, auditKey: 'k' });
+    t.after(() => truth.stop());
+    let state = seed;
+    const random: Random = {
+      ...systemRandom,
+      fraction() {
+        state = (state * 16_807) % 2_147_483_647;
+        return state / 2_147_483_647;
+      },
+    };
+    const limit = 2;
+    const ids = Array.from({ length: 12 }, (_, n) => `t${n}`);
+    const retry = { ...orderOf('x').spec.retry, attemptsMax: 50 };
+    const orders = ids.map(id => orderOf(id, { concurrency: { key: 'shop', limit }, retry }));
+    let most = 0;
+    for (let life = 0; life < 4; life++) {
+      const faults = { refused: 0, lost: 0, delayMsMax: 0, hintsLost: 0 };
+      const wire = connect(truth, clock, random, faults);
+      const house = await openHouse({
+        clock,
+        store: wire.store,
+        options: { leaseMs: 3_000, slotsPerType: 4 },
+        run: async () => {
+          await pause(clock, 300);
+          return { status: 'completed', output: null };
+        },
+      });
+      if (life === 0) await house.engine.submit(orders);
+      const calm = life === 3;
+      Object.assign(faults, calm ? {} : { refused: 0.1, lost: 0.1, delayMsMax: 20 });
+      for (let step = 0; step < (calm ? 200 : 15); step++) {
+        await clock.advance(100);
+        most = Math.max(most, (await truth.leases({})).length);
+      }
+      wire.cut();
+    }
+    const tasks = await truth.read(ids.map(id => ({ tenant: DEFAULT_TENANT, id: id as TaskId })));
+    assert.deepEqual(
+      tasks.map(task => task?.outcome),
+      ids.map(() => 'completed'),
+    );
+    assert.equal(most, limit);
+  });
+}

@@ -9,7 +9,8 @@ import type { AgentId, TaskId } from '../domain/ids.ts';
 import { DEFAULT_TENANT } from '../domain/ids.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { TaskSpec } from '../domain/task.ts';
-import { systemRandom } from '../runtime/random.ts';
+import { pause } from '../runtime/clock.ts';
+import { type Random, systemRandom } from '../runtime/random.ts';
 import { openSqliteInProcess } from '../store/sqlite/open.ts';
 import type { AttemptContext, AttemptResult } from './ports/executor.ts';
 
@@ -266,4 +267,50 @@ test('SAM-234 nodes run one of identical tasks between them, and who waits keeps
     tasks.map(() => ['completed', 1]),
   );
   assert.equal(ran.length, 1);
+});
+
+test('SAM-234 while commits fail, answers are lost and servers die identical tasks all end with what one of them made', async t => {
+  const clock = new VirtualClock();
+  const truth = openSqliteInProcess({ path: ':memory:', clock, random: systemRandom, auditKey: 'k' });
+  t.after(() => truth.stop());
+  let state = 5;
+  const random: Random = {
+    ...systemRandom,
+    fraction() {
+      state = (state * 16_807) % 2_147_483_647;
+      return state / 2_147_483_647;
+    },
+  };
+  const ids = Array.from({ length: 10 }, (_, n) => `t${n}`);
+  const retry = { ...orderOf('x').spec.retry, attemptsMax: 50 };
+  const ran = new Set<unknown>();
+  for (let life = 0; life < 4; life++) {
+    const faults = { refused: 0, lost: 0, delayMsMax: 0, hintsLost: 0 };
+    const wire = connect(truth, clock, random, faults);
+    const house = await openHouse({
+      clock,
+      store: wire.store,
+      options: { leaseMs: 3_000 },
+      async run({ task }) {
+        ran.add(`${task.id} ${task.attempt}`);
+        await pause(clock, 700);
+        return { status: 'completed', output: `${task.id} ${task.attempt}` };
+      },
+    });
+    if (life === 0) await house.engine.submit(ids.map(id => orderOf(id, { cache, retry })));
+    const calm = life === 3;
+    if (!calm) Object.assign(faults, { refused: 0.1, lost: 0.1, delayMsMax: 20 });
+    await clock.advance(calm ? 20_000 : 600);
+    wire.cut();
+  }
+  const tasks = await truth.read(ids.map(id => ({ tenant: DEFAULT_TENANT, id: id as TaskId })));
+  for (const task of tasks) {
+    assert.equal(task?.outcome, 'completed');
+    assert.ok(ran.has(task?.result?.output));
+    const source = task?.result?.cachedFrom?.taskId;
+    if (source !== undefined) assert.match(String(task?.result?.output), new RegExp(`^${source} `));
+  }
+  // A cache that cannot be read spares nothing, so how many is up to the faults.
+  const spared = tasks.filter(task => task?.result?.cachedFrom !== undefined);
+  assert.ok(spared.length > 0);
 });
