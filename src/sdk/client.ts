@@ -1,6 +1,7 @@
 // The client: one typed method for each thing the server can be asked. Paths and bodies are here and in resources.ts; how a call
 // is sent and repeated is transport.ts's.
 
+import { Approvals } from './approvals.ts';
 import type { Clock } from './clock.ts';
 import { type FollowOptions, followEvents, followLogs } from './follow.ts';
 import { Agents, ApiKeys, Artifacts, Audit, Deliveries, Secrets, Tenants } from './resources.ts';
@@ -40,6 +41,7 @@ export class BatutaClient {
   readonly artifacts: Artifacts;
   readonly deliveries: Deliveries;
   readonly schedules: Schedules;
+  readonly approvals: Approvals;
   readonly agents: Agents;
   readonly apiKeys: ApiKeys;
   readonly tenants: Tenants;
@@ -56,6 +58,7 @@ export class BatutaClient {
     this.artifacts = new Artifacts(this.#transport);
     this.deliveries = new Deliveries(this.#transport);
     this.schedules = new Schedules(this.#transport, this.#agentId);
+    this.approvals = new Approvals(this.#transport);
     this.agents = new Agents(this.#transport);
     this.apiKeys = new ApiKeys(this.#transport);
     this.tenants = new Tenants(this.#transport);

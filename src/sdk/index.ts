@@ -1,6 +1,7 @@
 // The SDK: hand tasks in, run them, and hear what became of them, from any program that has `fetch`.
 
 export type { Json, JsonObject } from '../domain/json.ts';
+export type * from './approvals.ts';
 export {
   type Counters,
   TaskAborted,
