@@ -42,8 +42,8 @@ const { task_id: id } = await orchestrator.submit({
 // Nobody decides what they asked for themselves: the editor has a key of their own.
 const key = await client.apiKeys.create({ name: 'editor', permissions: ['approval:decide'] });
 const done = new AbortController();
-const login = { url: findLogin().url, apiKey: key.api_key, apiSecret: key.api_secret };
-const editing = edit(login, id, done.signal);
+const editor = connect({ url: findLogin().url, apiKey: key.api_key, apiSecret: key.api_secret });
+const editing = edit(editor, id, done.signal);
 const { output } = await orchestrator.wait(id).finally(() => done.abort());
 await editing;
 await client.apiKeys.revoke(key.api_key);
