@@ -25,6 +25,7 @@ test('a task is made of flags', async context => {
     '{"width":10}',
     ...'--id t1 --priority high --timeout 60 --retries 2 --depends-on a,b --depends-on c'.split(' '),
     ...'--label team=art --label note=a=b --webhook https://me/hook --webhook-secret s'.split(' '),
+    ...'--cache 60 --concurrency-key shop --concurrency-limit 2'.split(' '),
     ...'--correlation-id c1 --description'.split(' '),
     'make it small',
   ]);
@@ -44,6 +45,8 @@ test('a task is made of flags', async context => {
       max_retries: 2,
       depends_on: ['a', 'b', 'c'],
       labels: { team: 'art', note: 'a=b' },
+      cache: { ttl: 60 },
+      concurrency: { key: 'shop', limit: 2 },
     },
   });
   assert.deepEqual(end.asked[0]?.json.orchestrator_info, {

@@ -6,7 +6,7 @@ import { isJsonObject, type JsonObject } from '../domain/json.ts';
 import { TASK_TYPES, type TaskType } from '../domain/task.ts';
 import { outcomeOf, outputOf } from '../sdk/outcome.ts';
 import { EndWatch } from '../sdk/waiting.ts';
-import type { Acceptance, TaskRequest, WirePriority } from '../sdk/wire.ts';
+import type { Acceptance, ExecutionConfig, TaskRequest, WirePriority } from '../sdk/wire.ts';
 import type { CommandCall, CommandSpec, Flags, OptionSpec } from './command.ts';
 import { EXIT, UsageError } from './failure.ts';
 import type { CliHost } from './host.ts';
@@ -36,6 +36,17 @@ export const taskOptions: readonly OptionSpec[] = [
     flags: '--depends-on <id>',
     description: 'tasks that must complete first (repeatable)',
     repeatable: true,
+  },
+  {
+    flags: '--cache <seconds>',
+    description: 'the result of an identical task will do, if it is no older',
+    integer: { min: 1, max: 31_536_000 },
+  },
+  { flags: '--concurrency-key <key>', description: 'what only so many running tasks may bear' },
+  {
+    flags: '--concurrency-limit <n>',
+    description: 'how many of its key run at once (1)',
+    integer: { min: 1, max: 1_000_000 },
   },
   { flags: '--label <name=value>', description: 'a label (repeatable)', repeatable: true },
   { flags: '--webhook <url>', description: 'where to send notifications' },
@@ -113,6 +124,8 @@ export async function requestFrom(flags: Flags, host: Pick<CliHost, 'readStdin'>
         max_retries: flags.number('retries'),
         depends_on: flags.list('dependsOn'),
         labels: labelsOf(flags),
+        cache: cacheOf(flags),
+        concurrency: concurrencyOf(flags),
       }),
     },
     orchestrator_info: {
@@ -155,6 +168,19 @@ function labelsOf(flags: Flags): Readonly<Record<string, string>> | undefined {
     return [label.slice(0, equals), label.slice(equals + 1)] as const;
   });
   return labels.length === 0 ? undefined : Object.fromEntries(labels);
+}
+
+function cacheOf(flags: Flags): ExecutionConfig['cache'] {
+  const ttl = flags.number('cache');
+  return ttl === undefined ? undefined : { ttl };
+}
+
+function concurrencyOf(flags: Flags): ExecutionConfig['concurrency'] {
+  const key = flags.text('concurrencyKey');
+  const limit = flags.number('concurrencyLimit');
+  if (key !== undefined) return { key, ...defined({ limit }) };
+  if (limit !== undefined) throw new UsageError('--concurrency-limit needs a --concurrency-key');
+  return undefined;
 }
 
 async function jsonFrom(source: string, flag: string, host: Pick<CliHost, 'readStdin'>): Promise<JsonObject> {

@@ -196,6 +196,9 @@ export interface TaskStatus {
     readonly artifacts?: readonly ArtifactReference[];
     readonly intermediate_results?: readonly JsonObject[];
     readonly error_details?: JsonObject;
+    /** It was spared its work, and has the result of that task (`SAM-234`). */
+    readonly cached?: true;
+    readonly cached_from?: { readonly task_id: string; readonly execution_id: string };
     readonly [more: string]: unknown;
   };
   readonly logs?: readonly LogRecord[];
