@@ -24,6 +24,7 @@ import type {
   WorkRequest,
 } from './wire.ts';
 import type { HealthAnswer, NodeView, TokenAnswer } from './wire-admin.ts';
+import { Workflows } from './workflows.ts';
 
 /** What any call may carry. */
 export interface CallOptions {
@@ -41,6 +42,7 @@ export class BatutaClient {
   readonly artifacts: Artifacts;
   readonly deliveries: Deliveries;
   readonly schedules: Schedules;
+  readonly workflows: Workflows;
   readonly approvals: Approvals;
   readonly agents: Agents;
   readonly apiKeys: ApiKeys;
@@ -58,6 +60,7 @@ export class BatutaClient {
     this.artifacts = new Artifacts(this.#transport);
     this.deliveries = new Deliveries(this.#transport);
     this.schedules = new Schedules(this.#transport, this.#agentId);
+    this.workflows = new Workflows(this.#transport);
     this.approvals = new Approvals(this.#transport);
     this.agents = new Agents(this.#transport);
     this.apiKeys = new ApiKeys(this.#transport);

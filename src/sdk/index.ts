@@ -37,3 +37,4 @@ export * from './webhooks.ts';
 export * from './wire.ts';
 export * from './wire-admin.ts';
 export { type StopOptions, Worker, type WorkerOptions } from './worker.ts';
+export type { WorkflowRunView, WorkflowView } from './workflows.ts';
