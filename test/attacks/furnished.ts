@@ -36,6 +36,8 @@ export const OWNED = {
   kid: 'owned-kid',
   kind: 'owned-kind',
   session: 'owned-session',
+  workflow: 'owned-workflow',
+  schedule: 'owned-schedule',
 } as const;
 
 /** Builds both tenants. */
@@ -92,7 +94,20 @@ async function thingsOf(owner: Wire): Promise<Ids> {
     permissions: ['task:read'],
   });
   const { body: list } = await owner.get('/api/v2/deliveries');
+  const definition = { steps: [{ id: 'ask', kind: 'approval', title: 'owned-question' }] };
+  await owner.ask('PUT', `/api/v2/workflows/${OWNED.workflow}`, { body: { definition } });
+  const run = { ...taskOf('owned-run', ''), task_type: 'workflow_orchestration', task_data: definition };
+  await submit(owner, run);
+  let approvals: Loose[] = [];
+  while (approvals.length === 0) approvals = (await owner.get('/api/v2/approvals')).body.approvals;
+  await owner.post('/api/v2/schedules', {
+    ...{ schedule_id: OWNED.schedule, cron: '@yearly' },
+    task: taskOf('owned-again', OWNED.kind),
+  });
   return {
+    workflow_id: OWNED.workflow,
+    approval_id: approvals[0].approval_id,
+    schedule_id: OWNED.schedule,
     name: OWNED.secret,
     kid: OWNED.kid,
     artifact_id: artifact.artifact_id,
@@ -112,6 +127,9 @@ export const MISSING: Ids = {
   key_id: 'bk_000000000000000000000000',
   delivery_id: '00000000-0000-7000-8000-000000000000',
   code: 'NO_SUCH_CODE',
+  workflow_id: 'no-such-workflow',
+  approval_id: 'no-such-approval',
+  schedule_id: 'no-such-schedule',
 };
 
 /** The operation's path with the ids in it. */
@@ -127,6 +145,9 @@ export function filled({ path }: Pick<Operation, 'path'>, ids: Ids): string {
 export const BODIES: Readonly<Record<string, object>> = {
   'PATCH /api/v2/tenants/{tenant_id}': { name: 'taken over' },
   'PUT /api/v2/secrets/{name}': { value: 'overwritten' },
+  'PUT /api/v2/workflows/{workflow_id}': { definition: { steps: [{ id: 'w', kind: 'wait', seconds: 1 }] } },
+  'POST /api/v2/workflow-runs/{task_id}/messages': { name: 'taken-over' },
+  'POST /api/v2/approvals/{approval_id}/reject': { comment: 'taken over' },
 };
 
 /** How to ask an operation with a body that passes its schema. */

@@ -14,7 +14,7 @@ const { operations } = owner.contract;
 const protectedOnes = operations.filter(one => one.spec.security.length > 0);
 const byId = protectedOnes.filter(one => one.path.includes('{'));
 /** Routes that write under a name the caller chooses: another tenant's thing of that name is not in the way. */
-const CREATING = new Set(['PUT /api/v2/secrets/{name}']);
+const CREATING = new Set(['PUT /api/v2/secrets/{name}', 'PUT /api/v2/workflows/{workflow_id}']);
 const nameOf = ({ method, path }: Operation): string => `${method} ${path}`;
 
 /** An answer without what differs between any two requests, and with the ids it was asked for put out of sight. */

@@ -86,6 +86,36 @@ async function askAboutThings(): Promise<void> {
   await admin.post(`/api/v2/deliveries/${id}/redeliver`);
 }
 
+async function askAboutWorkflows(): Promise<void> {
+  const definition = { steps: [{ id: 'ask', kind: 'approval', title: 'go?' }] };
+  await admin.ask('PUT', '/api/v2/workflows/tour', { body: { definition } });
+  const { body: key } = await admin.post('/api/v2/api-keys', {
+    name: 'boss',
+    permissions: ['approval:decide'],
+  });
+  const boss = admin.as(keyHeaders(key));
+  for (const [id, decision] of [
+    ['toured-yes', 'approve'],
+    ['toured-no', 'reject'],
+  ] as const) {
+    const run = {
+      ...taskOf(id, ''),
+      task_type: 'workflow_orchestration',
+      task_data: { workflow_id: 'tour' },
+    };
+    await submit(admin, run);
+    let waiting: Loose[] = [];
+    while (waiting.length === 0) waiting = (await boss.get('/api/v2/approvals')).body.approvals;
+    await boss.get(`/api/v2/approvals/${id}.ask`);
+    await admin.post(`/api/v2/workflow-runs/${id}/messages`, { name: 'any' });
+    await boss.post(`/api/v2/approvals/${id}.ask/${decision}`, { comment: 'so' });
+    await admin.get(`/api/v2/workflow-runs/${id}`);
+  }
+  for (const path of ['workflows', 'workflows/tour', 'workflows/tour/runs'])
+    await admin.get(`/api/v2/${path}`);
+  await admin.ask('DELETE', '/api/v2/workflows/tour');
+}
+
 async function askAboutAccess(): Promise<void> {
   await admin.post('/api/v2/tenants', { tenant_id: 'tour', name: 'Tour', weight: 2 });
   for (const path of ['tenants', 'tenants/tour']) await admin.get(`/api/v2/${path}`);
@@ -127,6 +157,7 @@ suite('the OpenAPI document', () => {
     await askAboutTasks();
     await askAboutThings();
     await askAboutAccess();
+    await askAboutWorkflows();
     const { operations, seen } = admin.contract;
     const good = (statuses: ReadonlySet<number> = new Set()): boolean => [...statuses].some(one => one < 300);
     const unseen = operations.filter(one => !good(seen.get(one.id)) && !SIGNED_BY_AGENTS.has(one.path));
