@@ -16,7 +16,7 @@ export const OVERLAP_POLICIES = ['skip', 'queue', 'cancel_previous'] as const;
 /** One of them. */
 export type OverlapPolicy = (typeof OVERLAP_POLICIES)[number];
 
-/** What becomes of runs that were missed because nobody was there: none is made up for, the last one, or all up to a number. */
+/** Of the runs that came due while nobody was there: the last if it is hardly late, the last in any case, or all up to a number. */
 export const CATCH_UP_POLICIES = ['skip', 'once', 'all'] as const;
 
 /** One of them. */
@@ -57,7 +57,7 @@ export interface Schedule extends ScheduleOrder {
   readonly lastError: string | null;
 }
 
-/** A run this late was missed. */
+/** A run later than this was missed. */
 const LATE_MS = 60_000;
 
 /** Which of the instants that are due, earliest first, become runs now. */
