@@ -38,8 +38,9 @@ function gateOf(run: WorkflowRun, { branchOf, handles }: Step): Verdict | null {
     if (record.state !== 'completed' || record.result !== when)
       return { does: 'skip', reason: `the branch of ${step} was not taken` };
   }
-  if (handles.length === 0 || handles.some(one => stateOf(run, one) === 'failed')) return null;
+  // One step may handle several: it sees how all of them ended.
   if (!handles.every(one => isSettled(stateOf(run, one)))) return WAIT;
+  if (handles.length === 0 || handles.some(one => stateOf(run, one) === 'failed')) return null;
   return { does: 'skip', reason: `${handles.join(', ')} did not fail` };
 }
 
