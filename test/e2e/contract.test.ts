@@ -116,6 +116,15 @@ async function askAboutWorkflows(): Promise<void> {
   await admin.ask('DELETE', '/api/v2/workflows/tour');
 }
 
+async function askAboutSchedules(): Promise<void> {
+  const { task_id: _, ...task } = taskOf('', 'tour');
+  await admin.post('/api/v2/schedules', { schedule_id: 'tour', cron: '@yearly', task });
+  const path = '/api/v2/schedules/tour';
+  for (const one of ['/api/v2/schedules', path]) await admin.get(one);
+  for (const verb of ['pause', 'resume', 'run']) await admin.post(`${path}/${verb}`);
+  await admin.ask('DELETE', path);
+}
+
 async function askAboutAccess(): Promise<void> {
   await admin.post('/api/v2/tenants', { tenant_id: 'tour', name: 'Tour', weight: 2 });
   for (const path of ['tenants', 'tenants/tour']) await admin.get(`/api/v2/${path}`);
@@ -140,6 +149,7 @@ async function askAboutAccess(): Promise<void> {
   await admin.get('/api/v2/secrets');
   await admin.ask('DELETE', '/api/v2/secrets/tour');
   for (const one of [
+    'nodes',
     'quotas',
     'audit',
     'audit/verify',
@@ -158,6 +168,7 @@ suite('the OpenAPI document', () => {
     await askAboutThings();
     await askAboutAccess();
     await askAboutWorkflows();
+    await askAboutSchedules();
     const { operations, seen } = admin.contract;
     const good = (statuses: ReadonlySet<number> = new Set()): boolean => [...statuses].some(one => one < 300);
     const unseen = operations.filter(one => !good(seen.get(one.id)) && !SIGNED_BY_AGENTS.has(one.path));
