@@ -250,14 +250,14 @@ async function put(
     at,
   }: { readonly definition: JsonObject; readonly description: string; readonly at: number },
 ): Promise<{ readonly version: number; readonly isNew: boolean }> {
-  const digest = fingerprintOf([written, description]);
+  const fingerprint = fingerprintOf([written, description]);
   for (let tried = 0; tried < CONTENDERS_MAX; tried++) {
     const [head] = await store.documents({ tenant, kind: WORKFLOW_KIND, ids: [id] });
     const newest = Number(head?.body.version ?? 0);
-    if (head !== undefined && head.body.digest === digest && head.body.deleted !== true)
+    if (head !== undefined && head.body.fingerprint === fingerprint && head.body.deleted !== true)
       return { version: newest, isNew: false };
     const version = newest + 1;
-    const body = { version, digest, description, updated_at: at };
+    const body = { version, fingerprint, description, updated_at: at };
     // Both in one transaction: whoever comes second finds both changed.
     const outcomes = await store.putDocuments([
       {
