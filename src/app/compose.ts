@@ -174,6 +174,7 @@ async function startEngine({ log, config, store, blobs, guards, reached, undo }:
 async function engineOptionsOf(config: Config): Promise<EngineOptions> {
   return {
     serverId: config.serverId as AgentId,
+    ...(config.region === null ? {} : { region: config.region }),
     version: VERSION,
     tenantOfServer: DEFAULT_TENANT,
     capacity: await capacityOf(config.dataDir),

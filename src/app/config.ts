@@ -50,6 +50,8 @@ export interface Config {
   readonly leaseMs: number;
   readonly archiveDelayMs: number;
   readonly serverId: string;
+  /** Where this process runs; tasks may be bound to a region (`SAM-225`). */
+  readonly region: string | null;
   /** Tasks of one type this process runs at once. */
   readonly slots: number;
   /** How callers reach us, where a proxy stands in front. */
@@ -119,6 +121,7 @@ const SETTINGS: { readonly [Name in keyof Config]: Setting<Config[Name]> } = {
     fallBack: () => 10_000,
   },
   serverId: { variable: 'BATUTA_SERVER_ID', read: callerId, fallBack: defaultServerId },
+  region: { variable: 'BATUTA_REGION', read: callerId, fallBack: () => null },
   slots: {
     variable: 'BATUTA_SLOTS',
     read: integer(0, 100),

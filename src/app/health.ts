@@ -2,6 +2,8 @@
 
 import { statfs } from 'node:fs/promises';
 import { availableParallelism, freemem, loadavg, totalmem } from 'node:os';
+import type { JsonObject } from '../domain/json.ts';
+import type { EngineMeasure } from '../engine/api.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Executor } from '../engine/ports/executor.ts';
 import type { HealthReport, Wellness } from '../protocols/health.ts';
@@ -61,6 +63,8 @@ async function examine(
       deliveries_pending: measure?.deliveriesPending ?? null,
       store_bytes: measure?.storeBytes ?? null,
       schema_version: measure?.schemaVersion ?? null,
+      claim_p99_ms: measure?.claimP99Ms ?? null,
+      ...databaseDetail(measure?.database),
       task_types: Object.fromEntries(
         executors.map(executor => {
           const { available, missing, isolation, detail } = executor.status();
@@ -70,6 +74,19 @@ async function examine(
           ];
         }),
       ),
+    },
+  };
+}
+
+/** What a database server tells of itself, for whoever must see to its cleaning; nothing where there is none. */
+function databaseDetail(database: EngineMeasure['database']): JsonObject {
+  if (database === undefined) return {};
+  const { oldestXminAgeS, deadTuples, clockAheadMs } = database;
+  return {
+    database: {
+      oldest_xmin_age_seconds: oldestXminAgeS,
+      dead_tuples: deadTuples,
+      clock_ahead_ms: clockAheadMs,
     },
   };
 }

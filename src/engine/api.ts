@@ -231,6 +231,8 @@ export interface EngineMeasure {
   /** Milliseconds since a claim last succeeded while something was waiting; null when nothing waits. */
   readonly stalledMs: number | null;
   readonly draining: boolean;
+  /** What 99 of the last hundred claims took at most, in milliseconds; null before the first. */
+  readonly claimP99Ms: number | null;
   readonly database?: NonNullable<StoreMeasure['database']>;
 }
 
@@ -239,6 +241,7 @@ export interface NodeView {
   readonly id: AgentId;
   readonly version: string;
   readonly url: string | null;
+  readonly region?: string;
   readonly startedAt: number;
   readonly seenAt: number;
   readonly state: 'active' | 'draining';

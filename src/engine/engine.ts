@@ -242,6 +242,7 @@ export class Engine implements EngineApi, Service {
       schemaVersion: measure.schemaVersion,
       ...(measure.database === undefined ? {} : { database: measure.database }),
       stalledMs: this.#rooms.dispatcher.stalledMs,
+      claimP99Ms: this.#rooms.claims.p99Ms,
       draining: this.#draining,
     };
   }
@@ -266,7 +267,8 @@ export class Engine implements EngineApi, Service {
 
   async #startLocal(): Promise<void> {
     const { log, clock, store, executors } = this.#parts;
-    const { serverId, tenantOfServer, capacity, slotsPerType, leaseMs } = this.#options;
+    const { serverId, tenantOfServer, region, capacity, slotsPerType, leaseMs } = this.#options;
+    const place = region === undefined ? {} : { region };
     const lanes = executors
       .filter(executor => executor.status().available)
       .map(executor => ({ executor, slots: slotsPerType === 0 ? 0 : (executor.slots ?? slotsPerType) }));
@@ -278,8 +280,10 @@ export class Engine implements EngineApi, Service {
       capabilities: [],
       slots: lanes.reduce((sum, { slots }) => sum + slots, 0),
       capacity,
+      ...place,
     });
-    this.#local = new LocalWorker(log, clock, store, this.#rooms, { agentId: serverId, leaseMs, lanes });
+    const worker = { agentId: serverId, leaseMs, lanes, ...place };
+    this.#local = new LocalWorker(log, clock, store, this.#rooms, worker);
     this.#local.start();
   }
 

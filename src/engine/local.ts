@@ -24,6 +24,7 @@ export class LocalWorker {
   readonly #workbench: Workbench;
   readonly #agentId: AgentId;
   readonly #leaseMs: number;
+  readonly #region: string | undefined;
   readonly #lanes: readonly Lane[];
   readonly #coordinators: ReadonlySet<TaskType>;
   readonly #running = new Map<RunningAttempt, Promise<void>>();
@@ -43,6 +44,7 @@ export class LocalWorker {
     options: {
       readonly agentId: AgentId;
       readonly leaseMs: number;
+      readonly region?: string;
       readonly lanes: readonly { readonly executor: Executor; readonly slots: number }[];
     },
   ) {
@@ -55,6 +57,7 @@ export class LocalWorker {
     this.#workbench = parts.workbench;
     this.#agentId = options.agentId;
     this.#leaseMs = options.leaseMs;
+    this.#region = options.region;
     this.#lanes = options.lanes.map(lane => ({ ...lane, busy: 0, withdraw: null }));
     const coordinating = options.lanes.filter(({ executor }) => executor.coordinates === true);
     this.#coordinators = new Set(coordinating.map(({ executor }) => executor.type));
@@ -100,7 +103,7 @@ export class LocalWorker {
       tenant: null,
       types: new Set([lane.executor.type]),
       capabilities: new Set(),
-      region: undefined,
+      region: this.#region,
       slots: () => lane.slots - lane.busy,
       take: attempts => {
         lane.withdraw = null;

@@ -27,14 +27,15 @@ function setup(t: TestContext) {
     async node(
       id: string,
       run?: (context: AttemptContext) => Promise<AttemptResult>,
-      slotsPerType = run === undefined ? 0 : 4,
+      region?: string,
     ): Promise<Node> {
+      const slotsPerType = run === undefined ? 0 : 4;
       const handle = open();
       const house = await openHouse({
         clock,
         store: handle.store,
         ...(run === undefined ? {} : { run }),
-        options: { serverId: id as AgentId, slotsPerType },
+        options: { serverId: id as AgentId, slotsPerType, ...(region === undefined ? {} : { region }) },
       });
       houses.push(house);
       return { ...house, handle };
@@ -268,4 +269,24 @@ test('what a dead node had given a worker counts until the worker is heard of at
     await atB.beat(kept);
   }
   assert.equal(await busy(), 1);
+});
+
+test('SAM-225 a task that is bound to a region runs on a node of that region alone', async t => {
+  const { clock, node } = setup(t);
+  const done = (output: string) => async (): Promise<AttemptResult> => ({ status: 'completed', output });
+  const east = await node('a', done('east'), 'east');
+  const west = await node('b', done('west'), 'west');
+  await clock.advance(3_000);
+  assert.deepEqual(
+    east.engine.nodes().map(one => one.region),
+    ['east', 'west'],
+  );
+  const orders = Array.from({ length: 20 }, (_, at) => orderOf(`t${at}`, { region: 'west' }));
+  const [first] = await west.engine.submit(orders);
+  assert.equal(first?.kind, 'admitted');
+  await clock.advance(10_000);
+  for (const { id } of orders)
+    assert.equal((await east.engine.task(DEFAULT_TENANT, id)).result?.output, 'west');
+  const [nowhere] = await east.engine.submit([orderOf('x', { region: 'north' })]);
+  assert.equal(nowhere?.kind, 'rejected');
 });

@@ -25,6 +25,7 @@ export interface NodeSelf {
   readonly version: string;
   /** Where it can be reached, where that is known. */
   readonly url: () => string | null;
+  readonly region?: string;
 }
 
 /** The nodes of a store, as this one sees them. */
@@ -174,6 +175,7 @@ export class Nodes {
       id: this.#self.id,
       version: this.#self.version,
       url: this.#self.url(),
+      ...(this.#self.region === undefined ? {} : { region: this.#self.region }),
       startedAt: this.#startedAt,
       seenAt: this.#clock.now(),
       state: this.#draining ? 'draining' : 'active',

@@ -8,6 +8,7 @@ import type { Random } from '../runtime/random.ts';
 import type { Blobs } from '../store/blobs.ts';
 import type { Store } from '../store/store.ts';
 import { Attempts } from './attempts.ts';
+import { ClaimTimes } from './claim-times.ts';
 import { Control } from './control.ts';
 import { Dispatcher } from './dispatch.ts';
 import { Endpoints } from './endpoints.ts';
@@ -62,6 +63,8 @@ export interface EngineOptions {
   /** Where this process can be reached, once it is known. */
   readonly url?: () => string | null;
   readonly tenantOfServer: TenantId;
+  /** Where this process runs, for tasks that are bound to a region (`SAM-225`). */
+  readonly region?: string;
   readonly capacity: ResourceLimits;
   /** Tasks of one type this process runs at once. */
   readonly slotsPerType: number;
@@ -86,6 +89,7 @@ export function furnish(parts: EngineParts, options: EngineOptions, onAcknowledg
     id: options.serverId,
     version: options.version,
     url: options.url ?? (() => null),
+    ...(options.region === undefined ? {} : { region: options.region }),
   });
   const sweeper = new Sweeper(log, clock, store, lifecycle, attempts, settlement, () => nodes.leads);
   const channels = new Map(parts.channels.map(channel => [channel.name, channel]));
@@ -143,7 +147,8 @@ function groundFloor(parts: EngineParts, options: EngineOptions) {
   const permits = new Permits(clock, store, attempts, options);
   const reuse = new Reuse(log, clock, store, { attempts, settlement, signals, cache }, options);
   const doors = { weights, quotas, permits, reuse };
-  const dispatcher = new Dispatcher(log, clock, store, roster, attempts, doors, options);
+  const claims = new ClaimTimes(clock, store);
+  const dispatcher = new Dispatcher(log, clock, claims, roster, attempts, doors, options);
   const lookout = { dispatcher, roster, attempts, statistics, executors, quotas, permits, weights };
   const forecaster = new Forecaster(clock, store, lookout, options);
   return {
@@ -155,6 +160,7 @@ function groundFloor(parts: EngineParts, options: EngineOptions) {
     lifecycle,
     journal,
     endpoints,
+    claims,
     dispatcher,
     settlement,
     reuse,

@@ -67,6 +67,7 @@ export interface NodeView {
   readonly node_id: string;
   readonly version: string;
   readonly url: string | null;
+  readonly region?: string;
   readonly state: 'active' | 'draining';
   readonly leads: boolean;
   readonly running_tasks: number;
