@@ -1,5 +1,6 @@
 // `npm test`: every unit and end-to-end test, each file in a process of its own, two at a time; the long simulations and chaos
-// runs are scripts, not tests. Arguments narrow the run to files whose path contains one of them.
+// runs are scripts, not tests. Arguments narrow the run to files whose path contains one of them; what takes long alone
+// (`*.long.test.ts`) runs only when named so: `npm test -- .long.`.
 
 import { globSync } from 'node:fs';
 import { relative } from 'node:path';
@@ -23,7 +24,9 @@ const files = globSync([
   'deploy/**/*.test.ts',
   'examples/**/*.test.ts',
 ])
-  .filter(path => wanted.length === 0 || wanted.some(part => path.includes(part)))
+  .filter(path =>
+    wanted.length === 0 ? !path.endsWith('.long.test.ts') : wanted.some(part => path.includes(part)),
+  )
   .sort();
 
 if (files.length === 0) {
