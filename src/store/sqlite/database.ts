@@ -74,7 +74,7 @@ export function openForReading(path: string): OpenDatabase {
   try {
     database = new DatabaseSync(path, { timeout: 5_000 });
     database.exec(
-      'PRAGMA query_only = ON; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY',
+      'PRAGMA query_only = ON; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -4096; PRAGMA temp_store = MEMORY',
     );
     return opened(database, { path, inMemory: false, schemaVersion: MIGRATIONS.length, unlock: () => {} });
   } catch (error) {

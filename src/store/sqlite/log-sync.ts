@@ -9,6 +9,9 @@ const WORKER = new URL(
   import.meta.url,
 );
 
+/** It does one thing, in megabytes. */
+const SMALL = { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 1, stackSizeMb: 1 };
+
 /** Syncs one file, over and over. */
 export class LogSync {
   readonly #worker: Worker;
@@ -17,7 +20,7 @@ export class LogSync {
 
   /** The file must exist for as long as this does. */
   constructor(path: string) {
-    this.#worker = new Worker(WORKER, { workerData: path, execArgv: [] });
+    this.#worker = new Worker(WORKER, { workerData: path, execArgv: [], resourceLimits: SMALL });
     this.#worker.on('message', (failure: Error | null) => {
       const first = this.#waiting.shift();
       if (failure === null) first?.resolve();
