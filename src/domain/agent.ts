@@ -1,7 +1,7 @@
 // Agents: named participants that run work, local or remote, with what they can do and how they are.
 
 import type { AgentId, TenantId } from './ids.ts';
-import type { ResourceLimits, WorkType } from './task.ts';
+import { type ResourceLimits, type TaskSpec, type WorkType, workTypeOf } from './task.ts';
 
 /** How an agent is reached: in this process, by its own polling, or by SAM over HTTP (`SAM-98`). */
 export type AgentKind = 'local' | 'worker' | 'sam';
@@ -28,4 +28,19 @@ export interface Agent {
   readonly draining: boolean;
   readonly registeredAt: number;
   readonly seenAt: number;
+}
+
+/** Whether an agent's declared types, capabilities, region and totals admit the task at all. */
+export function canRun(agent: Agent, spec: TaskSpec): boolean {
+  if (!agent.types.includes(workTypeOf(spec))) return false;
+  if ((spec.requiredCapabilities ?? []).some(capability => !agent.capabilities.includes(capability)))
+    return false;
+  if (spec.region !== undefined && agent.region !== spec.region) return false;
+  return fits(spec.resources, agent.capacity);
+}
+
+/** Whether the needs are within what there is; what is not declared is not limited. */
+function fits(needs: ResourceLimits, within: ResourceLimits): boolean {
+  const keys = ['memoryMb', 'cpuCores', 'diskMb', 'networkMbps'] as const;
+  return keys.every(key => (needs[key] ?? 0) <= (within[key] ?? Number.POSITIVE_INFINITY));
 }

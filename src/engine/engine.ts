@@ -272,7 +272,7 @@ export class Engine implements EngineApi, Service {
     const lanes = executors
       .filter(executor => executor.status().available)
       .map(executor => ({ executor, slots: slotsPerType === 0 ? 0 : (executor.slots ?? slotsPerType) }));
-    await this.#rooms.roster.register({
+    const { agent } = await this.#rooms.roster.register({
       tenant: tenantOfServer,
       id: serverId,
       kind: 'local',
@@ -282,6 +282,7 @@ export class Engine implements EngineApi, Service {
       capacity,
       ...place,
     });
+    await this.#rooms.nodes.offer(agent);
     const worker = { agentId: serverId, leaseMs, lanes, ...place };
     this.#local = new LocalWorker(log, clock, store, this.#rooms, worker);
     this.#local.start();

@@ -1,6 +1,7 @@
 // Judges orders and lets them in. A task that can never run here is stored as rejected; one that is wrong is refused and leaves no
 // trace; the rest is queued. The answer leaves only after the commit is on disk.
 
+import { canRun } from '../domain/agent.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { EventBody } from '../domain/event.ts';
 import type { ExecutionId } from '../domain/ids.ts';
@@ -23,7 +24,7 @@ import type { Quotas } from './ports/quotas.ts';
 import type { PayloadCheck } from './ports/schemas.ts';
 import type { Sealer } from './ports/sealer.ts';
 import type { SecretKeeper } from './ports/secrets.ts';
-import { canRun, type Roster } from './roster.ts';
+import type { Roster } from './roster.ts';
 import { sealingKeyOf } from './sealing.ts';
 
 const DEPTH_MAX = 8;

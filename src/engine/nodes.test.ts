@@ -282,11 +282,16 @@ test('SAM-225 a task that is bound to a region runs on a node of that region alo
     ['east', 'west'],
   );
   const orders = Array.from({ length: 20 }, (_, at) => orderOf(`t${at}`, { region: 'west' }));
-  const [first] = await west.engine.submit(orders);
+  // Whatever any node can run may be handed in at every node.
+  const [first] = await east.engine.submit(orders);
   assert.equal(first?.kind, 'admitted');
   await clock.advance(10_000);
   for (const { id } of orders)
     assert.equal((await east.engine.task(DEFAULT_TENANT, id)).result?.output, 'west');
   const [nowhere] = await east.engine.submit([orderOf('x', { region: 'north' })]);
   assert.equal(nowhere?.kind, 'rejected');
+  west.handle.cut();
+  await clock.advance(12_000);
+  const [late] = await east.engine.submit([orderOf('y', { region: 'west' })]);
+  assert.equal(late?.kind, 'rejected');
 });

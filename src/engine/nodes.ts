@@ -2,6 +2,7 @@
 // it, does the chores that one suffices for. No node depends on another: guards and fencing tokens keep every change right whoever
 // makes it, so a wrong belief about who leads costs work, never a task.
 
+import type { Agent } from '../domain/agent.ts';
 import type { AgentId } from '../domain/ids.ts';
 import { DEFAULT_TENANT } from '../domain/ids.ts';
 import type { JsonObject } from '../domain/json.ts';
@@ -11,6 +12,7 @@ import type { Log } from '../runtime/log.ts';
 import type { Store } from '../store/store.ts';
 import type { NodeView } from './api.ts';
 import type { Attempts } from './attempts.ts';
+import type { Roster } from './roster.ts';
 import type { Settlement } from './settlement.ts';
 
 const NODE = { tenant: DEFAULT_TENANT, kind: 'node' } as const;
@@ -18,6 +20,11 @@ const LEADER = { tenant: DEFAULT_TENANT, kind: 'node_leader', id: 'chores' } as 
 /** A node that was not heard of for three and a half beats is taken for dead. */
 const BEAT_MS = 2_000;
 const LIFE_MS = 7_000;
+
+/** A node's document: how it is, and the agent inside it. */
+interface NodeRecord extends NodeView {
+  readonly agent: Agent | null;
+}
 
 /** What a node says of itself. */
 export interface NodeSelf {
@@ -35,12 +42,14 @@ export class Nodes {
   readonly #store: Pick<Store, 'capabilities' | 'documents' | 'putDocuments' | 'leases'>;
   readonly #attempts: Attempts;
   readonly #settlement: Settlement;
+  readonly #roster: Pick<Roster, 'inOtherNodes'>;
   readonly #self: NodeSelf;
   readonly #startedAt: number;
   #seen: readonly NodeView[] = [];
   /** Nodes that vanished and whose tasks nobody has taken back yet, as far as this node knows. */
   readonly #gone = new Set<string>();
   #leadsUntil = Number.NEGATIVE_INFINITY;
+  #agent: Agent | null = null;
   #draining = false;
   #timer: Cancel | null = null;
   #beating: Promise<void> | null = null;
@@ -50,7 +59,11 @@ export class Nodes {
     log: Log,
     clock: Clock,
     store: Pick<Store, 'capabilities' | 'documents' | 'putDocuments' | 'leases'>,
-    rooms: { readonly attempts: Attempts; readonly settlement: Settlement },
+    rooms: {
+      readonly attempts: Attempts;
+      readonly settlement: Settlement;
+      readonly roster: Pick<Roster, 'inOtherNodes'>;
+    },
     self: NodeSelf,
   ) {
     this.#log = log;
@@ -58,6 +71,7 @@ export class Nodes {
     this.#store = store;
     this.#attempts = rooms.attempts;
     this.#settlement = rooms.settlement;
+    this.#roster = rooms.roster;
     this.#self = self;
     this.#startedAt = clock.now();
   }
@@ -71,6 +85,12 @@ export class Nodes {
     await this.#takeBack();
     await this.#beat();
     this.#schedule();
+  }
+
+  /** Tells the other nodes of the agent inside this one: what it can run may be handed in anywhere. */
+  async offer(agent: Agent): Promise<void> {
+    this.#agent = agent;
+    if (this.#open) await this.#beat();
   }
 
   /** Whether the chores are this node's: sweeping, purging. */
@@ -117,12 +137,15 @@ export class Nodes {
       {
         ...NODE,
         id: this.#self.id,
-        body: this.#view() as unknown as JsonObject,
+        body: { ...this.#view(), agent: this.#agent } satisfies NodeRecord as unknown as JsonObject,
         expiresAt: this.#clock.now() + LIFE_MS,
       },
     ]);
     const documents = await this.#store.documents(NODE);
-    const seen = documents.map(({ body }) => body as unknown as NodeView);
+    const records = documents.map(({ body }) => body as unknown as NodeRecord);
+    const seen = records.map(({ agent: _, ...view }) => view);
+    const others = records.filter(({ id }) => id !== this.#self.id);
+    this.#roster.inOtherNodes(others.flatMap(({ agent }) => agent ?? []));
     const living = new Set(seen.map(({ id }) => id));
     for (const { id } of this.#seen) if (!living.has(id)) this.#gone.add(id);
     for (const id of living) this.#gone.delete(id);

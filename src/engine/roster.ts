@@ -1,7 +1,7 @@
 // Which agents there are, what they can do and how they are. Agents are documents, so that any node knows them; how busy they
 // are is counted from the attempts under way, those that other nodes gave out included.
 
-import { AGENT_SILENCE_MS, type Agent, type AgentHealth } from '../domain/agent.ts';
+import { AGENT_SILENCE_MS, type Agent, type AgentHealth, canRun } from '../domain/agent.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { AgentId, TenantId } from '../domain/ids.ts';
 import type { JsonObject } from '../domain/json.ts';
@@ -53,8 +53,10 @@ export class Roster {
   readonly #clock: Clock;
   readonly #store: Pick<Store, 'documents' | 'putDocuments'>;
   readonly #members = new Map<string, Member>();
-  /** Agents in this process serve every tenant. */
+  /** Agents inside nodes serve every tenant. */
   readonly #pool = new Set<string>();
+  /** Those of them that are inside other nodes. */
+  readonly #abroad = new Set<string>();
 
   constructor(clock: Clock, store: Pick<Store, 'documents' | 'putDocuments'>) {
     this.#clock = clock;
@@ -69,6 +71,24 @@ export class Roster {
       const known = this.#members.get(key);
       if (known === undefined) this.#members.set(key, newMember(agent, schemas));
       else if (agent.seenAt > known.agent.seenAt) known.agent = agent;
+    }
+  }
+
+  /** The agents inside other nodes, which serve every tenant for as long as those live. */
+  inOtherNodes(agents: readonly Agent[]): void {
+    const living = new Map(agents.map(agent => [keyOf(agent.tenant, agent.id), agent]));
+    for (const key of this.#abroad) {
+      if (living.has(key)) continue;
+      this.#abroad.delete(key);
+      this.#pool.delete(key);
+      this.#members.delete(key);
+    }
+    for (const [key, agent] of living) {
+      const known = this.#members.get(key);
+      if (known === undefined) this.#members.set(key, newMember(agent, undefined));
+      else known.agent = agent;
+      this.#abroad.add(key);
+      this.#pool.add(key);
     }
   }
 
@@ -316,21 +336,6 @@ export class Roster {
     const write: DocumentWrite = { tenant: agent.tenant, kind: KIND, id: agent.id, body };
     await this.#store.putDocuments([write]);
   }
-}
-
-/** Whether an agent's declared types, capabilities, region and totals admit the task at all. */
-export function canRun(agent: Agent, spec: TaskSpec): boolean {
-  if (!agent.types.includes(workTypeOf(spec))) return false;
-  if ((spec.requiredCapabilities ?? []).some(capability => !agent.capabilities.includes(capability)))
-    return false;
-  if (spec.region !== undefined && agent.region !== spec.region) return false;
-  return fits(spec.resources, agent.capacity);
-}
-
-/** Whether the needs are within what there is; what is not declared is not limited. */
-export function fits(needs: ResourceLimits, within: ResourceLimits): boolean {
-  const keys = ['memoryMb', 'cpuCores', 'diskMb', 'networkMbps'] as const;
-  return keys.every(key => (needs[key] ?? 0) <= (within[key] ?? Number.POSITIVE_INFINITY));
 }
 
 function newMember(agent: Agent, schemas: AgentRegistration['schemas']): Member {
