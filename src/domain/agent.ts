@@ -40,7 +40,7 @@ export function canRun(agent: Agent, spec: TaskSpec): boolean {
 }
 
 /** Whether the needs are within what there is; what is not declared is not limited. */
-function fits(needs: ResourceLimits, within: ResourceLimits): boolean {
+export function fits(needs: ResourceLimits, within: ResourceLimits): boolean {
   const keys = ['memoryMb', 'cpuCores', 'diskMb', 'networkMbps'] as const;
   return keys.every(key => (needs[key] ?? 0) <= (within[key] ?? Number.POSITIVE_INFINITY));
 }

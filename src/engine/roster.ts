@@ -1,7 +1,7 @@
 // Which agents there are, what they can do and how they are. Agents are documents, so that any node knows them; how busy they
 // are is counted from the attempts under way, those that other nodes gave out included.
 
-import { AGENT_SILENCE_MS, type Agent, type AgentHealth, canRun } from '../domain/agent.ts';
+import { AGENT_SILENCE_MS, type Agent, type AgentHealth, canRun, fits } from '../domain/agent.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { AgentId, TenantId } from '../domain/ids.ts';
 import type { JsonObject } from '../domain/json.ts';
