@@ -48,7 +48,7 @@ test('neither who wrote nor who read what was written is answered before it is o
   assert.deepEqual(told.sort(), ['read', 'written']);
 });
 
-test('what many ask while the disk works goes as one transaction, and readers need no disk', async () => {
+test('SAM-232 what many ask while the disk works goes as one transaction, a lone caller waits for nobody, and readers need no disk', async () => {
   const { commits, syncs } = setup();
   const first = commits.ask(submit('first'));
   await turns();
