@@ -102,11 +102,11 @@ export class Settlement {
     attempt: RunningAttempt,
     cause: Cause & { readonly error: TaskError },
     left: TaskResult = { metrics: {} },
-    lost: { readonly agent: string } | null = null,
+    lost: { readonly agent: string; readonly isToBlame?: boolean } | null = null,
   ): Promise<void> {
     const { task } = attempt;
     const { retry } = task.spec;
-    const how = lost === null ? 'failed' : 'agent_error';
+    const how = lost === null ? 'failed' : lost.isToBlame === false ? 'returned' : 'agent_error';
     const tools = this.#lifecycle.tools();
     // What only looks after others loses nothing with its node, and may outlive very many.
     const isExcused = lost !== null && task.attempt < LOST_MAX && this.#coordinates(task);

@@ -119,9 +119,10 @@ export class Sweeper {
   }
 
   async #overdue(lease: LeaseRow): Promise<void> {
+    const isKnown = this.#attempts.knows(lease.token);
     const attempt = await this.#attempts.find(lease.tenant, lease.taskId, lease.token);
     if (lease.pastDeadline) await this.#timedOut(attempt, lease);
-    else await this.#lost(attempt);
+    else await this.#lost(attempt, isKnown);
     attempt.stop?.(lease.pastDeadline ? 'timeout' : 'lease_lost');
   }
 
@@ -150,14 +151,20 @@ export class Sweeper {
   }
 
   /** The worker fell silent: the task goes back to its queue, or ends if it has broken too many (`SAM-105`, `SAM-134`). */
-  async #lost(attempt: RunningAttempt): Promise<void> {
+  async #lost(attempt: RunningAttempt, isKnown: boolean): Promise<void> {
     const error: TaskError = {
       code: 'unavailable',
       message: `agent ${attempt.agentId} did not renew its lease`,
       recoverable: true,
     };
     const cause = { actor: 'system', reason: 'lease expired', error };
-    await this.#settlement.fail(attempt, cause, { metrics: {} }, { agent: attempt.agentId });
+    // Of a lease that this process neither gave out nor heard of, nobody knows whether its agent ever got it: a process may have died over it.
+    await this.#settlement.fail(
+      attempt,
+      cause,
+      { metrics: {} },
+      { agent: attempt.agentId, isToBlame: isKnown },
+    );
   }
 
   async #fire(timer: DueTimer): Promise<void> {

@@ -4,7 +4,7 @@ import type { TaskKey } from '../../src/domain/ids.ts';
 import type { Store } from '../../src/store/store.ts';
 import { processesOf, World } from './world.ts';
 
-const SEEDS = 30;
+const SEEDS = 60;
 const STEPS = 40;
 
 test(`the invariants hold in ${SEEDS} worlds of one to three processes, of crashes, freezes, lost answers, lost hints and dying workers`, async () => {
