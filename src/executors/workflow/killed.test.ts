@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { statusOf, submit, until } from '../../../test/e2e/crew.ts';
 import { openWire } from '../../../test/e2e/wire.ts';
 import { ADMIN_HEADERS, serverProcess } from '../../../test/server.ts';
@@ -38,6 +39,9 @@ test('SAM-167 a workflow goes on after its server was killed, with what its step
     task_data: { steps },
     execution_config: { max_retries: 0 },
   });
+  // The step is a task of its own once the workflow has begun.
+  const stepPath = '/api/v2/task-status/w.first';
+  while ((await admin.get(stepPath, { expect: null })).status === 404) await pause(20);
   await until(admin, 'w.first', one => one.current_status.outcome === 'completed');
   await server.kill();
   await server.start();
