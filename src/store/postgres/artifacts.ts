@@ -1,24 +1,11 @@
 // What is known of stored files, and which of their bytes nothing refers to any more.
 
 import type { Artifact } from '../../domain/artifact.ts';
-import type { ArtifactId, TaskId, TenantId } from '../../domain/ids.ts';
+import type { ArtifactId, TenantId } from '../../domain/ids.ts';
+import { type ArtifactRow, artifactOf } from '../record-row.ts';
 import type { ArtifactQuery } from '../rows.ts';
 import { Conditions, type Context, reading, repeatable, writing } from './context.ts';
 import { plain } from './records.ts';
-
-interface ArtifactRow {
-  readonly tenant: TenantId;
-  readonly id: ArtifactId;
-  readonly task_id: TaskId | null;
-  readonly attempt: number | null;
-  readonly type: string;
-  readonly name: string;
-  readonly media_type: string;
-  readonly size_bytes: number;
-  readonly sha256: string;
-  readonly created_at: number;
-  readonly quarantined: boolean;
-}
 
 const PUT = repeatable('put artifacts', 'SELECT batuta.put_artifacts($1)');
 // Asked again it would no longer know which digests it freed.
@@ -72,20 +59,4 @@ export class Artifacts {
     );
     return rows.map(({ digest }) => digest);
   }
-}
-
-function artifactOf(row: ArtifactRow): Artifact {
-  return {
-    id: row.id,
-    tenant: row.tenant,
-    taskId: row.task_id,
-    attempt: row.attempt,
-    type: row.type,
-    name: row.name,
-    mediaType: row.media_type,
-    sizeBytes: row.size_bytes,
-    sha256: row.sha256,
-    createdAt: row.created_at,
-    quarantined: row.quarantined,
-  };
 }

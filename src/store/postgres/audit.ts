@@ -6,22 +6,11 @@ import { DomainError } from '../../domain/errors.ts';
 import type { TenantId } from '../../domain/ids.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import { auditHash } from '../audit-chain.ts';
+import { type AuditRow, entryOf } from '../record-row.ts';
 import type { AuditEntry, AuditQuery, NewAuditEntry } from '../rows.ts';
 import { gathered } from './calls.ts';
 import { Conditions, type Context, reading, writing } from './context.ts';
 import { plain } from './records.ts';
-
-interface AuditRow {
-  readonly tenant: TenantId;
-  readonly sequence: number;
-  readonly at: number;
-  readonly action: string;
-  readonly principal: string;
-  readonly object: string | null;
-  readonly detail: string;
-  readonly request_id: string | null;
-  readonly hash: string;
-}
 
 interface LinkRow {
   readonly at: number;
@@ -129,18 +118,4 @@ export class Audit {
       return { ...kept, request_id: kept.requestId ?? null, detail, hash };
     });
   }
-}
-
-function entryOf(row: AuditRow): AuditEntry {
-  return {
-    tenant: row.tenant,
-    sequence: row.sequence,
-    at: row.at,
-    action: row.action,
-    principal: row.principal,
-    detail: JSON.parse(row.detail) as JsonObject,
-    hash: row.hash,
-    ...(row.object !== null && { object: row.object }),
-    ...(row.request_id !== null && { requestId: row.request_id }),
-  };
 }

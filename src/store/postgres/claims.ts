@@ -4,18 +4,18 @@ import { beginAttempt } from '../../domain/attempt.ts';
 import type { AgentId, DeliveryId, FencingToken, TaskId, TaskKey } from '../../domain/ids.ts';
 import type { QueueName } from '../../domain/queue.ts';
 import type { Claimed, ClaimPick, LeaseQuery, LeaseRow, Renewal, RenewOutcome } from '../rows.ts';
-import { gathered } from './calls.ts';
-import { Conditions, type Context, reading, repeatable, writing } from './context.ts';
-import type { Queues, Start } from './queues.ts';
 import {
   type KeptColumns,
   leasedTaskOf,
   type NeedColumns,
   needColumns,
   needsOf,
-  plain,
   queueNameOf,
-} from './records.ts';
+} from '../task-row.ts';
+import { gathered } from './calls.ts';
+import { Conditions, type Context, reading, repeatable, writing } from './context.ts';
+import type { Queues, Start } from './queues.ts';
+import { plain } from './records.ts';
 
 interface ClaimedRow extends KeptColumns {
   readonly pick: number;

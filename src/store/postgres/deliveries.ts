@@ -4,11 +4,12 @@ import type { Delivery, DeliveryAttempt, DeliveryStatus } from '../../domain/del
 import type { NotificationEvent } from '../../domain/event.ts';
 import type { DeliveryId, TaskId, TaskKey, TenantId } from '../../domain/ids.ts';
 import type { DeliveryQuery, DeliverySettlement, DueDelivery, Page } from '../rows.ts';
+import { TASK_COLUMNS, type TaskRow, taskOf } from '../task-row.ts';
 import { gathered } from './calls.ts';
 import { type Changes, type CommittedRow, checkChange } from './changes.ts';
 import { Conditions, type Context, reading, writing } from './context.ts';
 import { type EventRow, eventIn } from './events.ts';
-import { packChange, plain, TASK_COLUMNS, TASK_TABLES, type TaskRow, taskOf } from './records.ts';
+import { packChange, plain, TASK_TABLES } from './records.ts';
 
 interface DeliveryRow {
   readonly delivery_id: DeliveryId;

@@ -1,19 +1,9 @@
 // Small named records with versions and expiry, for whatever the engine and the guards must remember.
 
-import type { TenantId } from '../../domain/ids.ts';
-import type { JsonObject } from '../../domain/json.ts';
+import { type DocumentRow, documentOf } from '../record-row.ts';
 import type { DocumentOutcome, DocumentQuery, DocumentWrite, StoredDocument } from '../rows.ts';
 import { Conditions, type Context, reading, writing } from './context.ts';
 import { plain } from './records.ts';
-
-interface DocumentRow {
-  readonly kind: string;
-  readonly tenant: TenantId;
-  readonly id: string;
-  readonly version: number;
-  readonly expires_at: number | null;
-  readonly body: string;
-}
 
 // A write whose answer was lost may have happened; asked again it could meet itself as a conflict.
 const PUT = writing('put documents', 'SELECT version FROM batuta.put_documents($1, $2) ORDER BY pos');
@@ -67,15 +57,4 @@ export class Documents {
         version === null ? { status: 'conflict' } : { status: 'done', version },
     );
   }
-}
-
-function documentOf(row: DocumentRow): StoredDocument {
-  return {
-    tenant: row.tenant,
-    kind: row.kind,
-    id: row.id,
-    body: JSON.parse(row.body) as JsonObject,
-    version: row.version,
-    expiresAt: row.expires_at,
-  };
 }

@@ -5,11 +5,12 @@ import { rankOf } from '../../domain/priority.ts';
 import type { Task } from '../../domain/task.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { NewTask, SubmitOutcome } from '../rows.ts';
+import { TASK_COLUMNS, type TaskRow, taskOf } from '../task-row.ts';
 import { gathered } from './calls.ts';
 import { type Context, type Place, reading, repeatable } from './context.ts';
 import type { Answer } from './database.ts';
 import type { Queues } from './queues.ts';
-import { packTask, TASK_COLUMNS, TASK_TABLES, type TaskRow, taskOf } from './records.ts';
+import { packTask, TASK_TABLES } from './records.ts';
 
 interface Call {
   readonly tasks: readonly NewTask[];

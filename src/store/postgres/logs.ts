@@ -1,7 +1,6 @@
 // A task's own log and resource samples: appended, read by task, never changed.
 
-import type { TaskKey, TenantId } from '../../domain/ids.ts';
-import type { JsonObject } from '../../domain/json.ts';
+import { type LogRow, lineOf, type SampleRow, sampleOf } from '../record-row.ts';
 import {
   LOG_LEVELS,
   type LogLine,
@@ -13,31 +12,6 @@ import {
 import { gathered } from './calls.ts';
 import { Conditions, type Context, reading, writing } from './context.ts';
 import { plain } from './records.ts';
-
-interface LogRow {
-  readonly id: number;
-  readonly task: TaskKey;
-  readonly tenant: TenantId;
-  readonly at: number;
-  readonly level: number;
-  readonly component: string;
-  readonly attempt: number;
-  readonly agent: string | null;
-  readonly message: string;
-  readonly metadata: string | null;
-}
-
-interface SampleRow {
-  readonly task: TaskKey;
-  readonly tenant: TenantId;
-  readonly attempt: number;
-  readonly at: number;
-  readonly cpu_percent: number | null;
-  readonly memory_mb: number | null;
-  readonly bytes_sent: number | null;
-  readonly bytes_received: number | null;
-  readonly disk_operations: number | null;
-}
 
 interface Call {
   readonly lines: readonly LogLine[];
@@ -110,34 +84,5 @@ function packLine(line: LogLine, pos: number): object {
     // The database's own lower() follows its locale.
     folded: message.toLowerCase(),
     metadata: line.metadata === undefined ? null : JSON.stringify(line.metadata),
-  };
-}
-
-function lineOf(row: LogRow): StoredLogLine {
-  return {
-    id: row.id,
-    tenant: row.tenant,
-    key: row.task,
-    at: row.at,
-    level: LOG_LEVELS[row.level] ?? 'INFO',
-    component: row.component,
-    attempt: row.attempt,
-    agentId: row.agent,
-    message: row.message,
-    ...(row.metadata !== null && { metadata: JSON.parse(row.metadata) as JsonObject }),
-  };
-}
-
-function sampleOf(row: SampleRow): Sample {
-  return {
-    tenant: row.tenant,
-    key: row.task,
-    attempt: row.attempt,
-    at: row.at,
-    ...(row.cpu_percent !== null && { cpuPercent: row.cpu_percent }),
-    ...(row.memory_mb !== null && { memoryMb: row.memory_mb }),
-    ...(row.bytes_sent !== null && { bytesSent: row.bytes_sent }),
-    ...(row.bytes_received !== null && { bytesReceived: row.bytes_received }),
-    ...(row.disk_operations !== null && { diskOperations: row.disk_operations }),
   };
 }

@@ -5,9 +5,10 @@
 import type { QueueName } from '../../domain/queue.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { QueueView } from '../rows.ts';
+import { queueNameOf } from '../task-row.ts';
 import { type Context, type Place, reading, repeatable } from './context.ts';
 import { Recent } from './recent.ts';
-import { queueNameOf, queueText } from './records.ts';
+import { queueText } from './records.ts';
 
 interface Mark {
   readonly rank: number;

@@ -3,8 +3,9 @@
 import type { TaskId, TaskKey, TenantId } from '../../domain/ids.ts';
 import type { Task } from '../../domain/task.ts';
 import type { DueTimer, Page, TaskQuery, TimerKind } from '../rows.ts';
+import { TASK_COLUMNS, type TaskRow, taskOf } from '../task-row.ts';
 import { Conditions, type Context, reading } from './context.ts';
-import { plain, TASK_COLUMNS, TASK_TABLES, type TaskRow, taskOf } from './records.ts';
+import { plain, TASK_TABLES } from './records.ts';
 
 const READ = reading(
   'read',

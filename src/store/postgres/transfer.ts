@@ -6,6 +6,7 @@ import type { NotificationPlan } from '../../domain/delivery.ts';
 import { DomainError } from '../../domain/errors.ts';
 import type { AgentId, TenantId } from '../../domain/ids.ts';
 import type { TaskSpec } from '../../domain/task.ts';
+import { needColumns } from '../task-row.ts';
 import {
   RowSum,
   TRANSFER_FIELDS,
@@ -20,7 +21,7 @@ import {
 import { clientOptions, Database } from './database.ts';
 import { storeError } from './errors.ts';
 import { migrate } from './migrate.ts';
-import { needColumns, plain, queueText, startsOf } from './records.ts';
+import { plain, queueText, startsOf } from './records.ts';
 
 /** How a table of this schema differs from the way between. */
 interface Shape {

@@ -1,23 +1,10 @@
 // What is known of stored files, and which of their bytes nothing refers to any more.
 
 import type { Artifact } from '../../domain/artifact.ts';
-import type { ArtifactId, TaskId, TenantId } from '../../domain/ids.ts';
+import type { ArtifactId, TenantId } from '../../domain/ids.ts';
+import { type ArtifactRow, artifactOf } from '../record-row.ts';
 import type { ArtifactQuery } from '../rows.ts';
 import type { Connection, Prepared, Value } from './connection.ts';
-
-interface ArtifactRow {
-  readonly tenant: TenantId;
-  readonly id: ArtifactId;
-  readonly task_id: TaskId | null;
-  readonly attempt: number | null;
-  readonly type: string;
-  readonly name: string;
-  readonly media_type: string;
-  readonly size_bytes: number;
-  readonly sha256: string;
-  readonly created_at: number;
-  readonly quarantined: number;
-}
 
 type Reference = Pick<ArtifactRow, 'tenant' | 'id' | 'sha256'>;
 
@@ -102,20 +89,4 @@ export class Artifacts {
       )
       .all(instant, limit);
   }
-}
-
-function artifactOf(row: ArtifactRow): Artifact {
-  return {
-    id: row.id,
-    tenant: row.tenant,
-    taskId: row.task_id,
-    attempt: row.attempt,
-    type: row.type,
-    name: row.name,
-    mediaType: row.media_type,
-    sizeBytes: row.size_bytes,
-    sha256: row.sha256,
-    createdAt: row.created_at,
-    quarantined: row.quarantined !== 0,
-  };
 }

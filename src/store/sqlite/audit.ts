@@ -1,22 +1,10 @@
 // The audit: per tenant a numbered chain of entries that is only ever appended to.
 
-import type { TenantId } from '../../domain/ids.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import { auditHash } from '../audit-chain.ts';
+import { type AuditRow, entryOf } from '../record-row.ts';
 import type { AuditEntry, AuditQuery, NewAuditEntry } from '../rows.ts';
 import type { Connection, Prepared, Value } from './connection.ts';
-
-interface AuditRow {
-  readonly tenant: TenantId;
-  readonly sequence: number;
-  readonly at: number;
-  readonly action: string;
-  readonly principal: string;
-  readonly object: string | null;
-  readonly detail: string;
-  readonly request_id: string | null;
-  readonly hash: string;
-}
 
 type Link = Pick<AuditRow, 'sequence' | 'hash'>;
 
@@ -87,18 +75,4 @@ export class Audit {
       .all(...values, query.limit)
       .map(entryOf);
   }
-}
-
-function entryOf(row: AuditRow): AuditEntry {
-  return {
-    tenant: row.tenant,
-    sequence: row.sequence,
-    at: row.at,
-    action: row.action,
-    principal: row.principal,
-    detail: JSON.parse(row.detail) as JsonObject,
-    hash: row.hash,
-    ...(row.object !== null && { object: row.object }),
-    ...(row.request_id !== null && { requestId: row.request_id }),
-  };
 }

@@ -3,13 +3,14 @@
 import type { TenantId } from '../../domain/ids.ts';
 import type { TaskSpec } from '../../domain/task.ts';
 import type { CommitOutcome } from '../rows.ts';
+import { needColumns } from '../task-row.ts';
 import type { Connection, Prepared } from './connection.ts';
 import type { Deliveries } from './deliveries.ts';
 import type { Edges } from './edges.ts';
 import type { Events } from './events.ts';
 import type { Lease, Leases } from './leases.ts';
 import type { Queues } from './queues.ts';
-import { type ChangeRecord, needColumns } from './records.ts';
+import type { ChangeRecord } from './records.ts';
 import type { Timers } from './timers.ts';
 
 interface RestingRow {

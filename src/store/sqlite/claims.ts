@@ -6,14 +6,18 @@ import type { AgentId, DeliveryId, FencingToken, TaskKey, TenantId } from '../..
 import type { TaskSpec } from '../../domain/task.ts';
 import type { Random } from '../../runtime/random.ts';
 import type { ClaimPick } from '../rows.ts';
+import type { KeptColumns, RestingRow } from '../task-row.ts';
 import type { Connection, Prepared } from './connection.ts';
 import type { Deliveries } from './deliveries.ts';
 import type { Events } from './events.ts';
 import type { Leases } from './leases.ts';
 import { type Chosen, choose, type Shares } from './line.ts';
 import type { Queues } from './queues.ts';
-import type { ClaimedRow, KeptColumns } from './records.ts';
+import type { ClaimedRow } from './records.ts';
 import { Sequence } from './sequences.ts';
+
+/** What a task just taken out of line stands at. */
+type ReadyColumns = KeptColumns & Pick<RestingRow, 'version' | 'attempt'>;
 
 /** What of a specification decides how an attempt begins. */
 interface AttemptTerms {
@@ -31,7 +35,7 @@ export class Claims {
   readonly #deliveries: Deliveries;
   readonly #leases: Leases;
   readonly #tokens: Sequence;
-  readonly #resting: Prepared<KeptColumns & AttemptTerms>;
+  readonly #resting: Prepared<ReadyColumns & AttemptTerms>;
   readonly #place: Prepared<{ queue: number | null; rank: number }>;
 
   constructor(

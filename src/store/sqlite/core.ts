@@ -6,6 +6,7 @@ import type { Clock } from '../../runtime/clock.ts';
 import type { Random } from '../../runtime/random.ts';
 import type { ClaimPick, CommitOutcome, DeliverySettlement, EventQuery, Page, TaskQuery } from '../rows.ts';
 import type { Store } from '../store.ts';
+import type { TaskRow } from '../task-row.ts';
 import { Artifacts } from './artifacts.ts';
 import { Audit } from './audit.ts';
 import { Changes } from './changes.ts';
@@ -21,7 +22,7 @@ import { Leases } from './leases.ts';
 import { Logs } from './logs.ts';
 import { Purge } from './purge.ts';
 import { Queues } from './queues.ts';
-import type { ChangeRecord, ClaimedRow, SubmitAnswer, TaskRecord, TaskRow } from './records.ts';
+import type { ChangeRecord, ClaimedRow, SubmitAnswer, TaskRecord } from './records.ts';
 import { Tasks } from './tasks.ts';
 import { type DueTimerRows, Timers } from './timers.ts';
 

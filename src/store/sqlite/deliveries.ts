@@ -11,10 +11,10 @@ import type { NotificationEvent, TaskEvent } from '../../domain/event.ts';
 import type { DeliveryId, TaskId, TaskKey, TenantId } from '../../domain/ids.ts';
 import type { Task } from '../../domain/task.ts';
 import type { DeliveryQuery, DeliverySettlement, Page } from '../rows.ts';
+import type { TaskRow } from '../task-row.ts';
 import type { Connection, Prepared, Value } from './connection.ts';
 import type { Events } from './events.ts';
 import { Lanes } from './lanes.ts';
-import type { TaskRow } from './records.ts';
 import { Sequence } from './sequences.ts';
 import type { Tasks } from './tasks.ts';
 

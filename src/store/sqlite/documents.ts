@@ -1,18 +1,8 @@
 // Small named records with versions and expiry, for whatever the engine and the guards must remember.
 
-import type { TenantId } from '../../domain/ids.ts';
-import type { JsonObject } from '../../domain/json.ts';
+import { type DocumentRow, documentOf } from '../record-row.ts';
 import type { DocumentOutcome, DocumentQuery, DocumentWrite, StoredDocument } from '../rows.ts';
 import type { Connection, Prepared, Value } from './connection.ts';
-
-interface DocumentRow {
-  readonly kind: string;
-  readonly tenant: TenantId;
-  readonly id: string;
-  readonly version: number;
-  readonly expires_at: number | null;
-  readonly body: string;
-}
 
 /** All documents. */
 export class Documents {
@@ -81,15 +71,4 @@ export class Documents {
     this.#put.run(kind, tenant, id, next, expiresAt ?? null, JSON.stringify(body));
     return { status: 'done', version: next };
   }
-}
-
-function documentOf(row: DocumentRow): StoredDocument {
-  return {
-    tenant: row.tenant,
-    kind: row.kind,
-    id: row.id,
-    body: JSON.parse(row.body) as JsonObject,
-    version: row.version,
-    expiresAt: row.expires_at,
-  };
 }

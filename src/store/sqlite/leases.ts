@@ -3,9 +3,9 @@
 
 import type { AgentId, FencingToken, TaskId, TaskKey } from '../../domain/ids.ts';
 import type { LeaseQuery, LeaseRow, Renewal, RenewOutcome } from '../rows.ts';
+import { type NeedColumns, needsOf } from '../task-row.ts';
 import type { Connection, Prepared } from './connection.ts';
 import type { Queues } from './queues.ts';
-import { type NeedColumns, needsOf } from './records.ts';
 
 /** A lease as it is kept in memory. */
 export interface Lease extends NeedColumns {

@@ -4,8 +4,8 @@
 import type { AgentId } from '../../domain/ids.ts';
 import type { ResourceLimits } from '../../domain/task.ts';
 import type { ClaimPick } from '../rows.ts';
+import type { NeedColumns } from '../task-row.ts';
 import type { Queues, ReadyRow } from './queues.ts';
-import type { NeedColumns } from './records.ts';
 
 /** How long a task that does not fit may be overtaken, in milliseconds (`SAM-112`). */
 export const OVERTAKEN_MAX_MS = 60_000;

@@ -4,8 +4,8 @@
 import type { AgentId, TaskKey, TenantId } from '../../domain/ids.ts';
 import type { QueueName } from '../../domain/queue.ts';
 import type { QueueView } from '../rows.ts';
+import { type NeedColumns, queueNameOf, queueText } from '../task-row.ts';
 import type { Connection, Prepared } from './connection.ts';
-import { type NeedColumns, queueNameOf, queueText } from './records.ts';
 import { Sequence } from './sequences.ts';
 
 /** A ready task's place. */

@@ -2,17 +2,8 @@
 
 import type { TaskId, TaskKey, TenantId } from '../../domain/ids.ts';
 import type { Page, TaskQuery } from '../rows.ts';
+import { TASK_COLUMNS, type TaskRow } from '../task-row.ts';
 import type { Connection, Prepared, Value } from './connection.ts';
-import type { TaskRow } from './records.ts';
-
-/** The columns of a `RestingRow`, of the table aliased `t`. */
-const TASK_COLUMNS = `t.key, t.tenant, t.id, t.execution_id, t.state, t.outcome, t.version, t.attempt, t.created_at,
-  t.queued_at, t.started_at, t.ended_at, t.updated_at, t.ran_ms, t.agent, t.last_token, t.purged, t.progress, t.spec, t.result, t.checkpoint`;
-
-const LEASE_COLUMNS = `l.token AS lease_token, l.agent AS lease_agent, l.claimed_at AS lease_claimed_at,
-  l.expires_at AS lease_expires_at, l.deadline_at AS lease_deadline_at, l.version AS lease_version,
-  l.attempt AS lease_attempt, l.updated_at AS lease_updated_at, l.progress AS lease_progress,
-  l.checkpoint AS lease_checkpoint`;
 
 const FROM = 'FROM task t LEFT JOIN lease l ON l.task = t.key';
 
@@ -24,10 +15,8 @@ export class Tasks {
 
   constructor(connection: Connection) {
     this.#connection = connection;
-    this.#byKey = connection.prepare(`SELECT ${TASK_COLUMNS}, ${LEASE_COLUMNS} ${FROM} WHERE t.key = ?`);
-    this.#byId = connection.prepare(
-      `SELECT ${TASK_COLUMNS}, ${LEASE_COLUMNS} ${FROM} WHERE t.id = ? AND t.tenant = ?`,
-    );
+    this.#byKey = connection.prepare(`SELECT ${TASK_COLUMNS} ${FROM} WHERE t.key = ?`);
+    this.#byId = connection.prepare(`SELECT ${TASK_COLUMNS} ${FROM} WHERE t.id = ? AND t.tenant = ?`);
   }
 
   /** The task of a key, or null. */
@@ -45,7 +34,7 @@ export class Tasks {
     const { where, values } = conditionsOf(query);
     const count = this.#connection.prepare<{ total: number }>(`SELECT count(*) AS total ${FROM} ${where}`);
     const page = this.#connection.prepare<TaskRow>(
-      `SELECT ${TASK_COLUMNS}, ${LEASE_COLUMNS} ${FROM} ${where} ORDER BY t.key DESC LIMIT +? OFFSET +?`,
+      `SELECT ${TASK_COLUMNS} ${FROM} ${where} ORDER BY t.key DESC LIMIT +? OFFSET +?`,
     );
     return {
       items: page.all(...values, query.limit, query.offset),

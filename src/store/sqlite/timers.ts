@@ -2,8 +2,8 @@
 
 import type { TaskKey } from '../../domain/ids.ts';
 import type { NewTimer, TimerKind } from '../rows.ts';
+import type { TaskRow } from '../task-row.ts';
 import type { Connection, Prepared } from './connection.ts';
-import type { TaskRow } from './records.ts';
 import { Sequence } from './sequences.ts';
 import type { Tasks } from './tasks.ts';
 

@@ -2,9 +2,10 @@
 
 import type { DeliverySettlement } from '../rows.ts';
 import type { Store } from '../store.ts';
+import { taskOf } from '../task-row.ts';
 import type { SettlementRecord, VerbName, Verbs } from './core.ts';
 import { eventsOf } from './events.ts';
-import { claimedOf, outcomeOf, packChange, packTask, taskOf } from './records.ts';
+import { claimedOf, outcomeOf, packChange, packTask } from './records.ts';
 
 /** Runs a verb of the core and resolves with its answer once that is on disk. */
 export type Send = <Name extends VerbName>(
