@@ -1,13 +1,13 @@
 // Validation by JSON Schema. Our own schemas are compiled here once; those users register run in a thread that is killed when it
 // takes too long, since a schema can hold a regular expression that never ends.
 
-import { once } from 'node:events';
-import { Worker } from 'node:worker_threads';
 import { Ajv, type ValidateFunction } from 'ajv';
 import { DomainError } from '../domain/errors.ts';
 import type { Json, JsonObject } from '../domain/json.ts';
 import type { PayloadCheck } from '../engine/ports/schemas.ts';
+import { beside } from '../runtime/beside.ts';
 import type { Clock } from '../runtime/clock.ts';
+import { KillableThread } from '../runtime/killable-thread.ts';
 import type { Service } from '../runtime/service.ts';
 import { type Fault, faultsOf, SCHEMA_OPTIONS, type SchemaAnswer, type SchemaJob } from './schemas-thread.ts';
 
@@ -16,23 +16,32 @@ const SCHEMA_BYTES_MAX = 256 * 1_024;
 
 /** Checks data against schemas, trusting only those it was given at construction. */
 export class SchemaGuard implements PayloadCheck, Service {
-  readonly #clock: Clock;
   readonly #trusted: ReadonlySet<JsonObject>;
   readonly #compiled = new Map<JsonObject, ValidateFunction>();
   readonly #ajv = new Ajv(SCHEMA_OPTIONS);
-  #thread: Worker | null = null;
-  #line: Promise<unknown> = Promise.resolve();
+  readonly #apart: KillableThread<SchemaJob, SchemaAnswer>;
 
   constructor(clock: Clock, trusted: readonly JsonObject[]) {
-    this.#clock = clock;
     this.#trusted = new Set(trusted);
+    this.#apart = new KillableThread(clock, {
+      file: beside(import.meta.url, 'schemas-thread'),
+      memoryMb: 64,
+      jobMsMax: JOB_MS_MAX,
+      killed: (_job, excess) =>
+        new DomainError(
+          'invalid_request',
+          `the schema takes too ${excess === 'time' ? 'long' : 'much memory'} to apply`,
+          {
+            details: { hint: 'simplify the schema or the data' },
+          },
+        ),
+    });
   }
 
   async start(): Promise<void> {}
 
   async stop(): Promise<void> {
-    await this.#thread?.terminate();
-    this.#thread = null;
+    await this.#apart.stop();
   }
 
   async check(schema: JsonObject, data: Json, root: string): Promise<void> {
@@ -56,54 +65,8 @@ export class SchemaGuard implements PayloadCheck, Service {
     return validate(data) ? [] : faultsOf(validate.errors ?? []);
   }
 
-  /** One job at a time, so that a job's time is its own. */
-  #checkApart(job: SchemaJob): Promise<readonly Fault[]> {
-    const turn = this.#line.then(() => this.#runApart(job));
-    this.#line = turn.catch(() => {});
-    return turn;
-  }
-
-  async #runApart(job: SchemaJob): Promise<readonly Fault[]> {
-    // Its start is not the job's time.
-    const thread = this.#thread ?? (await this.#launch());
-    return new Promise((resolve, reject) => {
-      const fail = (message: string): void => {
-        cancel();
-        this.#discard(thread);
-        reject(
-          new DomainError('invalid_request', message, {
-            details: { hint: 'simplify the schema or the data' },
-          }),
-        );
-      };
-      const cancel = this.#clock.after(JOB_MS_MAX, () => fail('the schema takes too long to apply'));
-      thread.removeAllListeners('message').once('message', (answer: SchemaAnswer) => {
-        cancel();
-        resolve(answer.faults);
-      });
-      thread.removeAllListeners('error').on('error', () => fail('the schema takes too much memory to apply'));
-      thread.postMessage(job);
-    });
-  }
-
-  async #launch(): Promise<Worker> {
-    const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-    const thread = new Worker(new URL(`./schemas-thread.${extension}`, import.meta.url), {
-      resourceLimits: { maxOldGenerationSizeMb: 64, stackSizeMb: 2 },
-      env: {},
-    });
-    await once(thread, 'message');
-    thread.unref();
-    this.#thread = thread;
-    return thread;
-  }
-
-  #discard(thread: Worker): void {
-    this.#thread = null;
-    thread.removeAllListeners();
-    // A thread that dies of its limits reports it once more while it is terminated.
-    thread.on('error', () => {});
-    void thread.terminate();
+  async #checkApart(job: SchemaJob): Promise<readonly Fault[]> {
+    return (await this.#apart.run(job)).faults;
   }
 }
 

@@ -1,12 +1,12 @@
 // JMESPath expressions: what they are and what they speak of, known at submission; and their values, found in a thread that is killed
 // when it takes too long, since a short expression can make a value without end.
 
-import { once } from 'node:events';
-import { Worker } from 'node:worker_threads';
 import { compile } from '@jmespath-community/jmespath';
 import { DomainError } from '../../domain/errors.ts';
 import type { Json } from '../../domain/json.ts';
+import { beside } from '../../runtime/beside.ts';
 import type { Clock } from '../../runtime/clock.ts';
+import { KillableThread } from '../../runtime/killable-thread.ts';
 import type { ExpressionAnswer, ExpressionJob } from './expression-thread.ts';
 
 /** An expression that parses. */
@@ -94,24 +94,28 @@ function fieldOf(node: unknown, side: 'left' | 'right'): string | null {
   return type === 'IndexExpression' && side === 'left' ? fieldOf(left, side) : null;
 }
 
-/** Evaluates expressions, one job at a time, so that a job's time is its own. */
+/** Evaluates expressions, one job at a time. */
 export class Expressions {
-  readonly #clock: Clock;
-  #thread: Worker | null = null;
-  #line: Promise<unknown> = Promise.resolve();
+  readonly #thread: KillableThread<ExpressionJob, ExpressionAnswer>;
 
   constructor(clock: Clock) {
-    this.#clock = clock;
+    this.#thread = new KillableThread(clock, {
+      file: beside(import.meta.url, 'expression-thread'),
+      memoryMb: 128,
+      jobMsMax: JOB_MS_MAX,
+      killed: ({ expressions }, excess) =>
+        new DomainError(
+          'task_failed',
+          `the expressions take too ${excess === 'time' ? 'long' : 'much memory'} to evaluate`,
+          { details: { expressions } },
+        ),
+    });
   }
 
   /** Their values over one value, `null` where there is none; throws `task_failed` naming the expression that has no value at all. */
   async evaluate(expressions: readonly Expression[], value: Json): Promise<readonly Json[]> {
     if (expressions.length === 0) return [];
-    const turn = this.#line.then(() =>
-      this.#run({ expressions: expressions.map(({ text }) => text), value }),
-    );
-    this.#line = turn.catch(() => {});
-    const answer = await turn;
+    const answer = await this.#thread.run({ expressions: expressions.map(({ text }) => text), value });
     if ('json' in answer) return answer.json.map(text => JSON.parse(text) as Json);
     throw new DomainError(
       'task_failed',
@@ -123,49 +127,7 @@ export class Expressions {
   }
 
   /** Lets go of the thread; a later evaluation starts another. */
-  async stop(): Promise<void> {
-    await this.#thread?.terminate();
-    this.#thread = null;
-  }
-
-  async #run(job: ExpressionJob): Promise<ExpressionAnswer> {
-    // Its start is not the job's time.
-    const thread = this.#thread ?? (await this.#launch());
-    return new Promise((resolve, reject) => {
-      const fail = (message: string): void => {
-        cancel();
-        this.#discard(thread);
-        reject(new DomainError('task_failed', message, { details: { expressions: job.expressions } }));
-      };
-      const cancel = this.#clock.after(JOB_MS_MAX, () => fail('the expressions take too long to evaluate'));
-      thread.removeAllListeners('message').once('message', (answer: ExpressionAnswer) => {
-        cancel();
-        resolve(answer);
-      });
-      thread
-        .removeAllListeners('error')
-        .on('error', () => fail('the expressions take too much memory to evaluate'));
-      thread.postMessage(job);
-    });
-  }
-
-  async #launch(): Promise<Worker> {
-    const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-    const thread = new Worker(new URL(`./expression-thread.${extension}`, import.meta.url), {
-      resourceLimits: { maxOldGenerationSizeMb: 128, stackSizeMb: 2 },
-      env: {},
-    });
-    await once(thread, 'message');
-    thread.unref();
-    this.#thread = thread;
-    return thread;
-  }
-
-  #discard(thread: Worker): void {
-    this.#thread = null;
-    thread.removeAllListeners();
-    // A thread that dies of its limits reports it once more while it is terminated.
-    thread.on('error', () => {});
-    void thread.terminate();
+  stop(): Promise<void> {
+    return this.#thread.stop();
   }
 }

@@ -1,13 +1,11 @@
 // The disk's side of a commit: a thread that does nothing but wait for the write-ahead log to be on disk, so that nobody else has to.
 
 import { Worker } from 'node:worker_threads';
+import { beside } from '../../runtime/beside.ts';
+
 import { closed } from './errors.ts';
 
-/** As source or as built, whichever this file is. */
-const WORKER = new URL(
-  import.meta.url.endsWith('.ts') ? './log-sync-worker.ts' : './log-sync-worker.js',
-  import.meta.url,
-);
+const WORKER = beside(import.meta.url, 'log-sync-worker');
 
 /** It does one thing, in megabytes. */
 const SMALL = { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 1, stackSizeMb: 1 };

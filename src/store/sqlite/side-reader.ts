@@ -1,16 +1,14 @@
 // A thread for what takes long: reads that may look at all there ever was, and bringing the log into the database.
 
 import { Worker } from 'node:worker_threads';
+import { beside } from '../../runtime/beside.ts';
+
 import type { Call } from './core.ts';
 import type { CheckpointReach } from './database.ts';
 import { closed } from './errors.ts';
 import { type Answer, type Order, type PlainReply, toError, type WorkerOptions } from './wire.ts';
 
-/** As source or as built, whichever this file is. */
-const WORKER = new URL(
-  import.meta.url.endsWith('.ts') ? './side-reader-worker.ts' : './side-reader-worker.js',
-  import.meta.url,
-);
+const WORKER = beside(import.meta.url, 'side-reader-worker');
 
 interface Settle {
   readonly resolve: (answer: Answer) => void;
