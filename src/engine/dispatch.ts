@@ -4,7 +4,7 @@
 
 import { newStrides, nextKey, type StrideState, serve } from '../domain/fairness.ts';
 import type { TenantId } from '../domain/ids.ts';
-import { permitOf, queueOf } from '../domain/queue.ts';
+import { queueOf } from '../domain/queue.ts';
 import type { Task, WorkType } from '../domain/task.ts';
 import type { Cancel, Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
@@ -15,6 +15,7 @@ import type { Attempts, RunningAttempt } from './attempts.ts';
 import {
   type Draw,
   type KnownQueue,
+  knownQueue,
   nameKey,
   portionsOf,
   takable,
@@ -211,7 +212,7 @@ export class Dispatcher {
     this.#stale = false;
     const views = await this.#store.queues();
     this.#unseen.clear();
-    this.#queues = new Map(views.map(view => [nameKey(view.name), { view, depth: view.depth }]));
+    this.#queues = new Map(views.map(view => [nameKey(view.name), knownQueue(view)]));
   }
 
   /** One claim for all asks at once; true if anything was claimed. */
@@ -272,9 +273,7 @@ export class Dispatcher {
 
   /** Permits for the queues of whose tasks no more than so many may run, and that somebody with a free slot asks for. */
   #draw(): Promise<Draw> {
-    const keyed = [...this.#queues.values()].filter(
-      ({ view, depth }) => depth > 0 && permitOf(view.name) !== null,
-    );
+    const keyed = [...this.#queues.values()].filter(({ permit, depth }) => depth > 0 && permit !== null);
     const asks = keyed.length === 0 ? [] : [...this.#asks].filter(ask => this.#room(ask) > 0);
     const slots = asks.reduce((sum, ask) => sum + this.#room(ask), 0);
     const wanted = keyed.filter(({ view }) => asks.some(ask => serves(ask, view.name)));

@@ -1,6 +1,6 @@
 // What the dispatcher believes of the queues between two looks, and small sums over it.
 
-import { permitOf, type QueueName } from '../domain/queue.ts';
+import { type Permit, permitOf, type QueueName } from '../domain/queue.ts';
 import type { ResourceLimits, Task } from '../domain/task.ts';
 import type { QueueView } from '../store/rows.ts';
 import type { QuotaRoom } from './ports/quotas.ts';
@@ -8,7 +8,14 @@ import type { QuotaRoom } from './ports/quotas.ts';
 /** A queue as it was seen, and how many ready tasks it is believed to hold since. */
 export interface KnownQueue {
   readonly view: QueueView;
+  /** What its tasks need beside a worker. */
+  readonly permit: Permit | null;
   depth: number;
+}
+
+/** A queue as it is seen now. */
+export function knownQueue(view: QueueView): KnownQueue {
+  return { view, permit: permitOf(view.name), depth: view.depth };
 }
 
 /** What may be started of the permits that one round of claiming drew. */
@@ -69,10 +76,9 @@ export function portionsOf(
 
 function groupsOf(queues: readonly KnownQueue[]): readonly (readonly KnownQueue[])[] {
   const groups = [
-    ...Map.groupBy(queues, ({ view }) => {
-      const permit = permitOf(view.name);
-      return permit === null ? '' : `${permit.limit}\n${permit.key}`;
-    }).values(),
+    ...Map.groupBy(queues, ({ permit }) =>
+      permit === null ? '' : `${permit.limit}\n${permit.key}`,
+    ).values(),
   ];
   if (groups.length === 1) return groups;
   const headOf = (group: readonly KnownQueue[]): number =>

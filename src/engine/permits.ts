@@ -4,7 +4,7 @@
 
 import { hash } from 'node:crypto';
 import type { AgentId, FencingToken, TaskId, TenantId } from '../domain/ids.ts';
-import { type Permit, permitOf } from '../domain/queue.ts';
+import type { Permit } from '../domain/queue.ts';
 import type { Task } from '../domain/task.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { DocumentWrite, LeaseRow, StoredDocument } from '../store/rows.ts';
@@ -48,12 +48,11 @@ export class Permits {
    * it holds no more keys than `slots`: those that have room and whose tasks wait longest.
    */
   async draw(queues: readonly KnownQueue[], slots: number): Promise<Draw> {
-    const keyed = queues.filter(({ view, depth }) => depth > 0 && permitOf(view.name) !== null);
+    const keyed = queues.filter(({ permit, depth }) => depth > 0 && permit !== null);
     if (keyed.length === 0) return NONE_NEEDED;
     const inOrder = keyed.sort((a, b) => a.view.headRank - b.view.headRank);
     const heads = new Map<string, Permit>();
-    for (const { view } of inOrder) {
-      const permit = permitOf(view.name);
+    for (const { permit } of inOrder) {
       // Whoever waits longest decides: a task that asks for more solitude is not overtaken for ever by those that ask for less.
       if (permit !== null && !heads.has(textOf(permit))) heads.set(textOf(permit), permit);
     }
@@ -67,8 +66,7 @@ export class Permits {
     const running = shared && held.size > 0 ? await this.#running() : before;
     const used = new Map([...running].map(([key, tasks]) => [key, tasks.length]));
     return {
-      room: ({ view }) => {
-        const permit = permitOf(view.name);
+      room: ({ permit }) => {
         if (permit === null) return Number.POSITIVE_INFINITY;
         const key = textOf(permit);
         const head = heads.get(key);
@@ -76,8 +74,7 @@ export class Permits {
         if (head === undefined || !held.has(key) || busy >= head.limit) return 0;
         return Math.max(0, permit.limit - busy);
       },
-      spend: ({ view }, tasks) => {
-        const permit = permitOf(view.name);
+      spend: ({ permit }, tasks) => {
         if (permit !== null) used.set(textOf(permit), (used.get(textOf(permit)) ?? 0) + tasks);
       },
       close: claimed => this.#release(held, claimed),

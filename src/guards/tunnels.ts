@@ -1,12 +1,12 @@
 // Tunnels for programs that speak to the outside themselves: the guard judges where each leads, and knows nothing of what goes through.
 
 import { lookup } from 'node:dns/promises';
-import { connect, isIP, type LookupFunction, type Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { DomainError } from '../domain/errors.ts';
 import type { Tunnels, TunnelTarget } from '../engine/ports/tunnels.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
-import { addressesOf, assertPeer, type ResolveHost } from './outbound/connector.ts';
+import { addressesOf, answering, assertPeer, type ResolveHost } from './outbound/connector.ts';
 import { assertAddresses, bareHostname, type OutboundRules } from './outbound/permission.ts';
 import type { PrivateTargets } from './outbound/targets.ts';
 
@@ -91,14 +91,4 @@ function asTunnelError(error: Error, hostname: string): DomainError {
   if (error instanceof DomainError) return error;
   const code = 'code' in error ? String(error.code) : 'unknown cause';
   return new DomainError('dependency_failed', `no connection to ${hostname}: ${code}`, { cause: error });
-}
-
-/** A lookup that knows nothing but the judged addresses, so that no second resolution can answer differently. */
-function answering(addresses: readonly string[]): LookupFunction {
-  const all = addresses.map(address => ({ address, family: isIP(address) }));
-  return (_hostname, { all: wantsAll }, callback) => {
-    const [first] = all;
-    if (wantsAll === true) callback(null, all);
-    else callback(null, first?.address ?? '', first?.family);
-  };
 }

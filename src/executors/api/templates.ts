@@ -3,6 +3,7 @@
 
 import { DomainError } from '../../domain/errors.ts';
 import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
+import { partsOf } from '../../domain/template.ts';
 import { type Expression, type ParseBudget, parseExpression } from './expressions.ts';
 
 /** Text and expressions in turn. */
@@ -19,47 +20,11 @@ export type JsonTemplate =
 export type Values = ReadonlyMap<string, Json>;
 
 const OPEN = '{{';
-const CLOSE = '}}';
-/** Of text, names and literals in JMESPath. */
-const QUOTES = new Set(["'", '"', '`']);
-const EXPRESSION_LENGTH_MAX = 2_000;
+const SYNTAX = { open: OPEN, close: '}}', lengthMax: 2_000 };
 
 /** Throws an `Error` saying what is wrong with the text. */
 export function parseTemplate(text: string, budget: ParseBudget): Template {
-  const parts: (string | Expression)[] = [];
-  let from = 0;
-  for (let open = text.indexOf(OPEN); open >= 0; open = text.indexOf(OPEN, from)) {
-    if (open > from) parts.push(text.slice(from, open));
-    const { expression, end } = expressionAt(text, open + OPEN.length, budget);
-    parts.push(expression);
-    from = end;
-  }
-  if (from < text.length) parts.push(text.slice(from));
-  return parts;
-}
-
-/** Braces may stand in an expression too: the first pair outside quotes that leaves one that parses ends it. */
-function expressionAt(
-  text: string,
-  start: number,
-  budget: ParseBudget,
-): { readonly expression: Expression; readonly end: number } {
-  let fault: unknown = new Error(`${OPEN} without ${CLOSE}`);
-  let quote = '';
-  for (let at = start; at < text.length && at - start <= EXPRESSION_LENGTH_MAX; at++) {
-    const character = text[at] ?? '';
-    if (quote !== '' && character === '\\') at++;
-    else if (character === quote) quote = '';
-    else if (quote === '' && QUOTES.has(character)) quote = character;
-    else if (quote === '' && text.startsWith(CLOSE, at)) {
-      try {
-        return { expression: parseExpression(text.slice(start, at).trim(), budget), end: at + CLOSE.length };
-      } catch (error) {
-        fault = error;
-      }
-    }
-  }
-  throw fault;
+  return partsOf(text, { ...SYNTAX, parse: expression => parseExpression(expression, budget) });
 }
 
 /** Throws an `Error` saying what is wrong, the path in the value before it. */

@@ -3,6 +3,7 @@
 
 import { type ChildProcess, fork } from 'node:child_process';
 import { DomainError } from '../../domain/errors.ts';
+import { beside } from '../../runtime/beside.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { JobError } from './job-error.ts';
 import type { ChildMessage, JobOrder, JobResult } from './messages.ts';
@@ -35,12 +36,7 @@ export async function startChild(
   compileCache?: string,
   signal?: AbortSignal,
 ): Promise<DataChild> {
-  // The script has the extension of this file: .ts in the source tree, .js once built.
-  const script = new URL(
-    `./child${import.meta.url.slice(import.meta.url.lastIndexOf('.'))}`,
-    import.meta.url,
-  );
-  const child = fork(script, [], {
+  const child = fork(beside(import.meta.url, 'child'), [], {
     env: { ...ALLOCATOR, ...(compileCache === undefined ? {} : { NODE_COMPILE_CACHE: compileCache }) },
     execArgv: [],
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],

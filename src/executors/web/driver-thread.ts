@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { JsonObject } from '../../domain/json.ts';
+import { beside } from '../../runtime/beside.ts';
 import { type Clock, pause } from '../../runtime/clock.ts';
 import { type BrowserPlace, type Confinement, launchOf } from './chromium.ts';
 import type {
@@ -98,8 +99,7 @@ export class DriverThread {
     const place = { profile, downloads, uid: options.uid, mark: `BATUTA_BROWSER=${options.id}` };
     if (hasOwnUser(options))
       for (const path of [downloads, profile]) await chown(path, options.uid, options.uid);
-    const extension = import.meta.url.slice(import.meta.url.lastIndexOf('.'));
-    const thread = new Worker(new URL(`./driver/driver${extension}`, import.meta.url), {
+    const thread = new Worker(beside(import.meta.url, 'driver/driver'), {
       resourceLimits: { maxOldGenerationSizeMb: THREAD_HEAP_MB },
       // What Playwright leaves lying about, it leaves there.
       env: { TMPDIR: profile },

@@ -1,9 +1,6 @@
-// What the kernel says about a browser's processes, read from /proc. Every reader answers nothing for a process that has just ended.
+// What the kernel says about a browser's processes, read from /proc.
 
-import { readdirSync, readFileSync, statSync } from 'node:fs';
-
-/** The kernel's unit of processor time in /proc, the same on every architecture Node runs on. */
-const TICKS_PER_SECOND = 100;
+import { entriesAt, ownerOf, statFields, TICKS_PER_SECOND, textAt } from '../../runtime/procfs.ts';
 
 /** How the processes of one browser are told from others. */
 export interface BrowserMark {
@@ -24,7 +21,7 @@ export interface BrowserUsage {
 
 /** Every living process of the machine that bears the mark, or descends from one that does. */
 export function markedProcesses({ variable, uid }: BrowserMark): number[] {
-  const pids = entries('/proc')
+  const pids = entriesAt('/proc')
     .map(Number)
     .filter(pid => Number.isInteger(pid) && pid !== process.pid);
   if (uid !== null) return pids.filter(pid => ownerOf(pid) === uid && isAlive(pid));
@@ -34,16 +31,16 @@ export function markedProcesses({ variable, uid }: BrowserMark): number[] {
     children.set(parent, [...(children.get(parent) ?? []), pid]);
   }
   // A sandboxed process shows its environment to nobody, but its parent to everyone.
-  const found = new Set(pids.filter(pid => text(`/proc/${pid}/environ`).split('\0').includes(variable)));
+  const found = new Set(pids.filter(pid => textAt(`/proc/${pid}/environ`).split('\0').includes(variable)));
   for (const pid of found) for (const child of children.get(pid) ?? []) found.add(child);
   return [...found].filter(isAlive);
 }
 
 /** Living processes whose command line holds the text, with that command line. */
 export function processesNaming(part: string): { readonly pid: number; readonly text: string }[] {
-  return entries('/proc')
+  return entriesAt('/proc')
     .filter(name => /^\d+$/.test(name) && Number(name) !== process.pid)
-    .map(name => ({ pid: Number(name), text: text(`/proc/${name}/cmdline`) }))
+    .map(name => ({ pid: Number(name), text: textAt(`/proc/${name}/cmdline`) }))
     .filter(found => found.text.includes(part));
 }
 
@@ -51,7 +48,7 @@ export function processesNaming(part: string): { readonly pid: number; readonly 
 export function usageOf(pids: readonly number[]): BrowserUsage {
   let [threads, kilobytes, ticks] = [0, 0, 0];
   for (const pid of pids) {
-    const status = text(`/proc/${pid}/status`);
+    const status = textAt(`/proc/${pid}/status`);
     const field = (name: string): number =>
       Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)?.[1] ?? 0);
     threads += field('Threads');
@@ -72,7 +69,7 @@ export function usageOf(pids: readonly number[]): BrowserUsage {
 export function proportionalBytes(pids: readonly number[]): number | null {
   let kilobytes = 0;
   for (const pid of pids) {
-    const rollup = text(`/proc/${pid}/smaps_rollup`);
+    const rollup = textAt(`/proc/${pid}/smaps_rollup`);
     if (rollup === '' && isAlive(pid)) return null;
     for (const [, size] of rollup.matchAll(/^(?:Pss_Anon|Pss_Shmem|SwapPss):\s+(\d+)/gm))
       kilobytes += Number(size);
@@ -99,34 +96,4 @@ export function killAll(pids: readonly number[]): void {
 function isAlive(pid: number): boolean {
   const [state] = statFields(pid);
   return state !== undefined && state !== 'Z' && state !== 'X';
-}
-
-/** The fields of /proc/PID/stat after the command's name, which may hold anything: state first. */
-function statFields(pid: number): string[] {
-  const stat = text(`/proc/${pid}/stat`);
-  return stat === '' ? [] : stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-}
-
-function ownerOf(pid: number): number | null {
-  try {
-    return statSync(`/proc/${pid}`).uid;
-  } catch {
-    return null;
-  }
-}
-
-function entries(path: string): string[] {
-  try {
-    return readdirSync(path);
-  } catch {
-    return [];
-  }
-}
-
-function text(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
-  }
 }

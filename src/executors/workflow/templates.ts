@@ -2,6 +2,7 @@
 // text the value is written out. What has no value fails the step (`SAM-166`). `{{ }}`, `${}` and the like are left to the steps themselves.
 
 import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
+import { partsOf } from '../../domain/template.ts';
 import {
   EXPRESSION_LENGTH_MAX,
   type Expression,
@@ -20,9 +21,7 @@ export type Template =
   | { readonly kind: 'object'; readonly entries: readonly (readonly [string, Template])[] };
 
 const OPEN = '${{';
-const CLOSE = '}}';
-/** Of text, names and literals in JMESPath. */
-const QUOTES = new Set(["'", '"', '`']);
+const SYNTAX = { open: OPEN, close: '}}', lengthMax: EXPRESSION_LENGTH_MAX };
 
 /** Throws an `Error` saying what is wrong, the path in the value before it. */
 export function parseTemplate(value: Json, budget: ParseBudget, path = ''): Template {
@@ -87,37 +86,11 @@ function isFixed({ kind }: Template): boolean {
 }
 
 function textTemplate(text: string, budget: ParseBudget): Template {
-  const parts: (string | Expression)[] = [];
-  let from = 0;
-  for (let open = text.indexOf(OPEN); open >= 0; open = text.indexOf(OPEN, from)) {
-    if (open > from) parts.push(text.slice(from, open));
-    const { expression, end } = expressionAt(text, open + OPEN.length, budget);
-    parts.push(expression);
-    from = end;
-  }
-  if (from < text.length) parts.push(text.slice(from));
+  const parts = partsOf(text, { ...SYNTAX, parse: expression => parseExpression(expression, budget) });
   const [only] = parts;
   return parts.length === 1 && typeof only === 'object'
     ? { kind: 'one', expression: only }
     : { kind: 'text', parts };
-}
-
-/** The first closing braces outside quotes end it. */
-function expressionAt(
-  text: string,
-  start: number,
-  budget: ParseBudget,
-): { readonly expression: Expression; readonly end: number } {
-  let quote = '';
-  for (let at = start; at < text.length && at - start <= EXPRESSION_LENGTH_MAX; at++) {
-    const character = text[at] ?? '';
-    if (quote !== '' && character === '\\') at++;
-    else if (character === quote) quote = '';
-    else if (quote === '' && QUOTES.has(character)) quote = character;
-    else if (quote === '' && text.startsWith(CLOSE, at))
-      return { expression: parseExpression(text.slice(start, at).trim(), budget), end: at + CLOSE.length };
-  }
-  throw new Error(`${OPEN} without ${CLOSE}`);
 }
 
 function valueFor(expression: Expression, scope: JsonObject): Json {

@@ -105,7 +105,7 @@ function dial({ hostname, plainHttp, port, addresses }: Dial): Socket {
 }
 
 /** A lookup that knows nothing but the judged addresses, so that no second resolution can answer differently. */
-function answering(addresses: readonly string[]): LookupFunction {
+export function answering(addresses: readonly string[]): LookupFunction {
   const all = addresses.map(address => ({ address, family: isIP(address) }));
   return (_hostname, options, callback) => {
     const [first] = all;

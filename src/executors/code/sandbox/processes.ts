@@ -1,9 +1,7 @@
-// What the kernel says about processes, read from /proc. Every reader answers nothing for a process that has just ended.
+// What the kernel says about processes, read from /proc.
 
-import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
-
-/** The kernel's unit of processor time in /proc, the same on every architecture Node runs on. */
-const TICKS_PER_SECOND = 100;
+import { readlinkSync, statSync } from 'node:fs';
+import { entriesAt, ownerOf, statFields, TICKS_PER_SECOND, textAt } from '../../../runtime/procfs.ts';
 
 /** What one process holds and has used. */
 export interface ProcessUsage {
@@ -20,8 +18,11 @@ export function descendants(pid: number, countMax: number): number[] {
   const found: number[] = [];
   const queue = [pid];
   for (let parent = queue.shift(); parent !== undefined && found.length <= countMax; parent = queue.shift()) {
-    for (const thread of entries(`/proc/${parent}/task`)) {
-      const children = text(`/proc/${parent}/task/${thread}/children`).split(' ').filter(Boolean).map(Number);
+    for (const thread of entriesAt(`/proc/${parent}/task`)) {
+      const children = textAt(`/proc/${parent}/task/${thread}/children`)
+        .split(' ')
+        .filter(Boolean)
+        .map(Number);
       found.push(...children);
       queue.push(...children);
     }
@@ -31,11 +32,11 @@ export function descendants(pid: number, countMax: number): number[] {
 
 /** What a process holds and has used, or null once it is gone. */
 export function usageOf(pid: number): ProcessUsage | null {
-  const status = text(`/proc/${pid}/status`);
+  const status = textAt(`/proc/${pid}/status`);
   if (status === '') return null;
   const kilobytes = (field: string): number =>
     Number(new RegExp(`^${field}:\\s+(\\d+)`, 'm').exec(status)?.[1] ?? 0);
-  const written = /^write_bytes: (\d+)/m.exec(text(`/proc/${pid}/io`))?.[1];
+  const written = /^write_bytes: (\d+)/m.exec(textAt(`/proc/${pid}/io`))?.[1];
   return {
     threads: kilobytes('Threads'),
     memoryBytes: (kilobytes('RssAnon') + kilobytes('RssShmem') + kilobytes('VmSwap')) * 1_024,
@@ -46,7 +47,7 @@ export function usageOf(pid: number): ProcessUsage | null {
 
 /** What a process holds, each page shared with others divided among them; null where that cannot be read. */
 export function proportionalBytes(pid: number): number | null {
-  const rollup = text(`/proc/${pid}/smaps_rollup`);
+  const rollup = textAt(`/proc/${pid}/smaps_rollup`);
   if (rollup === '') return null;
   let kilobytes = 0;
   for (const [, size] of rollup.matchAll(/^(?:Pss_Anon|Pss_Shmem|SwapPss):\s+(\d+)/gm))
@@ -58,7 +59,7 @@ export function proportionalBytes(pid: number): number | null {
 export function unlinkedBytes(pids: readonly number[]): number {
   const sizes = new Map<string, number>();
   for (const pid of pids) {
-    for (const fd of entries(`/proc/${pid}/fd`)) {
+    for (const fd of entriesAt(`/proc/${pid}/fd`)) {
       const path = `/proc/${pid}/fd/${fd}`;
       try {
         if (!readlinkSync(path).endsWith(' (deleted)')) continue;
@@ -68,7 +69,7 @@ export function unlinkedBytes(pids: readonly number[]): number {
         // Closed since the directory was read.
       }
     }
-    for (const line of text(`/proc/${pid}/maps`).split('\n')) {
+    for (const line of textAt(`/proc/${pid}/maps`).split('\n')) {
       const [, from, to, inode] = /^(\w+)-(\w+) \S+ \S+ \S+ (\d+) .* \(deleted\)$/.exec(line) ?? [];
       if (inode === undefined || sizes.has(inode)) continue;
       sizes.set(inode, Number.parseInt(to ?? '0', 16) - Number.parseInt(from ?? '0', 16));
@@ -89,7 +90,7 @@ export interface ProcessMark {
 
 /** Every process of the machine that bears the mark; one that left its session and its environment escapes unless it has a user id. */
 export function marked({ leader, variable, uid }: ProcessMark): number[] {
-  return entries('/proc')
+  return entriesAt('/proc')
     .map(Number)
     .filter(pid => {
       if (!Number.isInteger(pid) || pid === process.pid) return false;
@@ -97,15 +98,15 @@ export function marked({ leader, variable, uid }: ProcessMark): number[] {
       if (state === undefined || state === 'Z') return false;
       if (Number(group) === leader || Number(session) === leader) return true;
       if (uid !== null && ownerOf(pid) === uid) return true;
-      return text(`/proc/${pid}/environ`).split('\0').includes(variable);
+      return textAt(`/proc/${pid}/environ`).split('\0').includes(variable);
     });
 }
 
 /** Threads of every process that runs as this user. */
 export function threadsOfUser(uid: number): number {
   let threads = 0;
-  for (const name of entries('/proc')) {
-    const status = /^\d+$/.test(name) ? text(`/proc/${name}/status`) : '';
+  for (const name of entriesAt('/proc')) {
+    const status = /^\d+$/.test(name) ? textAt(`/proc/${name}/status`) : '';
     if (Number(/^Uid:\s+(\d+)/m.exec(status)?.[1] ?? -1) !== uid) continue;
     threads += Number(/^Threads:\s+(\d+)/m.exec(status)?.[1] ?? 0);
   }
@@ -123,37 +124,7 @@ export function signalAll(pids: readonly number[], signal: NodeJS.Signals): void
   }
 }
 
-function ownerOf(pid: number): number | null {
-  try {
-    return statSync(`/proc/${pid}`).uid;
-  } catch {
-    return null;
-  }
-}
-
 function cpuTicks(pid: number): number {
   const fields = statFields(pid);
   return fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks), 0);
-}
-
-/** The fields of /proc/PID/stat after the command's name, which may hold anything: state first. */
-function statFields(pid: number): string[] {
-  const stat = text(`/proc/${pid}/stat`);
-  return stat === '' ? [] : stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-}
-
-function entries(path: string): string[] {
-  try {
-    return readdirSync(path);
-  } catch {
-    return [];
-  }
-}
-
-function text(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
-  }
 }
