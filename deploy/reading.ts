@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseAllDocuments } from 'yaml';
+import { absent } from '../test/absent.ts';
 
 /** What YAML can say. */
 export type Yaml = null | boolean | number | string | readonly Yaml[] | YamlMap;
@@ -51,13 +52,12 @@ export function madeKeys(): Readonly<Record<string, string>> {
   );
 }
 
-/** Says aloud that a judge is missing, and answers why to skip, or false where it is there. */
+/** Why there is no such judge here, or false. */
 export function missing(command: string, args: readonly string[]): string | false {
   try {
     execFileSync(command, [...args], { stdio: 'ignore' });
     return false;
   } catch {
-    console.error(`SKIPPED for want of ${command}: the files it judges are not checked here`);
-    return `there is no ${command}`;
+    return absent(`there is no ${command}, which judges the files of deploy/`);
   }
 }

@@ -4,10 +4,10 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chownSync, existsSync, globSync, mkdtempSync, rmSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { freePort, listens } from '../../test/server.ts';
 import type { Stop } from './peer.ts';
 
 const READY_MS_MAX = 20_000;
@@ -26,7 +26,7 @@ export async function startRedis(): Promise<Server> {
   const options = ['--bind', '127.0.0.1', '--port', String(port), '--dir', folder, '--save', ''];
   const durable = ['--appendonly', 'yes', '--appendfsync', 'everysec', '--maxmemory-policy', 'noeviction'];
   const child = spawn('redis-server', [...options, ...durable], { stdio: 'ignore' });
-  return running(child, { port, folder, isReady: () => answers(port) });
+  return running(child, { port, folder, isReady: () => listens(port) });
 }
 
 /** PostgreSQL as it is by default, fsync and synchronous commit on; as its own user where we are root, for it refuses to be. */
@@ -104,28 +104,6 @@ function removeFolder(folder: string): void {
 
 function temporaryFolder(): string {
   return mkdtempSync(join(tmpdir(), 'batuta-peer-'));
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no free port');
-  return address.port;
-}
-
-async function answers(port: number): Promise<boolean> {
-  const socket = connect(port, '127.0.0.1');
-  try {
-    await once(socket, 'connect');
-    return true;
-  } catch {
-    return false;
-  } finally {
-    socket.destroy();
-  }
 }
 
 /** True once PostgreSQL takes connections: its port is open earlier. */

@@ -3,11 +3,12 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import pg from 'pg';
+import { POOLER, poolerMissing } from '../../test/pooler.ts';
 import { freshDatabase, postgresMissing } from '../../test/postgres.ts';
 import { freePort } from '../../test/server.ts';
 import { DEFAULT_TENANT } from '../domain/ids.ts';
@@ -17,10 +18,6 @@ import { examineInstallation } from './examine.ts';
 import { examineDatabase } from './examine-database.ts';
 import type { Finding } from './examine-types.ts';
 import { migrateStore } from './migrate.ts';
-
-const POOLER = '/usr/sbin/pgbouncer';
-const poolerMissing = existsSync(POOLER) ? false : 'no PgBouncer';
-if (poolerMissing !== false) console.error('SKIPPED in part: there is no PgBouncer here');
 
 const KEY = Buffer.alloc(32, 1).toString('base64');
 const KEYS = {

@@ -7,14 +7,13 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { buffer, text } from 'node:stream/consumers';
+import { text } from 'node:stream/consumers';
 import type { TestContext } from 'node:test';
+import { Attempted, type GivenToAll } from '../../../test/attempted.ts';
 import type { Artifact } from '../../domain/artifact.ts';
 import { DomainError } from '../../domain/errors.ts';
-import type { ArtifactId } from '../../domain/ids.ts';
 import type { Json, JsonObject } from '../../domain/json.ts';
-import type { ResourceLimits, Task, TaskError, TaskSpec } from '../../domain/task.ts';
-import type { AttemptContext, AttemptResult, Executor, ProgressReport } from '../../engine/ports/executor.ts';
+import type { ResourceLimits, Task, TaskSpec } from '../../domain/task.ts';
 import { withHostBreakers } from '../../guards/host-breakers.ts';
 import { createOutbound, parsePrivateTargets } from '../../guards/outbound.ts';
 import { type Clock, systemClock } from '../../runtime/clock.ts';
@@ -74,54 +73,24 @@ export async function farEnd(
 }
 
 /** What an attempt may be given beside its payload. */
-export interface Given {
+export interface Given extends GivenToAll {
   readonly secrets?: Readonly<Record<string, string>>;
   readonly variables?: Readonly<Record<string, string>>;
   readonly resources?: ResourceLimits;
-  readonly signal?: AbortSignal;
   readonly checkpoint?: Json;
   readonly tenant?: string;
   /** Stored files by id. */
   readonly artifacts?: Readonly<Record<string, Uint8Array>>;
-  readonly onReport?: (report: ProgressReport) => void;
 }
 
 /** The executor, and all its attempts told and left. */
-export class House {
-  readonly executor: Executor;
-  readonly workspace: string;
-  readonly reports: ProgressReport[] = [];
+export class House extends Attempted<Given> {
   readonly lines: string[] = [];
-  readonly warnings: string[] = [];
-  readonly saved = new Map<string, Buffer>();
-
-  constructor(executor: Executor, workspace: string) {
-    this.executor = executor;
-    this.workspace = workspace;
-  }
-
-  run(payload: JsonObject, given: Given = {}): Promise<AttemptResult> {
-    return this.executor.run(this.#context(payload, given));
-  }
-
-  /** The output of an attempt that must complete. */
-  async output(payload: JsonObject, given: Given = {}): Promise<JsonObject> {
-    const result = await this.run(payload, given);
-    if (result.status === 'completed') return result.output as JsonObject;
-    throw new Error(`${result.error.code}: ${result.error.message} ${JSON.stringify(result.error.details)}`);
-  }
 
   /** The only response of an attempt that must complete. */
   async response(payload: JsonObject, given: Given = {}): Promise<JsonObject> {
     const { responses } = await this.output(payload, given);
     return (responses as readonly JsonObject[])[0] ?? {};
-  }
-
-  /** The error of an attempt that must fail. */
-  async error(payload: JsonObject, given: Given = {}): Promise<TaskError> {
-    const result = await this.run(payload, given);
-    if (result.status === 'failed') return result.error;
-    throw new Error(`completed with ${JSON.stringify(result.output)}`);
   }
 
   /** What is wrong with a payload, by field. */
@@ -137,39 +106,20 @@ export class House {
     }
   }
 
-  #context(payload: JsonObject, given: Given): AttemptContext {
+  protected override contextOf(payload: JsonObject, given: Given) {
+    const { tenant = 'default', checkpoint = null, secrets = {} } = given;
+    const spec = specOf(payload, given);
     return {
-      task: {
-        id: 'task',
-        tenant: given.tenant ?? 'default',
-        executionId: 'execution',
-        spec: specOf(payload, given),
-        lease: null,
-      } as unknown as Task,
-      checkpoint: given.checkpoint ?? null,
-      secrets: given.secrets ?? {},
-      signal: given.signal ?? new AbortController().signal,
-      workspace: this.workspace,
-      report: progress => {
-        this.reports.push(progress);
-        given.onReport?.(progress);
-      },
-      log: (level, message, metadata) => this.lines.push(`${level} ${message} ${JSON.stringify(metadata)}`),
-      sample: () => {},
-      warn: (resource, value, limit) => this.warnings.push(`${resource} ${value} of ${limit}`),
-      openArtifact: async id => {
+      task: { id: 'task', tenant, executionId: 'execution', spec, lease: null } as unknown as Task,
+      checkpoint,
+      secrets,
+      log: (level: string, message: string, metadata?: JsonObject) =>
+        void this.lines.push(`${level} ${message} ${JSON.stringify(metadata)}`),
+      openArtifact: async (id: unknown) => {
         const bytes = given.artifacts?.[String(id)];
         if (bytes === undefined) throw new DomainError('not_found', `there is no artifact ${id}`);
         const artifact = { id, mediaType: 'image/png', sizeBytes: bytes.length } as Artifact;
         return { artifact, stream: Readable.from([bytes]) };
-      },
-      outputOf: () => Promise.reject(new Error('nothing is read')),
-      saveArtifact: async file => {
-        const bytes =
-          file.source instanceof Uint8Array ? Buffer.from(file.source) : await buffer(file.source);
-        this.saved.set(file.name, bytes);
-        const id = `artifact-${this.saved.size}` as ArtifactId;
-        return { id, name: file.name, sizeBytes: bytes.length, sha256: 'digest' } as Artifact;
       },
     };
   }

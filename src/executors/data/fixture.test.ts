@@ -5,14 +5,14 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
-import { buffer } from 'node:stream/consumers';
 import { after, type TestContext } from 'node:test';
+import { Attempted, type GivenToAll } from '../../../test/attempted.ts';
 import type { Artifact } from '../../domain/artifact.ts';
 import { DomainError } from '../../domain/errors.ts';
 import type { ArtifactId } from '../../domain/ids.ts';
 import type { Json, JsonObject } from '../../domain/json.ts';
-import type { Lease, ResourceLimits, Task, TaskError, TaskSpec } from '../../domain/task.ts';
-import type { AttemptContext, AttemptResult, Executor, ProgressReport } from '../../engine/ports/executor.ts';
+import type { Lease, ResourceLimits, Task, TaskSpec } from '../../domain/task.ts';
+import type { Executor, NewArtifact } from '../../engine/ports/executor.ts';
 import type { Outbound } from '../../engine/ports/outbound.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { silentLog } from '../../runtime/log.ts';
@@ -73,9 +73,8 @@ export async function startExecutor(
 }
 
 /** What an attempt may be given beside its payload. */
-export interface Given {
+export interface Given extends GivenToAll {
   readonly resources?: ResourceLimits;
-  readonly signal?: AbortSignal;
   /** Files behind artifact ids. */
   readonly artifacts?: Readonly<Record<string, string>>;
   /** Outputs of earlier tasks. */
@@ -85,91 +84,41 @@ export interface Given {
   readonly stream?: Readable;
   /** Called before a file is saved. */
   readonly onSave?: () => Promise<void>;
-  /** Called with each report. */
-  readonly onReport?: (report: ProgressReport) => void;
 }
 
 /** An attempt in a workspace of its own, and all it told and left. */
-export class Attempted {
-  readonly executor: Executor;
-  readonly workspace: string;
-  readonly reports: ProgressReport[] = [];
-  readonly warnings: string[] = [];
+export class DataAttempted extends Attempted<Given> {
   readonly samples: JsonObject[] = [];
-  readonly saved = new Map<string, Buffer>();
-
-  constructor(executor: Executor, workspace: string) {
-    this.executor = executor;
-    this.workspace = workspace;
-  }
-
-  run(payload: JsonObject, given: Given = {}): Promise<AttemptResult> {
-    return this.executor.run(this.#context(payload, given));
-  }
-
-  /** The output of an attempt that must complete. */
-  async output(payload: JsonObject, given: Given = {}): Promise<JsonObject> {
-    const result = await this.run(payload, given);
-    if (result.status === 'completed') return result.output as JsonObject;
-    throw new Error(`${result.error.code}: ${result.error.message} ${JSON.stringify(result.error.details)}`);
-  }
-
-  /** The error of an attempt that must fail. */
-  async error(payload: JsonObject, given: Given = {}): Promise<TaskError> {
-    const result = await this.run(payload, given);
-    if (result.status === 'failed') return result.error;
-    throw new Error(`completed with ${JSON.stringify(result.output)}`);
-  }
 
   /** Names of what is in the workspace. */
   left(): Promise<string[]> {
     return readdir(this.workspace);
   }
 
-  #context(payload: JsonObject, given: Given): AttemptContext {
+  protected override contextOf(payload: JsonObject, given: Given) {
     const spec = { type: 'data_processing', payload, resources: given.resources ?? {} } as TaskSpec;
     return {
       task: { id: 'task', spec, lease: given.lease ?? null } as Task,
-      checkpoint: null,
-      secrets: {},
-      signal: given.signal ?? new AbortController().signal,
-      workspace: this.workspace,
-      report: progress => {
-        this.reports.push(progress);
-        given.onReport?.(progress);
-      },
-      log: () => {},
-      sample: usage => this.samples.push({ ...usage }),
-      warn: (resource, value, limit) => this.warnings.push(`${resource} ${value} of ${limit}`),
-      openArtifact: async which => {
-        if (typeof which !== 'string') throw new Error('a data job asks for artifacts by their ids');
-        const id = which;
-        if (given.stream !== undefined)
-          return { artifact: { id, sizeBytes: 0 } as Artifact, stream: given.stream };
+      sample: (usage: JsonObject) => void this.samples.push({ ...usage }),
+      openArtifact: async (id: unknown) => {
+        if (typeof id !== 'string') throw new Error('a data job asks for artifacts by their ids');
+        const artifact = { id: id as ArtifactId, sizeBytes: 0 } as Artifact;
+        if (given.stream !== undefined) return { artifact, stream: given.stream };
         const path = given.artifacts?.[id];
         if (path === undefined) throw new DomainError('not_found', `there is no artifact ${id}`);
-        return { artifact: { id, sizeBytes: 0 } as Artifact, stream: createReadStream(path) };
+        return { artifact, stream: createReadStream(path) };
       },
-      outputOf: async id => {
+      outputOf: async (id: string) => {
         const output = given.tasks?.[id];
         if (output === undefined) throw new DomainError('not_found', `task ${id} has no output`);
         return output;
       },
-      saveArtifact: async file => {
-        await given.onSave?.();
-        if (file.source instanceof Uint8Array) throw new Error('an artifact is streamed');
-        const bytes = await buffer(file.source);
-        this.saved.set(file.name, bytes);
-        const id = `artifact-${this.saved.size}` as ArtifactId;
-        return {
-          id,
-          name: file.name,
-          mediaType: file.mediaType,
-          sizeBytes: bytes.length,
-          sha256: '0',
-        } as Artifact;
-      },
     };
+  }
+
+  protected override async beforeSave(file: NewArtifact, given: Given): Promise<void> {
+    await given.onSave?.();
+    if (file.source instanceof Uint8Array) throw new Error('an artifact is streamed');
   }
 }
 
@@ -177,8 +126,8 @@ export class Attempted {
 export async function setup(
   t: TestContext,
   parts?: { readonly outbound?: Outbound; readonly options?: DataExecutorOptions },
-): Promise<Attempted> {
-  return new Attempted(await startExecutor(t, parts), await scratch(t));
+): Promise<DataAttempted> {
+  return new DataAttempted(await startExecutor(t, parts), await scratch(t));
 }
 
 /** A seeded table of sales as CSV, the same for the same seed; `path` is where it is written. */

@@ -1,5 +1,6 @@
 // Whether the tests of this machine have a browser; CI must.
 
+import { absent } from '../../../test/absent.ts';
 import { findChromium } from './chromium.ts';
 
 /** Where tests look for one. */
@@ -8,5 +9,4 @@ export const BROWSER_PATH = '/usr/bin:/usr/local/bin';
 const chromium = await findChromium(null, BROWSER_PATH);
 
 /** Why tests of the browser cannot run here. */
-export const withoutBrowser: string | false =
-  chromium === null && process.env.CI !== 'true' ? 'Chromium is not installed' : false;
+export const withoutBrowser: string | false = chromium === null ? absent('Chromium is not installed') : false;

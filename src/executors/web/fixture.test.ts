@@ -3,13 +3,11 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { buffer } from 'node:stream/consumers';
 import { after, before, type TestContext } from 'node:test';
-import type { Artifact } from '../../domain/artifact.ts';
-import type { ArtifactId } from '../../domain/ids.ts';
+import { Attempted, type GivenToAll } from '../../../test/attempted.ts';
 import type { JsonObject } from '../../domain/json.ts';
-import type { Lease, ResourceLimits, Task, TaskError, TaskSpec } from '../../domain/task.ts';
-import type { AttemptContext, AttemptResult, Executor, ProgressReport } from '../../engine/ports/executor.ts';
+import type { Lease, ResourceLimits, Task, TaskSpec } from '../../domain/task.ts';
+import type { AttemptResult, Executor } from '../../engine/ports/executor.ts';
 import { createOutbound, parsePrivateTargets } from '../../guards/outbound.ts';
 import { createTunnels } from '../../guards/tunnels.ts';
 import { systemClock } from '../../runtime/clock.ts';
@@ -70,14 +68,12 @@ export async function browserDirectories(): Promise<string[]> {
 }
 
 /** What an attempt may be given beside its payload. */
-export interface Given {
+export interface Given extends GivenToAll {
   readonly tenant?: string;
   readonly resources?: ResourceLimits;
-  readonly signal?: AbortSignal;
   readonly secrets?: Readonly<Record<string, string>>;
   readonly variables?: Readonly<Record<string, string>>;
   readonly lease?: Lease;
-  readonly onReport?: (report: ProgressReport) => void;
   readonly onLog?: (message: string) => void;
 }
 
@@ -94,38 +90,13 @@ export function specOf(payload: JsonObject, given: Given = {}): TaskSpec {
 }
 
 /** An attempt in a workspace of its own, and all it told and left. */
-export class Attempted {
-  readonly executor: Executor;
-  readonly workspace: string;
-  readonly reports: ProgressReport[] = [];
+export class WebAttempted extends Attempted<Given> {
   readonly logs: string[] = [];
-  readonly warnings: string[] = [];
-  readonly saved = new Map<string, Buffer>();
-
-  constructor(executor: Executor, workspace: string) {
-    this.executor = executor;
-    this.workspace = workspace;
-  }
 
   /** Checks the order as at submit, then runs it. */
-  async run(payload: JsonObject, given: Given = {}): Promise<AttemptResult> {
-    const spec = specOf(payload, given);
-    await this.executor.check(spec);
-    return await this.executor.run(this.#context(spec, given));
-  }
-
-  /** The output of an attempt that must complete. */
-  async output(payload: JsonObject, given: Given = {}): Promise<JsonObject> {
-    const result = await this.run(payload, given);
-    if (result.status === 'completed') return result.output as JsonObject;
-    throw new Error(`${result.error.code}: ${result.error.message} ${JSON.stringify(result.error.details)}`);
-  }
-
-  /** The error of an attempt that must fail. */
-  async error(payload: JsonObject, given: Given = {}): Promise<TaskError> {
-    const result = await this.run(payload, given);
-    if (result.status === 'failed') return result.error;
-    throw new Error(`completed with ${JSON.stringify(result.output)}`);
+  override async run(payload: JsonObject, given: Given = {}): Promise<AttemptResult> {
+    await this.executor.check(specOf(payload, given));
+    return await super.run(payload, given);
   }
 
   /** The records of the data file. */
@@ -133,45 +104,22 @@ export class Attempted {
     return JSON.parse(String(this.saved.get(name))) as JsonObject[];
   }
 
-  #context(spec: TaskSpec, given: Given): AttemptContext {
+  protected override contextOf(payload: JsonObject, given: Given) {
+    const { tenant = 'default', lease = null, secrets = {} } = given;
     return {
-      task: { id: 'task', tenant: given.tenant ?? 'default', spec, lease: given.lease ?? null } as Task,
-      checkpoint: null,
-      secrets: given.secrets ?? {},
-      signal: given.signal ?? new AbortController().signal,
-      workspace: this.workspace,
-      report: progress => {
-        this.reports.push(progress);
-        given.onReport?.(progress);
-      },
-      log: (_level, message) => {
+      task: { id: 'task', tenant, spec: specOf(payload, given), lease } as Task,
+      secrets,
+      log: (_level: string, message: string) => {
         this.logs.push(message);
         given.onLog?.(message);
-      },
-      sample: () => {},
-      warn: (resource, value, limit) => this.warnings.push(`${resource} ${value} of ${limit}`),
-      openArtifact: async () => Promise.reject(new Error('a web job reads no artifacts')),
-      outputOf: async () => Promise.reject(new Error('a web job reads no other tasks')),
-      saveArtifact: async file => {
-        const bytes =
-          file.source instanceof Uint8Array ? Buffer.from(file.source) : await buffer(file.source);
-        this.saved.set(file.name, bytes);
-        const id = `artifact-${this.saved.size}` as ArtifactId;
-        return {
-          id,
-          name: file.name,
-          mediaType: file.mediaType,
-          sizeBytes: bytes.length,
-          sha256: '0',
-        } as Artifact;
       },
     };
   }
 }
 
 /** A fresh attempt on an executor. */
-export async function attempt(t: TestContext, executor: Executor): Promise<Attempted> {
+export async function attempt(t: TestContext, executor: Executor): Promise<WebAttempted> {
   const workspace = await mkdtemp(join(tmpdir(), 'batuta-web-'));
   t.after(() => rm(workspace, { recursive: true, force: true }));
-  return new Attempted(executor, workspace);
+  return new WebAttempted(executor, workspace);
 }

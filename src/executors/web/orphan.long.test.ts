@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { pause, systemClock } from '../../runtime/clock.ts';
 import { withoutBrowser } from './browser.test.ts';
-import { Attempted, attempt, makeExecutor } from './fixture.test.ts';
+import { attempt, makeExecutor, WebAttempted } from './fixture.test.ts';
 import { processesNaming } from './processes.ts';
 import { startSite } from './site.test.ts';
 
@@ -29,7 +29,7 @@ async function serveOneJob(url: string): Promise<void> {
       { type: 'wait', seconds: 60 },
     ],
   };
-  await new Attempted(executor, tmpdir()).run(payload, {
+  await new WebAttempted(executor, tmpdir()).run(payload, {
     onReport: ({ currentStep }) => {
       if (currentStep?.startsWith('Step 2') === true) process.send?.('busy');
     },

@@ -30,11 +30,15 @@ test('SAM-162 SAM-166 a chain of steps runs in order, each reading input and wha
 
 test('SAM-165 steps that wait for nothing run at once, up to max_parallel', async t => {
   let [now, most] = [0, 0];
+  const { promise: full, resolve: fill } = Promise.withResolvers<void>();
   const { run } = await works(t, {
     options: { slotsPerType: 100 },
     run: async () => {
       most = Math.max(most, ++now);
-      await new Promise(resolve => setTimeout(resolve, 5));
+      if (now === 5) fill();
+      await full;
+      // Whoever might start beside the five has time to do so.
+      for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
       now--;
       return { status: 'completed', output: {} };
     },

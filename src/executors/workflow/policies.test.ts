@@ -11,14 +11,12 @@ const fails = (id: string, more: object = {}): object => step(id, { fail: 'broke
 const hangs = (id: string, more: object = {}): object => step(id, { hang: true }, more);
 const call = (id: string) => ({ tenant: DEFAULT_TENANT, id: id as TaskId, actor: 'test' });
 
-/** Resolves once the tasks run. */
+/** Resolves once the tasks are there and run. */
 async function running({ house }: Works, ...ids: string[]): Promise<void> {
   for (const id of ids) {
-    for (;;) {
-      const [task] = await house.store.read([{ tenant: DEFAULT_TENANT, id: id as TaskId }]);
-      if (task !== null) break;
-      await new Promise(resolve => setTimeout(resolve, 5));
-    }
+    const place = { tenant: DEFAULT_TENANT, id: id as TaskId };
+    for await (const _ of house.engine.changes(place.tenant, null, AbortSignal.timeout(10_000)))
+      if ((await house.store.read([place]))[0] !== null) break;
     await until(house, id, ({ state }) => state === 'running');
   }
 }

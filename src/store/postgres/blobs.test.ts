@@ -63,6 +63,10 @@ const there = (blobs: Blobs, sha256: string): Promise<boolean> =>
     () => false,
   );
 
+const turns = async (count: number): Promise<void> => {
+  for (let turn = 0; turn < count; turn++) await new Promise(setImmediate);
+};
+
 describe('blobs in a PostgreSQL', { skip: postgresMissing }, () => {
   testBlobs('blobs in PostgreSQL', open);
 
@@ -74,7 +78,7 @@ describe('blobs in a PostgreSQL', { skip: postgresMissing }, () => {
       let storing: Promise<unknown> = Promise.resolve();
       await other.removeFreed(async () => {
         // What is stored anew ends before, during or after the removal.
-        storing = blobs.write(bytes, LIMIT, () => new Promise(resolve => setTimeout(resolve, round % 5)));
+        storing = blobs.write(bytes, LIMIT, () => turns(round * 10));
         if (round % 3 === 0) await storing;
         return { freed: [sha256] };
       });

@@ -4,13 +4,14 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
+import { POOLER, poolerMissing } from '../../../test/pooler.ts';
 import { freshDatabase, postgresMissing } from '../../../test/postgres.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import {
@@ -32,7 +33,6 @@ import { openPostgres } from './open.ts';
 
 const AUDIT_KEY = 'k';
 const WEEK_MS = 7 * 24 * 3_600_000;
-const POOLER = '/usr/sbin/pgbouncer';
 
 interface Bundle {
   readonly url: string;
@@ -159,8 +159,9 @@ describe('the schema of a PostgreSQL', { skip: postgresMissing }, () => {
     );
   });
 
-  test('through PgBouncer in transaction mode a task lives its whole life', async t => {
-    if (!existsSync(POOLER)) return t.skip('no PgBouncer here');
+  test('through PgBouncer in transaction mode a task lives its whole life', {
+    skip: poolerMissing,
+  }, async t => {
     const { url } = await setup(t);
     const through = await startPooler(t, new URL(url));
     const stores = await Promise.all([
