@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, suite, test } from 'node:test';
+import { absent } from '../absent.ts';
 import { until } from '../e2e/crew.ts';
 import { running } from '../e2e/running.ts';
 import type { Loose } from '../serve.ts';
@@ -14,7 +15,7 @@ const credentials = join(house.dataDir, 'credentials.json');
 const secrets: string[] = Object.values(JSON.parse(readFileSync(credentials, 'utf8')));
 const { body: health } = await admin.get('/api/v2/health');
 const offered: readonly string[] = health.detail.task_types.code_execution.isolation;
-const skip = offered.includes('bubblewrap') ? false : 'this host has no bubblewrap';
+const skip = offered.includes('bubblewrap') ? false : absent('this host has no bubblewrap');
 
 let made = 0;
 

@@ -31,6 +31,18 @@ export function gathered<Call, Answer>(
   };
 }
 
+/** What was answered to the items of many calls, back by call. */
+export function byCall<Answer>(
+  calls: readonly { readonly length: number }[],
+  answers: readonly Answer[],
+): readonly (readonly Answer[])[] {
+  let at = 0;
+  return calls.map(({ length }) => {
+    at += length;
+    return answers.slice(at - length, at);
+  });
+}
+
 async function alone<Call, Answer>(
   calls: readonly Call[],
   run: (calls: readonly Call[]) => Promise<readonly Answer[]>,

@@ -12,7 +12,7 @@ import {
   needsOf,
   queueNameOf,
 } from '../task-row.ts';
-import { gathered } from './calls.ts';
+import { byCall, gathered } from './calls.ts';
 import { Conditions, type Context, reading, repeatable, writing } from './context.ts';
 import type { Queues, Start } from './queues.ts';
 import { plain } from './records.ts';
@@ -112,11 +112,7 @@ export class Claims {
       });
     }
     this.#context.tell({ tasks: claims.flat().map(({ task }) => task.key) });
-    let at = 0;
-    return calls.map(call => {
-      at += call.length;
-      return claims.slice(at - call.length, at);
-    });
+    return byCall(calls, claims);
   }
 
   async #runRenewals(calls: readonly (readonly Renewal[])[]): Promise<readonly (readonly RenewOutcome[])[]> {
@@ -130,11 +126,7 @@ export class Claims {
       ({ until }): RenewOutcome =>
         until === null ? { status: 'lost' } : { status: 'kept', expiresAt: until },
     );
-    let at = 0;
-    return calls.map(call => {
-      at += call.length;
-      return outcomes.slice(at - call.length, at);
-    });
+    return byCall(calls, outcomes);
   }
 }
 

@@ -6,7 +6,7 @@ import type { Task } from '../../domain/task.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { NewTask, SubmitOutcome } from '../rows.ts';
 import { TASK_COLUMNS, type TaskRow, taskOf } from '../task-row.ts';
-import { gathered } from './calls.ts';
+import { byCall, gathered } from './calls.ts';
 import { type Context, type Place, reading, repeatable } from './context.ts';
 import type { Answer } from './database.ts';
 import type { Queues } from './queues.ts';
@@ -78,11 +78,10 @@ export class Intake {
     const byPos = new Map(rows.map(row => [row.pos, row]));
     const outcomes = await this.#outcomes(all, byPos, repeated);
     this.#report(all, byPos);
-    let at = 0;
-    return calls.map(({ tasks }) => {
-      at += tasks.length;
-      return outcomes.slice(at - tasks.length, at);
-    });
+    return byCall(
+      calls.map(({ tasks }) => tasks),
+      outcomes,
+    );
   }
 
   #send(groups: readonly Group[]): Promise<Answer<AnswerRow>> {
