@@ -19,6 +19,8 @@ export interface Agent {
   readonly kind: AgentKind;
   readonly types: readonly WorkType[];
   readonly capabilities: readonly string[];
+  /** What it answers to in messages, each `<wire>:<role>`: `army:writer`. */
+  readonly roles?: readonly string[];
   /** Tasks it runs at once; at most 100 unless configured (`SAM-54`). */
   readonly slots: number;
   readonly capacity: ResourceLimits;

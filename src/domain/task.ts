@@ -100,10 +100,24 @@ export interface TaskSpec {
   readonly retryOf?: TaskId;
   /** The credential it came in with, for quotas (`SAM-119`). */
   readonly submittedBy?: string;
+  /** The message that asked for it, where one did, and what it said. */
+  readonly origin?: TaskOrigin;
   /** How many tasks made one another to get here; at most 8. */
   readonly depth: number;
   /** Fields of the request that no one here knows, kept unchanged (`SAM-3`). */
   readonly extra?: JsonObject;
+}
+
+/** A message that asked for a task: by what wire, who sent it, and what it said in that wire's words. */
+export interface TaskOrigin {
+  readonly dialect: string;
+  readonly messageId: string;
+  readonly from: string;
+  /** The agent whose credentials sent it. */
+  readonly agentId: string | null;
+  readonly taskType: string;
+  readonly input: Json;
+  readonly terms: JsonObject;
 }
 
 /** What an attempt used (`SAM-81`): seconds, MB, %, counts. */

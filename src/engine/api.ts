@@ -196,6 +196,7 @@ export interface AgentRegistration {
   readonly kind: AgentKind;
   readonly types: readonly WorkType[];
   readonly capabilities: readonly string[];
+  readonly roles?: readonly string[];
   readonly slots: number;
   readonly capacity: ResourceLimits;
   readonly region?: string;
@@ -304,6 +305,8 @@ export interface EngineApi {
   retry(call: ControlCall & { readonly newId?: TaskId }): Promise<Admission>;
 
   work(request: WorkRequest): Promise<WorkAnswer>;
+  /** Puts a task that is held back into its queue, blaming nobody; throws `lease_lost`. */
+  handBack(held: WorkRef & { readonly tenant: TenantId }, reason: string): Promise<void>;
 
   /** Orders handed in again and again. */
   readonly schedules: ScheduleDesk;

@@ -192,6 +192,14 @@ export class Engine implements EngineApi, Service {
     return this.#rooms.work.exchange(request);
   }
 
+  async handBack(
+    { tenant, taskId, token }: Parameters<EngineApi['handBack']>[0],
+    reason: string,
+  ): Promise<void> {
+    const attempt = await this.#rooms.attempts.find(tenant, taskId, token);
+    await this.#rooms.settlement.handBack(attempt, reason);
+  }
+
   async agents(tenant: TenantId): Promise<readonly AgentView[]> {
     return this.#rooms.roster.list(tenant);
   }

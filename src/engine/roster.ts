@@ -98,8 +98,10 @@ export class Roster {
     const { schemas, ...rest } = registration;
     const key = keyOf(rest.tenant, rest.id);
     const known = this.#members.get(key);
+    const roles = rest.roles ?? known?.agent.roles;
     const agent: Agent = {
       ...rest,
+      ...(roles === undefined ? {} : { roles }),
       slots: Math.min(rest.slots, AGENT_SLOTS_MAX),
       draining: known?.agent.draining ?? false,
       registeredAt: known?.agent.registeredAt ?? now,

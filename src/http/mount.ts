@@ -6,13 +6,13 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { TSchema } from 'typebox';
 import { asDomainError, DomainError } from '../domain/errors.ts';
 import { requirePermission } from '../guards/permissions.ts';
+import { parseJson } from '../protocols/json.ts';
 import type { Protocol, Route } from '../protocols/protocol.ts';
 import { bodyCheck, type Check, type Fault, textCheck } from '../protocols/validation.ts';
 import type { Log } from '../runtime/log.ts';
 import { answer, answerError } from './answer.ts';
 import { Exchange, type ExchangeSetting } from './exchange.ts';
 import type { Gatekeeper, RequestLimits, RequestRepeats } from './gate.ts';
-import { parseJson } from './json.ts';
 import { presented } from './presented.ts';
 import { replyOnce } from './repeats.ts';
 
@@ -178,6 +178,8 @@ function receive({ route, checks }: MountedRoute, exchange: Exchange): void {
   if (route.bodyAs === 'stream') {
     refuseEncoded(exchange.headers['content-encoding']);
     exchange.stream = (request.body as Readable | undefined) ?? request.raw;
+  } else if (route.bodyAs === 'bytes') {
+    exchange.rawBody = bytesOf(request.body);
   } else if (route.body !== undefined || route.rawBody === true) {
     const bytes = bytesOf(request.body);
     if (route.rawBody === true) exchange.rawBody = bytes;

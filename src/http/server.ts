@@ -16,6 +16,7 @@ import { Exchange, type ExchangeSetting } from './exchange.ts';
 import type { Gatekeeper, RequestLimits, RequestRepeats } from './gate.ts';
 import { mount, overBudget, refuse, translated } from './mount.ts';
 import { openApiOf } from './openapi.ts';
+import { Sockets } from './sockets.ts';
 import { afterAnswers, hangUp } from './stray-bytes.ts';
 
 // An import of this module, unlike this, also loads its WebSocket and all that stands behind it: 25 ms of each start.
@@ -73,21 +74,26 @@ export function createServer(deps: ServerDeps): HttpServer {
   const setting: ExchangeSetting = { clock, random, publicUrl: options.publicUrl ?? null, openSignals };
   const app = buildApp(deps, setting);
   addRoutes(app, deps, setting);
+  const sockets = new Sockets({ ...deps, publicUrl: options.publicUrl ?? null });
+  app.server.on('upgrade', (request, stream, head) => sockets.upgrade(request, stream, head));
   let url = '';
   return {
     raw: app.server,
     url: () => url,
     async start() {
       await app.listen({ host: options.host, port: options.port });
+      sockets.start();
       url = urlOf(app.server.address() as AddressInfo);
     },
     leave() {
+      sockets.leave();
       app.server.prependListener('request', (_request, response) => {
         response.shouldKeepAlive = false;
       });
     },
     async stop() {
       for (const open of openSignals) open.abort(new DomainError('unavailable', 'the server is stopping'));
+      sockets.stop();
       const cancel = clock.after(options.stopMsMax ?? 10_000, () => app.server.closeAllConnections());
       const endSweep = sweep(app.server, clock);
       await app.close();

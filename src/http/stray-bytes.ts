@@ -1,8 +1,9 @@
 // What is done with bytes that are no HTTP request: they are answered 400 and the line is cut, but never in the middle of an answer to
 // a request before them.
 
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 
 /** Node knows the answer that is being written on a connection, and tells no error handler of it. */
 interface AnsweringSocket extends Socket {
@@ -23,7 +24,7 @@ export function afterAnswers(socket: Socket, refuse: () => void): void {
 
 /** Writes an answer of our own making and ends the connection. */
 export function hangUp(
-  socket: Socket,
+  socket: Duplex,
   status: number,
   { body, requestId }: { readonly body: string; readonly requestId: string },
 ): void {
@@ -32,7 +33,7 @@ export function hangUp(
     return;
   }
   socket.end(
-    `HTTP/1.1 ${status} Bad Request\r\ncontent-type: application/json; charset=utf-8\r\n` +
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Error'}\r\ncontent-type: application/json; charset=utf-8\r\n` +
       `content-length: ${Buffer.byteLength(body)}\r\nx-request-id: ${requestId}\r\nconnection: close\r\n\r\n${body}`,
   );
 }

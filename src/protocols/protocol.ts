@@ -33,7 +33,7 @@ export interface Call<Body = unknown, Query = unknown, Params = unknown> {
   readonly steps: Readonly<Record<string, number>>;
   /** The body as it came, where `body` is `stream`. */
   readonly stream: Readable | null;
-  /** The exact bytes of the body, where the route asks for `rawBody`. */
+  /** The exact bytes of the body, where the route asks for `rawBody` or takes `bytes`. */
   readonly rawBody: Uint8Array | null;
   /** Aborts when the caller goes away or the server shuts down. */
   readonly signal: AbortSignal;
@@ -85,8 +85,8 @@ export interface Route {
   readonly access: Permission | 'authenticated' | 'public';
   readonly rate: RateClass;
   readonly body?: TSchema;
-  /** `stream`: the body is not parsed and reaches the handler as `call.stream`. */
-  readonly bodyAs?: 'json' | 'stream';
+  /** `stream`: the body is not parsed and reaches the handler as `call.stream`; `bytes`: nor unpacked, as `call.rawBody`. */
+  readonly bodyAs?: 'json' | 'stream' | 'bytes';
   readonly rawBody?: boolean;
   readonly query?: TSchema;
   readonly params?: TSchema;
@@ -101,6 +101,33 @@ export interface Route {
   /** Answers by status; errors every route can give are added by the wire's error schema. */
   readonly answers: Readonly<Record<number, TSchema>>;
   handle(call: Call<never, never, never>): Promise<Reply>;
+}
+
+/** The far end of a socket. */
+export interface FarEnd {
+  /** Sends a text frame; what nobody can take any more is dropped. */
+  send(text: string): void;
+  /** Says goodbye: 1000 all said, 1008 against the rules, 1012 the server restarts, 4401 the credentials ended. */
+  close(code: number, reason: string): void;
+  /** Bytes not yet taken by the network. */
+  readonly buffered: number;
+}
+
+/** What a wire does with one socket. */
+export interface SocketSession {
+  /** A text frame came. */
+  receive(text: string): void;
+  /** The socket is gone; whatever it held is to be given back. */
+  ended(): void;
+}
+
+/** A path that takes WebSockets. */
+export interface SocketDoor {
+  readonly path: string;
+  readonly access: Permission | 'authenticated';
+  /** Bytes of a frame at most; a larger one closes the socket with 1009. */
+  readonly frameBytesMax: number;
+  open(call: Call, farEnd: FarEnd): SocketSession;
 }
 
 /** What a wire's error body is made from. */
@@ -136,6 +163,8 @@ export interface Protocol {
   };
   /** Schema of that body, for the OpenAPI document. */
   readonly errorSchema: TSchema;
+  /** The paths that take WebSockets. */
+  readonly sockets?: readonly SocketDoor[];
   /** A page for each code of this wire. */
   readonly errorPages?: Readonly<Record<string, ErrorPage>>;
 }

@@ -13,7 +13,8 @@ export interface ChannelMessage {
   readonly deliveryId: string;
   /** One name for the notification for ever, over retries and redeliveries. */
   readonly notificationId: string;
-  readonly event: NotificationEvent;
+  /** A notification's name, or the type of a message. */
+  readonly event: NotificationEvent | (string & {});
   /** From 1. */
   readonly attempt: number;
   readonly agentId: string;

@@ -6,7 +6,7 @@ import type { Task, TaskError, TaskType } from '../../domain/task.ts';
 import { MAP_ITEMS_MAX, type Step, type WorkflowRun } from '../../domain/workflow.ts';
 import type { RunFact } from '../../domain/workflow-run.ts';
 import { childId, type Errand } from './child-order.ts';
-import { holds } from './expressions.ts';
+import { holds } from '../../engine/expressions.ts';
 import { type Plan, type PlannedStep, workflowOf } from './plan.ts';
 import type { Scope } from './scope.ts';
 import { expressionsIn, render } from './templates.ts';

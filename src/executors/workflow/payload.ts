@@ -5,7 +5,7 @@ import Type, { type Static, type TSchema } from 'typebox';
 import type { Json, JsonObject } from '../../domain/json.ts';
 import { ISOLATION_LEVELS, TASK_TYPES } from '../../domain/task.ts';
 import { MAP_ITEMS_MAX, STEP_KINDS } from '../../domain/workflow.ts';
-import { EXPRESSION_LENGTH_MAX } from './expressions.ts';
+import { EXPRESSION_LENGTH_MAX } from '../../engine/expressions.ts';
 
 const stepId = Type.String({ pattern: '^[A-Za-z_][A-Za-z0-9_-]{0,62}$' });
 const stepIds = Type.Array(stepId, { maxItems: 1_000 });

@@ -9,7 +9,7 @@ import {
   type WrittenStep as GraphStep,
   planOf as graphOf,
 } from '../../domain/workflow-graph.ts';
-import { type Expression, ParseBudget, parseExpression } from './expressions.ts';
+import { type Expression, ParseBudget, parseExpression } from '../../engine/expressions.ts';
 import type { WorkflowPayload, WrittenStep, WrittenWork } from './payload.ts';
 import { expressionsIn, parseTemplate, type Template } from './templates.ts';
 

@@ -7,7 +7,7 @@ import type { Task } from '../../domain/task.ts';
 import { recordOf, stateOf, type WorkflowRun } from '../../domain/workflow.ts';
 import { childId } from './child-order.ts';
 import type { Children } from './children.ts';
-import { type Expression, sizeOf } from './expressions.ts';
+import { type Expression, sizeOf } from '../../engine/expressions.ts';
 import type { Plan } from './plan.ts';
 
 /** All that outputs read for one look may come to, in values and characters. */

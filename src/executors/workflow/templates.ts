@@ -10,7 +10,7 @@ import {
   fault,
   type ParseBudget,
   parseExpression,
-} from './expressions.ts';
+} from '../../engine/expressions.ts';
 
 /** JSON with expressions in it. */
 export type Template =

@@ -12,9 +12,9 @@ import { DEFAULT_PRIORITY } from '../../domain/priority.ts';
 import { RETRY_POLICIES, type RetryPolicy } from '../../domain/retry.ts';
 import type { ResourceLimits, TaskSpec } from '../../domain/task.ts';
 import type { EngineApi, TaskOrder } from '../../engine/api.ts';
+import { fingerprintOf } from '../fingerprint.ts';
 import { type Fault, instantOf } from '../validation.ts';
 import { canonicalCode } from './errors.ts';
-import { fingerprintOf } from './fingerprint.ts';
 import { deliveryRetry } from './instructions.ts';
 import { invalidRequest, refuseForeignAgent, refuseForeignSteps, refuseForeignType } from './refusals.ts';
 import {

@@ -6,7 +6,7 @@ import type { TaskId } from '../../domain/ids.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import type { Task, TaskSpec } from '../../domain/task.ts';
 import type { Admission, ControlCall, EngineApi } from '../../engine/api.ts';
-import { fingerprintOf } from './fingerprint.ts';
+import { fingerprintOf } from '../fingerprint.ts';
 
 /** Where to take a run up. */
 export interface RerunWish {

@@ -2,8 +2,8 @@
 // it is evaluated, on the spot and without a thread: what it looks at, times how often it looks at all of it (docs/decisions/0014).
 
 import { compile, TreeInterpreter } from '@jmespath-community/jmespath';
-import { DomainError } from '../../domain/errors.ts';
-import type { Json, JsonObject } from '../../domain/json.ts';
+import { DomainError } from '../domain/errors.ts';
+import type { Json, JsonObject } from '../domain/json.ts';
 
 /** An expression that parses and is permitted. */
 export interface Expression {

@@ -1,0 +1,60 @@
+// Who there is to read an inbox: the tenant's agents by name and role, as of a moment ago.
+
+import type { AgentId, TenantId } from '../../domain/ids.ts';
+import { type InboxName, inboxOfAgent } from '../../domain/message.ts';
+import type { Clock } from '../../runtime/clock.ts';
+import type { AgentView, EngineApi } from '../api.ts';
+
+const FRESH_MS = 500;
+const TENANTS_MAX = 10_000;
+
+/** The agents of all tenants, half a second old at most. */
+export class Directory {
+  readonly #clock: Clock;
+  readonly #engine: Pick<EngineApi, 'agents'>;
+  readonly #tenants = new Map<
+    TenantId,
+    { readonly at: number; readonly agents: Promise<readonly AgentView[]> }
+  >();
+
+  constructor(clock: Clock, engine: Pick<EngineApi, 'agents'>) {
+    this.#clock = clock;
+    this.#engine = engine;
+  }
+
+  /** The tenant's agents, those inside servers included. */
+  agents(tenant: TenantId): Promise<readonly AgentView[]> {
+    const now = this.#clock.monotonic();
+    const known = this.#tenants.get(tenant);
+    if (known !== undefined && now - known.at < FRESH_MS) return known.agents;
+    if (this.#tenants.size >= TENANTS_MAX) this.#tenants.clear();
+    const agents = this.#engine.agents(tenant);
+    this.#tenants.set(tenant, { at: now, agents });
+    agents.catch(() => this.#tenants.delete(tenant));
+    return agents;
+  }
+
+  /** The agent of that name, or null. */
+  async agent(tenant: TenantId, id: string): Promise<AgentView | null> {
+    return (await this.agents(tenant)).find(({ agent }) => agent.id === id && agent.kind !== 'local') ?? null;
+  }
+
+  /** Agents that are there to read the inbox: of that name, or with that role, and not offline. */
+  async readersOf(tenant: TenantId, inbox: InboxName): Promise<readonly AgentId[]> {
+    const agents = await this.agents(tenant);
+    return agents
+      .filter(({ agent, health }) => agent.kind !== 'local' && health !== 'offline')
+      .filter(({ agent }) => inbox === inboxOfAgent(agent.id) || inboxesOfRoles(agent.roles).includes(inbox))
+      .map(({ agent }) => agent.id);
+  }
+
+  /** What was registered just now shows at the next look. */
+  forget(tenant: TenantId): void {
+    this.#tenants.delete(tenant);
+  }
+}
+
+/** The inboxes of roles, each named `<wire>:<role>`. */
+export function inboxesOfRoles(roles: readonly string[] | undefined): readonly InboxName[] {
+  return (roles ?? []).map(role => `role:${role}` as InboxName);
+}

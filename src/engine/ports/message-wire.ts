@@ -1,0 +1,34 @@
+// What the engine needs of a wire that carries messages: where a message goes, and how the wire says what the engine has to say.
+
+import type { DomainError } from '../../domain/errors.ts';
+import type { TaskEvent } from '../../domain/event.ts';
+import type { AgentId } from '../../domain/ids.ts';
+import type { JsonObject } from '../../domain/json.ts';
+import type { Draft, InboxName, Message } from '../../domain/message.ts';
+import type { Subscription } from '../../domain/subscription.ts';
+import type { Task } from '../../domain/task.ts';
+
+/** One inbox a message goes to, and what keeps its order there: the sender, or in a shared inbox the exchange. */
+export interface MailRoute {
+  readonly inbox: InboxName;
+  readonly lane: string;
+}
+
+/** A wire as the mailroom sees it. */
+export interface MessageWire {
+  readonly name: string;
+  /** Where a message goes, none where it only enters the log; throws where one of its receivers is nobody. */
+  route(draft: Draft): Promise<readonly MailRoute[]>;
+  /** The message in this wire's words; throws `unprocessable` where it has none. */
+  encode(message: Message): JsonObject;
+  /** Whether a subscriber is to be told of a message: it is of a type it wants, its filter holds, and it may see it. */
+  wants(message: Message, subscription: Subscription): boolean;
+  /** That a message was refused or died after it was accepted; null where its sender is not to be told, as about an error. */
+  refusal(message: Message, error: DomainError): Draft | null;
+  /** The request for an attempt of a task, to the agent that was given it; `original` is the message that asked for the task. */
+  taskRequest(task: Task, agent: AgentId, original: Message | null): Draft;
+  /** The order to an agent to stop a task it holds. */
+  taskStop(task: Task, agent: AgentId, reason: string): Draft;
+  /** What those who asked by this wire, and the holder, are told of an event of a task; each with an id that is the same every time. */
+  taskNews(task: Task, event: TaskEvent): readonly Draft[];
+}

@@ -1,0 +1,113 @@
+// The port every message wire implements. A dialect says what its envelopes mean and how it words messages; what all of them do alike
+// (taking messages in, inboxes, dead letters, streams, sockets) stands beside this file and is written once.
+
+import type { TSchema } from 'typebox';
+import type { DomainError, ErrorCode } from '../../domain/errors.ts';
+import type { AgentId, TenantId } from '../../domain/ids.ts';
+import type { JsonObject } from '../../domain/json.ts';
+import type { Draft, InboxName } from '../../domain/message.ts';
+import type { Principal } from '../../domain/principal.ts';
+import type { AgentView } from '../../engine/api.ts';
+import type { Sending } from '../../engine/mailroom/packing.ts';
+import type { MessageWire } from '../../engine/ports/message-wire.ts';
+import type { ErrorPage, Route } from '../protocol.ts';
+
+/** Who sends or reads. */
+export interface Caller {
+  readonly principal: Principal;
+  readonly tenant: TenantId;
+  /** The agent the credentials are bound to. */
+  readonly agentId: AgentId | null;
+  /** That agent as it is registered; null where it is not. */
+  readonly agent: AgentView | null;
+  /** May act for any agent of its tenant: credentials bound to none, with `agent:manage`. */
+  readonly isOperator: boolean;
+}
+
+/** What reading an envelope needs to know beside it. */
+export interface EnvelopeScene {
+  readonly caller: Caller;
+  /** When it came, epoch milliseconds. */
+  readonly now: number;
+  readonly traceId: string;
+  /** Lower-case names; of a socket those of its handshake. */
+  readonly headers: Readonly<Record<string, string | undefined>>;
+  /** Whether it came over TLS or never left this machine. */
+  readonly isPrivate: boolean;
+  /** A new id of the form this server gives. */
+  newId(): string;
+}
+
+/** An envelope as it was understood. */
+export interface Decoded extends Omit<Sending, 'fingerprint' | 'draft'> {
+  readonly draft: Draft;
+  /** Where answers to the sender wait. */
+  readonly senderInbox: InboxName;
+  /** Absent: that of the whole envelope. */
+  readonly fingerprint?: string;
+}
+
+/** What an inbox's name in a path stands for. */
+export interface NamedInbox {
+  readonly inboxes: readonly InboxName[];
+  /** Whether the caller reads it as its own; another's needs `delivery:manage`. */
+  readonly isOwn: boolean;
+  /** The agent whose work comes with it; null where nobody is given tasks by it. */
+  readonly worker: AgentId | null;
+}
+
+/** A version of the wire; instants as ISO 8601. */
+export interface DialectVersion {
+  readonly version: string;
+  readonly deprecatedAt?: string;
+  readonly sunsetAt?: string;
+}
+
+/** A canonical error in the wire's words. */
+export interface WireCode {
+  readonly code: string;
+  /** Null where it never answers a request. */
+  readonly status: number | null;
+}
+
+/** A message wire. */
+export interface Dialect extends MessageWire {
+  readonly title: string;
+  /** Those served, newest first. */
+  readonly versions: readonly DialectVersion[];
+  /** The schema of a whole message by its type, as it is emitted. */
+  readonly types: Readonly<Record<string, TSchema>>;
+  /** What else its front page tells: roles, skills, pairs, limits. */
+  about(): JsonObject;
+  /** The id an envelope bears, for answers about it; null where it has none that can be read. */
+  idOf(envelope: unknown): string | null;
+  /** The version an envelope is written in; null where it does not say. */
+  versionOf(envelope: unknown): string | null;
+  /** What an envelope means; throws `invalid_request` with every fault, `forbidden` for what this sender may not say to that receiver. */
+  decode(envelope: JsonObject, scene: EnvelopeScene): Promise<Decoded>;
+  /** What a name in a path stands for; throws `not_found`. */
+  inbox(name: string, caller: Caller): Promise<NamedInbox>;
+  /** Throws `invalid_request` for types nobody will ever be told of, or a filter that cannot hold. */
+  checkSubscription(types: readonly string[], filter: JsonObject | string | null): void;
+  /** Whether the caller may watch all messages of its tenant, though it manages no deliveries. */
+  mayWatch(caller: Caller): boolean;
+  /** Where an envelope keeps its signature: `['signature']`, `['metadata', 'signature']`. */
+  readonly signatureAt: readonly string[];
+  /** Every canonical code in this wire's words. */
+  readonly codes: Readonly<Record<ErrorCode, WireCode>>;
+  /** The body that tells an error; `about` is the id of the message it is about. */
+  errorBody(error: DomainError, scene: ErrorBodyScene): JsonObject;
+  readonly errorSchema: TSchema;
+  readonly errorPages: Readonly<Record<string, ErrorPage>>;
+  /** What only this wire has beside what all have. */
+  readonly routes?: readonly Route[];
+}
+
+/** What an error's body is made from. */
+export interface ErrorBodyScene {
+  readonly about: string | null;
+  readonly traceId: string;
+  readonly requestId: string;
+  readonly now: number;
+  readonly origin: string;
+}

@@ -1,0 +1,178 @@
+// The door: one envelope after another is read, judged and handed to the mailroom, whether it came by HTTP or through a socket. What is
+// refused leaves no trace but in the audit, the figures and, as it came, among the dead letters.
+
+import { asDomainError, DomainError } from '../../domain/errors.ts';
+import { isJsonObject, type JsonObject } from '../../domain/json.ts';
+import type { InboxName, Message, MessageId } from '../../domain/message.ts';
+import { allows } from '../../domain/principal.ts';
+import type { Mailroom } from '../../engine/mailroom/mailroom.ts';
+import type { Sending } from '../../engine/mailroom/packing.ts';
+import type { AuditRecorder } from '../../guards/audit.ts';
+import type { Clock } from '../../runtime/clock.ts';
+import type { Random } from '../../runtime/random.ts';
+import { fingerprintOf } from '../fingerprint.ts';
+import type { Caller, Dialect, EnvelopeScene } from './dialect.ts';
+import type { Figures } from './figures.ts';
+import { MESSAGE_BYTES_MAX, sizeOf } from './media.ts';
+import type { Pace } from './pace.ts';
+import type { Seals } from './seals.ts';
+import type { Accepted, Taken } from './taken.ts';
+
+/** What a door is made of. */
+export interface DoorParts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly mailroom: Mailroom;
+  readonly audit: AuditRecorder;
+  readonly figures: Figures;
+  readonly pace: Pace;
+  readonly seals: Seals;
+}
+
+/** How an envelope came. */
+export interface Arrival {
+  readonly caller: Caller;
+  readonly headers: EnvelopeScene['headers'];
+  readonly traceId: string;
+  readonly requestId: string;
+  readonly isPrivate: boolean;
+}
+
+const RAW_MAX = MESSAGE_BYTES_MAX;
+
+/** The way into the mailroom for one dialect. */
+export class Door {
+  readonly #dialect: Dialect;
+  readonly #parts: DoorParts;
+
+  constructor(dialect: Dialect, parts: DoorParts) {
+    this.#dialect = dialect;
+    this.#parts = parts;
+  }
+
+  /** Takes envelopes in, answering each in order; a bad one neither stops nor undoes another. */
+  async take(envelopes: readonly unknown[], arrival: Arrival): Promise<readonly Taken[]> {
+    const began = this.#parts.clock.monotonic();
+    const read = await Promise.all(envelopes.map(one => this.#read(one, arrival)));
+    const sendings = read.flatMap(one => ('error' in one ? [] : [one.sending]));
+    const outcomes = sendings.length === 0 ? [] : await this.#parts.mailroom.send(sendings);
+    let next = 0;
+    const taken = read.map((one, index): Taken => {
+      const id = this.#dialect.idOf(envelopes[index]);
+      if ('error' in one) return { status: 'rejected', id, error: one.error };
+      const outcome = outcomes[next++];
+      if (outcome === undefined) throw new Error('the mailroom answered fewer messages than it was handed');
+      if (outcome.status === 'refused') return { status: 'rejected', id, error: outcome.error };
+      const { message, status } = outcome;
+      return { status, id: message.id, message, senderInbox: one.senderInbox };
+    });
+    await this.#note(taken, envelopes, arrival);
+    this.#parts.figures.count(taken, this.#parts.clock.monotonic() - began);
+    return taken;
+  }
+
+  /** Notes that something came that was no envelope at all. */
+  async refuseBytes(bytes: Uint8Array, thrown: unknown, arrival: Arrival): Promise<void> {
+    const error = asDomainError(thrown);
+    if (error.code === 'internal') return;
+    const raw = Buffer.from(bytes.subarray(0, RAW_MAX)).toString('utf8');
+    await this.#bury([{ raw, error }], arrival);
+    this.#audit(arrival, null, error);
+    this.#parts.figures.count([{ status: 'rejected', id: null, error }], 0);
+  }
+
+  /** The answer to a message, waiting for it if need be; acknowledged by this. */
+  async reply(taken: Accepted, waitMs: number, signal: AbortSignal): Promise<Message | null> {
+    const { mailroom, random } = this.#parts;
+    const { tenant, id, dialect } = taken.message;
+    if (taken.status === 'duplicate') {
+      const [known] = await mailroom.messages({ tenant, dialect, replyTo: id, limit: 1, newestFirst: true });
+      if (known !== undefined) return known;
+    }
+    const reader = `wait:${random.uuid()}`;
+    const inboxes = [taken.senderInbox];
+    const replyTo = id as MessageId;
+    const request = { tenant, reader, inboxes, limit: 1, visibilityMs: 30_000, waitMs, replyTo, signal };
+    const [handout] = await mailroom.read(request);
+    if (handout === undefined) return null;
+    const holder = { tenant, name: reader, agentId: null, inboxes };
+    await mailroom.settle(holder, [{ id: handout.id, verdict: { outcome: 'ack' } }]);
+    return handout.message;
+  }
+
+  async #read(
+    envelope: unknown,
+    arrival: Arrival,
+  ): Promise<
+    { readonly sending: Sending; readonly senderInbox: InboxName } | { readonly error: DomainError }
+  > {
+    const { caller } = arrival;
+    const { clock, random, pace, seals } = this.#parts;
+    try {
+      if (!allows(caller.principal, 'message:send'))
+        throw new DomainError('forbidden', 'this needs the permission message:send', {
+          details: { required: 'message:send' },
+        });
+      if (!isJsonObject(envelope)) throw new DomainError('invalid_request', 'a message is an object');
+      if (sizeOf(envelope) > MESSAGE_BYTES_MAX)
+        throw new DomainError('payload_too_large', `a message is at most ${MESSAGE_BYTES_MAX} bytes`);
+      pace.charge(caller);
+      const scene: EnvelopeScene = {
+        ...{ caller, now: clock.now(), headers: arrival.headers, traceId: arrival.traceId },
+        isPrivate: arrival.isPrivate,
+        newId: () => random.uuid(),
+      };
+      const { senderInbox, fingerprint, ...decoded } = await this.#dialect.decode(envelope, scene);
+      await seals.verify(envelope, decoded.draft, this.#dialect.signatureAt);
+      return { sending: { ...decoded, fingerprint: fingerprint ?? fingerprintOf(envelope) }, senderInbox };
+    } catch (thrown) {
+      const error = asDomainError(thrown);
+      if (error.code === 'internal') throw thrown;
+      return { error };
+    }
+  }
+
+  async #note(taken: readonly Taken[], envelopes: readonly unknown[], arrival: Arrival): Promise<void> {
+    const refused: { raw: string; error: DomainError }[] = [];
+    taken.forEach((one, index) => {
+      if (one.status === 'rejected')
+        refused.push({ raw: JSON.stringify(envelopes[index])?.slice(0, RAW_MAX) ?? '', error: one.error });
+      if (one.status === 'rejected') this.#audit(arrival, envelopes[index], one.error);
+      else if (one.message.taskId !== null) this.#audit(arrival, envelopes[index], null, one.message);
+    });
+    if (refused.length > 0) await this.#bury(refused, arrival);
+  }
+
+  async #bury(
+    refused: readonly { readonly raw: string; readonly error: DomainError }[],
+    { caller }: Arrival,
+  ): Promise<void> {
+    await this.#parts.mailroom.bury(
+      refused.map(({ raw, error }) => ({
+        ...{ tenant: caller.tenant, dialect: this.#dialect.name, raw, sender: caller.principal.id },
+        ...{ reason: 'invalid' as const, error: `${error.code}: ${error.message}` },
+      })),
+    );
+  }
+
+  #audit(
+    { caller, requestId }: Arrival,
+    envelope: unknown,
+    error: DomainError | null,
+    message?: Message,
+  ): void {
+    const type =
+      isJsonObject(envelope) && typeof envelope.type === 'string' ? envelope.type : (message?.type ?? null);
+    const detail: JsonObject = {
+      ...{ dialect: this.#dialect.name, type, outcome: error === null ? 'accepted' : error.code },
+      ...(error === null ? {} : { reason: error.message }),
+    };
+    this.#parts.audit.record({
+      tenant: caller.tenant,
+      action: error === null ? 'message.accepted' : 'message.refused',
+      principal: caller.principal.id,
+      object: message?.taskId ?? this.#dialect.idOf(envelope) ?? this.#dialect.name,
+      ...{ detail, requestId },
+    });
+  }
+}

@@ -1,0 +1,53 @@
+// A dialect as a wire the http floor can mount: its own routes and those that all dialects have.
+
+import type { DomainError } from '../../domain/errors.ts';
+import type { ErrorScene, Protocol } from '../protocol.ts';
+import { deadLetterRoutes } from './dead-letters.ts';
+import type { Dialect } from './dialect.ts';
+import { Door, type DoorParts } from './door.ts';
+import { Figures } from './figures.ts';
+import { messageRoutes } from './routes.ts';
+import { socketDoor } from './socket.ts';
+import { streamRoutes } from './streams.ts';
+import { type SubscriptionParts, subscriptionRoutes } from './subscriptions.ts';
+
+/** What all dialects of a server share. */
+export type SharedParts = Omit<DoorParts, 'figures'> & Pick<SubscriptionParts, 'checkTarget' | 'sealSecret'>;
+
+/** The wire of a dialect, under `/protocols/<name>`. */
+export function protocolOf(dialect: Dialect, shared: SharedParts): Protocol {
+  const doorParts = { ...shared, figures: new Figures() };
+  const parts = { ...doorParts, dialect, door: new Door(dialect, doorParts) };
+  return {
+    name: dialect.name,
+    prefix: `/protocols/${dialect.name}`,
+    errorSchema: dialect.errorSchema,
+    errorPages: dialect.errorPages,
+    routes: [
+      ...messageRoutes(parts),
+      ...deadLetterRoutes(parts),
+      ...streamRoutes(parts),
+      ...subscriptionRoutes(parts),
+      ...(dialect.routes ?? []),
+    ],
+    sockets: [socketDoor(parts)],
+    renderError: (error, scene) => rendered(dialect, error, scene),
+  };
+}
+
+function rendered(
+  dialect: Dialect,
+  error: DomainError,
+  scene: ErrorScene,
+): ReturnType<Protocol['renderError']> {
+  const about = typeof error.details.message_id === 'string' ? error.details.message_id : null;
+  const { retryAfterMs } = error;
+  return {
+    status: dialect.codes[error.code].status ?? 500,
+    body: dialect.errorBody(error, { ...scene, about }),
+    headers:
+      retryAfterMs === undefined
+        ? {}
+        : { 'retry-after': String(Math.max(1, Math.ceil(retryAfterMs / 1_000))) },
+  };
+}

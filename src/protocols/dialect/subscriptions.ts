@@ -1,0 +1,201 @@
+// Subscriptions over HTTP: made, listed, streamed from where they were left, ended; each only by its owner or who manages deliveries.
+
+import Type from 'typebox';
+import { DomainError } from '../../domain/errors.ts';
+import { isJsonObject, type JsonObject } from '../../domain/json.ts';
+import { allows } from '../../domain/principal.ts';
+import type { Subscription, SubscriptionTarget } from '../../domain/subscription.ts';
+import type { Call, Route, SseItem } from '../protocol.ts';
+import { json, route } from '../route.ts';
+import { callerOf } from './callers.ts';
+import type { Caller } from './dialect.ts';
+import { type DialectRouteParts, encoded, openInbox } from './routes.ts';
+import { messagesAfter, newestPosition } from './streams.ts';
+
+const anything = Type.Object({}, { additionalProperties: true });
+const params = Type.Object({ id: Type.String({ minLength: 1, maxLength: 200 }) });
+
+const order = Type.Object({
+  id: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9._:-]{1,200}$' })),
+  types: Type.Array(Type.String({ minLength: 1, maxLength: 200 }), { minItems: 1, maxItems: 100 }),
+  filter: Type.Optional(
+    Type.Union([Type.Object({}, { additionalProperties: true }), Type.String({ maxLength: 4_000 })]),
+  ),
+  deliver: Type.Optional(Type.Enum(['sse', 'inbox', 'webhook'], { description: 'sse when absent.' })),
+  inbox: Type.Optional(
+    Type.String({ minLength: 1, maxLength: 400, description: 'For inbox; the own one when absent.' }),
+  ),
+  url: Type.Optional(Type.String({ format: 'uri', maxLength: 2_000 })),
+  secret: Type.Optional(
+    Type.String({ minLength: 16, maxLength: 200, description: 'What calls are signed with; kept sealed.' }),
+  ),
+});
+
+/** What subscriptions need beside what all routes have. */
+export interface SubscriptionParts extends DialectRouteParts {
+  /** Judges a webhook's address; throws where it may not be called. */
+  readonly checkTarget: (url: string) => Promise<void>;
+  readonly sealSecret: (tenant: Caller['tenant'], secret: string) => Promise<string> | string;
+}
+
+/** The routes of subscriptions. */
+export function subscriptionRoutes(parts: SubscriptionParts): readonly Route[] {
+  const { dialect, mailroom, clock } = parts;
+  const path = `/protocols/${dialect.name}/subscriptions`;
+  const common = { tag: dialect.name, rate: 'standard', access: 'message:receive' } as const;
+  return [
+    route({
+      ...common,
+      method: 'POST',
+      path,
+      summary: 'Be told of messages from now on',
+      body: order,
+      answers: { 201: anything },
+      async handle(call) {
+        const caller = await callerOf(call.principal, mailroom.directory);
+        const subscription = await subscriptionOf(call.body as Order, caller, parts);
+        await mailroom.subscriptions.create(subscription);
+        return json(201, shown(subscription));
+      },
+    }),
+    route({
+      ...common,
+      method: 'GET',
+      path,
+      summary: 'The caller’s subscriptions',
+      answers: { 200: anything },
+      async handle({ principal }) {
+        const caller = await callerOf(principal, mailroom.directory);
+        const all = await mailroom.subscriptions.list(principal.tenant, dialect.name);
+        return json(200, { subscriptions: all.filter(one => isTheirs(one, caller)).map(shown) });
+      },
+    }),
+    route({
+      ...common,
+      method: 'DELETE',
+      path: `${path}/:id`,
+      summary: 'Be told no more',
+      params,
+      answers: { 204: Type.Null() },
+      async handle(call) {
+        const { tenant, id } = await own(call, parts);
+        await mailroom.subscriptions.remove(tenant, id);
+        return { kind: 'empty', status: 204 };
+      },
+    }),
+    route({
+      ...common,
+      method: 'GET',
+      path: `${path}/:id/stream`,
+      summary: 'What a subscription is told, from where it was left',
+      rate: 'free',
+      params,
+      answers: { 200: Type.String({ contentMediaType: 'text/event-stream' }) },
+      async handle(call) {
+        const subscription = await own(call, parts);
+        if (subscription.target.by !== 'sse')
+          throw new DomainError('invalid_request', `this subscription is told by ${subscription.target.by}`);
+        const from = call.headers['last-event-id'] ?? subscription.cursor;
+        return { kind: 'sse', items: stream(subscription, from, call.signal, { ...parts, clock }) };
+      },
+    }),
+  ];
+}
+
+interface Order {
+  readonly id?: string;
+  readonly types: readonly string[];
+  readonly filter?: JsonObject | string;
+  readonly deliver?: 'sse' | 'inbox' | 'webhook';
+  readonly inbox?: string;
+  readonly url?: string;
+  readonly secret?: string;
+}
+
+async function subscriptionOf(order: Order, caller: Caller, parts: SubscriptionParts): Promise<Subscription> {
+  const { dialect, mailroom, clock, random } = parts;
+  const { types, filter = null } = order;
+  dialect.checkSubscription(types, filter);
+  return {
+    id: order.id ?? random.uuid(),
+    tenant: caller.tenant,
+    dialect: dialect.name,
+    owner: ownerOf(caller),
+    types,
+    filter,
+    target: await targetOf(order, caller, parts),
+    watchesAll: allows(caller.principal, 'delivery:manage') || dialect.mayWatch(caller),
+    createdAt: clock.now(),
+    cursor: await newestPosition(mailroom, caller),
+  };
+}
+
+async function targetOf(
+  { deliver = 'sse', inbox, url, secret }: Order,
+  caller: Caller,
+  { dialect, checkTarget, sealSecret }: SubscriptionParts,
+): Promise<SubscriptionTarget> {
+  if (deliver === 'sse') return { by: 'sse' };
+  if (deliver === 'webhook') {
+    if (url === undefined)
+      throw new DomainError('invalid_request', 'a webhook has a url', { details: { field: 'url' } });
+    await checkTarget(url);
+    return {
+      by: 'webhook',
+      url,
+      ...(secret === undefined ? {} : { secretSealed: await sealSecret(caller.tenant, secret) }),
+    };
+  }
+  const name = inbox ?? caller.agentId;
+  if (name === null)
+    throw new DomainError('invalid_request', 'say which inbox', { details: { field: 'inbox' } });
+  const { inboxes } = await openInbox(name, caller, dialect);
+  const [first] = inboxes;
+  if (first === undefined) throw new DomainError('not_found', `there is no inbox ${name}`);
+  return { by: 'inbox', inbox: first, name };
+}
+
+async function own(
+  call: Call<unknown, unknown, { readonly id: string }>,
+  { dialect, mailroom }: DialectRouteParts,
+): Promise<Subscription> {
+  const { tenant } = call.principal;
+  const found = await mailroom.subscriptions.find(tenant, dialect.name, call.params.id);
+  if (found === null || !isTheirs(found, await callerOf(call.principal, mailroom.directory)))
+    throw new DomainError('not_found', `there is no subscription ${call.params.id}`);
+  return found;
+}
+
+function isTheirs(subscription: Subscription, caller: Caller): boolean {
+  return subscription.owner === ownerOf(caller) || allows(caller.principal, 'delivery:manage');
+}
+
+function ownerOf({ agentId, principal }: Caller): string {
+  return agentId ?? principal.id;
+}
+
+/** What was handed over is noted as told: whoever comes back without saying how far it got goes on after that. */
+async function* stream(
+  subscription: Subscription,
+  from: string | null,
+  signal: AbortSignal,
+  parts: DialectRouteParts,
+): AsyncIterable<SseItem> {
+  const { mailroom, dialect } = parts;
+  const log = { mailroom, clock: parts.clock, caller: subscription, dialect };
+  for await (const message of messagesAfter(log, from, signal)) {
+    if (!dialect.wants(message, subscription)) continue;
+    yield { id: message.position, event: message.type, data: JSON.stringify(encoded(message, dialect)) };
+    await mailroom.subscriptions.advance(subscription.tenant, subscription.id, message.position);
+  }
+}
+
+function shown({ id, types, filter, target, createdAt }: Subscription): JsonObject {
+  return {
+    ...{ id, types: [...types], deliver: target.by },
+    ...(filter === null ? {} : { filter: isJsonObject(filter) ? filter : String(filter) }),
+    ...(target.by === 'inbox' ? { inbox: target.name } : {}),
+    ...(target.by === 'webhook' ? { url: target.url } : {}),
+    created_at: new Date(createdAt).toISOString(),
+  };
+}
