@@ -58,7 +58,7 @@ export interface StoredMail extends Omit<NewMail, 'entries' | 'inboxMax' | 'alia
 
 /** What became of a message that was handed in. */
 export type PostOutcome =
-  | { readonly status: 'stored'; readonly mail: StoredMail; readonly entries: readonly EntryRef[] }
+  | { readonly status: 'stored'; readonly mail: StoredMail; readonly entries: readonly PostedEntry[] }
   | { readonly status: 'same'; readonly mail: StoredMail }
   | { readonly status: 'different'; readonly mail: StoredMail }
   | { readonly status: 'full'; readonly inbox: InboxName };
@@ -70,6 +70,12 @@ export interface EntryRef {
   readonly attempt: number;
 }
 
+/** A copy just put into an inbox. */
+export interface PostedEntry extends EntryRef {
+  readonly inbox: InboxName;
+  readonly isHeld: boolean;
+}
+
 /** Who wants messages, of which inboxes. */
 export interface MailPick {
   readonly tenant: TenantId;
@@ -78,6 +84,8 @@ export interface MailPick {
   readonly reader: string;
   readonly limit: number;
   readonly visibilityMs: number;
+  /** Only answers to that message, whatever stands before them; null: whatever comes. */
+  readonly replyTo: MessageId | null;
 }
 
 /** A message taken from an inbox. */
@@ -104,7 +112,7 @@ export interface MailSettlement extends EntryRef {
   readonly inboxes?: readonly InboxName[];
   readonly reader: string;
   readonly verdict: MailVerdict;
-  /** Kept on the message. */
+  /** Kept on the message, whose names are free from then on: the same id may be sent again, with whatever body. */
   readonly refusal?: JsonObject;
   /** Posted if the verdict holds, and then only. */
   readonly mail?: readonly NewMail[];
@@ -216,12 +224,17 @@ export interface MailStore {
   release(reader: string): Promise<void>;
   /**
    * Puts back what was held too long, buries what was delivered `deliveriesMax` times in vain (`max_deliveries`) and what expired
-   * (`expired`), at most `limit` of each; answers when it should look again.
+   * (`expired`), at most `limit` of each; answers into which inboxes something was put back or has come due (of `notBefore` or
+   * a delayed nack) since the sweep before, and when it should look again.
    */
   sweep(
     limit: number,
     deliveriesMax: number,
-  ): Promise<{ readonly moved: number; readonly nextDueInMs: number | null }>;
+  ): Promise<{
+    readonly moved: number;
+    readonly ready: readonly { readonly tenant: TenantId; readonly inbox: InboxName }[];
+    readonly nextDueInMs: number | null;
+  }>;
   /** Messages of the log that match. */
   mail(query: MailQuery): Promise<readonly StoredMail[]>;
   /** How inboxes stand; one that holds nothing is absent. Without names, all of the tenant. */

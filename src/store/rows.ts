@@ -19,6 +19,7 @@ import type {
   TenantId,
 } from '../domain/ids.ts';
 import type { Json, JsonObject } from '../domain/json.ts';
+import type { InboxName } from '../domain/message.ts';
 import type { QueueName } from '../domain/queue.ts';
 import type { Progress, ResourceLimits, Task, TaskResult, TaskSpec } from '../domain/task.ts';
 import type { Outcome, TaskState } from '../domain/transitions.ts';
@@ -372,4 +373,6 @@ export interface StoreHint {
   readonly due: boolean;
   /** Kinds of documents that were written; null where nobody knows which. */
   readonly documents: readonly string[] | null;
+  /** Inboxes in which there is something to take; null where there were too many to name. */
+  readonly mail: readonly InboxName[] | null;
 }
