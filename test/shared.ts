@@ -1,6 +1,7 @@
 // One store opened by several processes, as a test plays it: each gets a handle that hears what the others wrote, and that can be
 // cut off as by a kill.
 
+import type { MailStore } from '../src/store/mail.ts';
 import type { StoreHint } from '../src/store/rows.ts';
 import type { Store } from '../src/store/store.ts';
 
@@ -16,15 +17,21 @@ export interface Handle {
   deaf: boolean;
 }
 
-const WRITES: ReadonlySet<keyof Store> = new Set<keyof Store>([
+const WRITES: ReadonlySet<string> = new Set<keyof Store | keyof MailStore>([
   'submit',
   'claim',
   'commit',
   'settleDeliveries',
   'redeliver',
   'putDocuments',
+  'post',
+  'fanOut',
+  'settle',
+  'release',
+  'sweep',
+  'replay',
 ]);
-const SOMETHING: StoreHint = { tasks: null, ready: true, due: true, documents: null };
+const SOMETHING: StoreHint = { tasks: null, ready: true, due: true, documents: null, mail: null };
 
 /** Makes handles on a store; stopping one leaves the store open. */
 export function share(store: Store): () => Handle {
@@ -46,21 +53,23 @@ export function share(store: Store): () => Handle {
       },
       stop: async () => {},
     };
-    const handle: Handle = {
-      store: new Proxy(store, {
-        get(target, name: keyof Store) {
-          if (Object.hasOwn(special, name)) return special[name as keyof typeof special];
-          const verb = target[name] as (...args: unknown[]) => Promise<unknown>;
+    const through = <Verbs extends object>(verbs: Verbs, besides: Partial<Verbs>): Verbs =>
+      new Proxy(verbs, {
+        get(target, name) {
+          if (Object.hasOwn(besides, name)) return Reflect.get(besides, name);
+          const verb = Reflect.get(target, name) as (...args: unknown[]) => Promise<unknown>;
           return async (...args: unknown[]) => {
             if (isCut) return new Promise(() => {});
             await frozen?.promise;
             const answer = await verb.apply(target, args);
             if (isCut) return new Promise(() => {});
-            if (WRITES.has(name)) tell();
+            if (WRITES.has(String(name))) tell();
             return answer;
           };
         },
-      }),
+      });
+    const handle: Handle = {
+      store: through(store, { ...special, mail: through(store.mail, {}) }),
       cut() {
         isCut = true;
       },

@@ -4,6 +4,9 @@ import { describe, test } from 'node:test';
 import { changing, timing } from './conformance-changes.ts';
 import { delivering, ordering } from './conformance-deliveries.ts';
 import { claiming, leasing } from './conformance-leases.ts';
+import { posting } from './conformance-mail.ts';
+import { dying, settling } from './conformance-mail-ends.ts';
+import { taking } from './conformance-mail-taking.ts';
 import { documenting, keeping, logging } from './conformance-records.ts';
 import type { Claim, StoreUnderTest } from './conformance-setup.ts';
 import { reading, submitting } from './conformance-tasks.ts';
@@ -25,6 +28,10 @@ const CHAPTERS: Readonly<Record<string, readonly Claim[]>> = {
   documenting,
   auditing,
   purging,
+  posting,
+  taking,
+  settling,
+  dying,
 };
 
 /** Registers the conformance tests of a store; `open` answers a fresh, empty one each time. */

@@ -373,6 +373,6 @@ export interface StoreHint {
   readonly due: boolean;
   /** Kinds of documents that were written; null where nobody knows which. */
   readonly documents: readonly string[] | null;
-  /** Inboxes something came into; null where there were too many to name. */
+  /** Inboxes in which there is something to take; null where there were too many to name. */
   readonly mail: readonly InboxName[] | null;
 }

@@ -55,7 +55,7 @@ export interface StoreCapabilities {
 /** A durable store. Rejects with `DomainError('unavailable')` when the database cannot be written or read. */
 export interface Store {
   readonly capabilities: StoreCapabilities;
-  /** Messages and inboxes. */
+  /** What keeps messages. */
   readonly mail: MailStore;
 
   /**

@@ -35,13 +35,13 @@ export function connect(store: Store, clock: VirtualClock, random: Random, fault
     const ms = Math.floor(random.fraction() * faults.delayMsMax);
     await new Promise<void>(resolve => clock.after(ms, resolve));
   };
-  const call = async (verb: (...args: unknown[]) => Promise<unknown>, args: unknown[]): Promise<unknown> => {
+  const call = async (work: (args: unknown[]) => Promise<unknown>, args: unknown[]): Promise<unknown> => {
     await pass();
     if (!alive) return never;
     if (random.fraction() < faults.refused)
       throw new DomainError('unavailable', 'simulated: the commit was refused');
     // Nothing a caller still holds may change what is stored, nor the other way round.
-    const answer = await verb.apply(store, structuredClone(args));
+    const answer = await work(structuredClone(args));
     await pass();
     if (!alive) return never;
     if (random.fraction() < faults.lost)
@@ -55,14 +55,16 @@ export function connect(store: Store, clock: VirtualClock, random: Random, fault
         if (alive) listener(hint);
       });
     });
-  const proxy = new Proxy(store, {
-    get(target, name) {
-      if (name === 'hear') return hear;
-      const member = Reflect.get(target, name) as unknown;
-      if (typeof member !== 'function') return member;
-      return (...args: unknown[]) => call(member as (...args: unknown[]) => Promise<unknown>, args);
-    },
-  });
+  const through = <Verbs extends object>(verbs: Verbs, besides: Partial<Verbs>): Verbs =>
+    new Proxy(verbs, {
+      get(target, name) {
+        if (Object.hasOwn(besides, name)) return Reflect.get(besides, name);
+        const member = Reflect.get(target, name) as unknown;
+        if (typeof member !== 'function') return member;
+        return (...args: unknown[]) => call(async given => member.apply(target, given), args);
+      },
+    });
+  const proxy = through(store, { hear, mail: through(store.mail, {}) });
   return {
     store: proxy,
     cut() {

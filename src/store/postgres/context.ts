@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import type { TaskKey } from '../../domain/ids.ts';
+import type { InboxName } from '../../domain/message.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Answer, Database, Statement, Value } from './database.ts';
 
@@ -20,6 +21,8 @@ export interface News {
   readonly due?: boolean;
   /** Kinds of documents. */
   readonly documents?: readonly string[];
+  /** Inboxes with something to take. */
+  readonly mail?: readonly InboxName[];
 }
 
 /** One open database. */

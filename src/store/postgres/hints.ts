@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import type { TaskKey } from '../../domain/ids.ts';
+import type { InboxName } from '../../domain/message.ts';
 import { type Cancel, type Clock, systemClock } from '../../runtime/clock.ts';
 import type { StoreHint } from '../rows.ts';
 import { type News, type Place, writing } from './context.ts';
@@ -17,6 +18,8 @@ interface Message {
   readonly ready: readonly (readonly [queue: number, rank: number, task: TaskKey])[] | null;
   readonly due: boolean;
   readonly documents: readonly string[];
+  /** Absent from older programs. */
+  readonly mail?: readonly InboxName[] | null;
 }
 
 const NOTIFY = writing('notify', `SELECT pg_notify('batuta', $1)`);
@@ -26,7 +29,7 @@ const GATHER_MS = 2;
 const PAUSE_MS_MAX = 5_000;
 
 /** Something may have changed anywhere: what to assume after hints may have been lost. */
-const ANYTHING: StoreHint = { tasks: null, ready: true, due: true, documents: null };
+const ANYTHING: StoreHint = { tasks: null, ready: true, due: true, documents: null, mail: null };
 
 /** Tells other processes what this one did, and listeners here what others did. */
 export class Hints {
@@ -41,6 +44,7 @@ export class Hints {
     ready: Map<number, Place>;
     due: boolean;
     documents: Set<string>;
+    mail: Set<InboxName>;
   } | null = null;
   #client: pg.Client | null = null;
   #timer: Cancel | null = null;
@@ -70,10 +74,12 @@ export class Hints {
 
   /** Tells the other processes, soon and together with what else there is to tell. */
   tell(news: News): void {
-    const { tasks = [], ready = [], due = false, documents = [] } = news;
-    if (tasks.length + ready.length + documents.length === 0 && !due) return;
+    const { tasks = [], ready = [], due = false, documents = [], mail = [] } = news;
+    if (tasks.length + ready.length + documents.length + mail.length === 0 && !due) return;
     const isFirst = this.#gathering === null;
-    this.#gathering ??= { tasks: new Set(), ready: new Map(), due: false, documents: new Set() };
+    this.#gathering ??= {
+      ...{ tasks: new Set(), ready: new Map(), due: false, documents: new Set(), mail: new Set() },
+    };
     for (const key of tasks) this.#gathering.tasks.add(key);
     for (const place of ready) {
       const foremost = this.#gathering.ready.get(place.queue);
@@ -81,6 +87,7 @@ export class Hints {
     }
     this.#gathering.due ||= due;
     for (const kind of documents) this.#gathering.documents.add(kind);
+    for (const inbox of mail) this.#gathering.mail.add(inbox);
     if (isFirst) this.#clock.after(GATHER_MS, () => void this.#send());
   }
 
@@ -101,8 +108,10 @@ export class Hints {
       ready: [...gathered.ready.values()].map(({ queue, rank, task }) => [queue, rank, task]),
       due: gathered.due,
       documents: [...gathered.documents],
+      mail: [...gathered.mail],
     };
-    const texts = [whole, { ...whole, tasks: null }, { ...whole, tasks: null, ready: null }].map(message =>
+    const terse = { ...whole, tasks: null, mail: null };
+    const texts = [whole, { ...whole, tasks: null }, terse, { ...terse, ready: null }].map(message =>
       JSON.stringify(message),
     );
     const text =
@@ -150,8 +159,8 @@ export class Hints {
       message = JSON.parse(payload) as Message;
       if (message.from === this.#self) return;
       const places = message.ready?.map(([queue, rank, task]) => ({ queue, rank, task })) ?? null;
-      const { tasks, due, documents } = message;
-      this.#pass({ tasks, ready: places === null || places.length > 0, due, documents }, places);
+      const { tasks, due, documents, mail = [] } = message;
+      this.#pass({ tasks, ready: places === null || places.length > 0, due, documents, mail }, places);
     } catch {
       // Whoever else writes to this channel does not speak to us.
     }

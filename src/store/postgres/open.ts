@@ -1,5 +1,6 @@
 // Opening a PostgreSQL database as a store that any number of processes share.
 
+import { DomainError } from '../../domain/errors.ts';
 import { type Clock, systemClock } from '../../runtime/clock.ts';
 import type { Store } from '../store.ts';
 import { Artifacts } from './artifacts.ts';
@@ -89,6 +90,9 @@ function storeOf(context: Context, { queues, upkeep, hints, auditKey }: Parts): 
     position: (key, limit) => tasks.position(key, limit),
     hear: listener => hints.hear(listener),
     ...recordsOf(context, changes, auditKey),
+    get mail(): never {
+      throw new DomainError('unavailable', 'messages need the SQLite store until PostgreSQL keeps them too');
+    },
     purge: (terms, limit) => upkeep.purge(terms, limit),
     measure: () => upkeep.measure(),
     async stop() {

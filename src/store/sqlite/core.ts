@@ -4,6 +4,7 @@
 import type { TaskId, TenantId } from '../../domain/ids.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Random } from '../../runtime/random.ts';
+import type { MailStore } from '../mail.ts';
 import type { ClaimPick, CommitOutcome, DeliverySettlement, EventQuery, Page, TaskQuery } from '../rows.ts';
 import type { Store } from '../store.ts';
 import type { TaskRow } from '../task-row.ts';
@@ -20,6 +21,7 @@ import { type EventRow, Events } from './events.ts';
 import { Intake } from './intake.ts';
 import { Leases } from './leases.ts';
 import { Logs } from './logs.ts';
+import { Mail } from './mail.ts';
 import { Purge } from './purge.ts';
 import { Queues } from './queues.ts';
 import type { ChangeRecord, ClaimedRow, SubmitAnswer, TaskRecord } from './records.ts';
@@ -27,7 +29,16 @@ import { Tasks } from './tasks.ts';
 import { type DueTimerRows, Timers } from './timers.ts';
 
 /** A verb of the port that is one transaction here. */
-export type VerbName = Exclude<keyof Store, 'capabilities' | 'hear' | 'stop'>;
+export type VerbName = StoreVerb | `mail.${keyof MailStore}`;
+
+type StoreVerb = Exclude<keyof Store, 'capabilities' | 'mail' | 'hear' | 'stop'>;
+
+/** The verbs of messages, answering at once. */
+export type MailVerbs = {
+  readonly [Name in keyof MailStore as `mail.${Name}`]: (
+    ...args: Parameters<MailStore[Name]>
+  ) => Awaited<ReturnType<MailStore[Name]>>;
+};
 
 type Packed =
   | 'submit'
@@ -41,13 +52,13 @@ type Packed =
   | 'settleDeliveries';
 
 type Plain = {
-  readonly [Name in Exclude<VerbName, Packed>]: (
+  readonly [Name in Exclude<StoreVerb, Packed>]: (
     ...args: Parameters<Store[Name]>
   ) => Awaited<ReturnType<Store[Name]>>;
 };
 
 /** The port's verbs, answering at once; the hot ones in records instead of domain objects. */
-export interface Verbs extends Plain {
+export interface Verbs extends Plain, MailVerbs {
   submit(tasks: readonly TaskRecord[], atomic: boolean): readonly SubmitAnswer[];
   claim(picks: readonly ClaimPick[]): readonly (readonly ClaimedRow[])[];
   commit(changes: readonly ChangeRecord[]): readonly CommitOutcome[];
@@ -103,6 +114,10 @@ const READS: ReadonlySet<VerbName> = new Set<VerbName>([
   'documents',
   'audit',
   'measure',
+  'mail.mail',
+  'mail.depths',
+  'mail.deadLetters',
+  'mail.untold',
 ]);
 
 /** Whether the verb changes nothing. */
@@ -203,6 +218,7 @@ function roomsOf(connection: Connection, { random, auditKey }: CoreOptions) {
     changes: new Changes(connection, moving),
     logs: new Logs(connection),
     audit: new Audit(connection, auditKey),
+    mail: new Mail(connection),
     purge: new Purge(connection, { ...moving, artifacts, documents }),
   };
 }
@@ -252,5 +268,27 @@ function verbsOf(rooms: Rooms, connection: Connection, opened: OpenDatabase): Ve
       schemaVersion: opened.schemaVersion,
       writable: connection.writable(),
     }),
+    ...mailVerbsOf(rooms.mail),
+  };
+}
+
+function mailVerbsOf(mail: Mail): MailVerbs {
+  const { log, dead } = mail;
+  return {
+    'mail.post': list => list.map(one => mail.post(one)),
+    'mail.fanOut': copies => copies.map(copy => mail.fanOut(copy)),
+    'mail.take': picks => mail.take(picks),
+    'mail.settle': settlements => settlements.map(one => mail.settle(one)),
+    'mail.release': reader => mail.release(reader),
+    'mail.sweep': (limit, deliveriesMax) => mail.sweep(limit, deliveriesMax),
+    'mail.mail': query => log.list(query),
+    'mail.depths': (tenant, inboxes) => mail.depths(tenant, inboxes),
+    'mail.bury': letters => dead.bury(letters),
+    'mail.deadLetters': query => dead.list(query),
+    'mail.untold': limit => dead.untold(limit),
+    'mail.told': ids => dead.told(ids),
+    'mail.replay': (tenant, ids) => dead.replay(tenant, ids),
+    'mail.drop': (tenant, ids) => dead.drop(tenant, ids),
+    'mail.purge': (terms, limit) => mail.purge(terms, limit),
   };
 }

@@ -1,5 +1,6 @@
 // The store as callers see it: each verb packed into a call, sent to wherever the core lives, its answer unpacked.
 
+import type { MailStore } from '../mail.ts';
 import type { DeliverySettlement } from '../rows.ts';
 import type { Store } from '../store.ts';
 import { taskOf } from '../task-row.ts';
@@ -38,6 +39,7 @@ export function storeOf(send: Send, rest: Pick<Store, 'stop'>): Store {
     audit: query => send('audit', query),
     purge: (terms, limit) => send('purge', terms, limit),
     measure: () => send('measure'),
+    mail: mailOf(send),
     ...rest,
   };
 }
@@ -82,6 +84,26 @@ function deliveriesOf(send: Send): Pick<Store, DeliveryVerbs> {
     settleDeliveries: async settlements => send('settleDeliveries', settlements.map(packSettlement)),
     deliveries: query => send('deliveries', query),
     redeliver: copies => send('redeliver', copies),
+  };
+}
+
+function mailOf(send: Send): MailStore {
+  return {
+    post: mail => send('mail.post', mail),
+    fanOut: copies => send('mail.fanOut', copies),
+    take: picks => send('mail.take', picks),
+    settle: settlements => send('mail.settle', settlements),
+    release: reader => send('mail.release', reader),
+    sweep: (limit, deliveriesMax) => send('mail.sweep', limit, deliveriesMax),
+    mail: query => send('mail.mail', query),
+    depths: (tenant, inboxes) => send('mail.depths', tenant, inboxes),
+    bury: letters => send('mail.bury', letters),
+    deadLetters: query => send('mail.deadLetters', query),
+    untold: limit => send('mail.untold', limit),
+    told: ids => send('mail.told', ids),
+    replay: (tenant, ids) => send('mail.replay', tenant, ids),
+    drop: (tenant, ids) => send('mail.drop', tenant, ids),
+    purge: (terms, limit) => send('mail.purge', terms, limit),
   };
 }
 
