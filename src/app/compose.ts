@@ -1,13 +1,20 @@
 // Builds a server from settings: the only place that knows everyone. Reads from top to bottom in the order things come to life;
 // they are put to rest the other way round.
 
-import { type AgentId, DEFAULT_TENANT } from '../domain/ids.ts';
+import { type AgentId, DEFAULT_TENANT, type TenantId } from '../domain/ids.ts';
 import { Engine, type EngineOptions } from '../engine/engine.ts';
+import { Mailroom } from '../engine/mailroom/mailroom.ts';
+import type { Channel } from '../engine/ports/channel.ts';
 import { createGuards, type Guards } from '../guards/guards.ts';
 import { HostBreakers } from '../guards/host-breakers.ts';
 import { createOutbound, parsePrivateTargets } from '../guards/outbound.ts';
 import { SchemaGuard } from '../guards/schemas.ts';
 import { createServer, type HttpServer } from '../http/server.ts';
+import type { DialectHands, DialectKit } from '../protocols/dialect/hands.ts';
+import { Pace } from '../protocols/dialect/pace.ts';
+import { protocolOf } from '../protocols/dialect/protocol-of.ts';
+import type { Seals } from '../protocols/dialect/seals.ts';
+import type { Protocol } from '../protocols/protocol.ts';
 import { correctedClock, pause, systemClock } from '../runtime/clock.ts';
 import { createLog, type Log } from '../runtime/log.ts';
 import { systemRandom } from '../runtime/random.ts';
@@ -21,7 +28,9 @@ import {
   createChannels,
   createCoordinator,
   createDelegation,
+  createDialects,
   createExecutors,
+  createModelProviders,
   createProtocols,
   createRenderer,
   openBlobs,
@@ -47,8 +56,13 @@ const UNLIMITED = 1_000_000_000;
 /** Two looks of a load balancer that looks every other second. */
 const LEAVE_MS = 5_000;
 
+/** What a server speaks beside what the registry has. */
+export interface Extras {
+  readonly dialects?: readonly ((hands: DialectHands) => DialectKit)[];
+}
+
 /** Starts a server; resolves when it serves, rejects with the reason why it cannot. */
-export async function startServer(config: Config): Promise<RunningServer> {
+export async function startServer(config: Config, extras: Extras = {}): Promise<RunningServer> {
   const log = createLog(config.logLevel);
   const undo: Undo[] = [];
   const stop = once(() => stopAll(undo, log));
@@ -71,14 +85,14 @@ export async function startServer(config: Config): Promise<RunningServer> {
     const reached = { url: config.publicUrl ?? listening };
     const blobs = await openBlobs(config, random);
     undo.push(() => blobs.stop());
-    const floor = { log, config, store, blobs, guards, auditKey: keys.auditKey, reached, undo };
+    const floor = { log, config, extras, store, blobs, guards, auditKey: keys.auditKey, reached, undo };
     const upstairs = await startEngine(floor);
     const { engine, remoteAgents } = upstairs;
     const server = await startHttp(floor, upstairs);
     if (config.publicUrl === null) reached.url = server.url();
     await remoteAgents.start();
     undo.push(() => remoteAgents.stop());
-    undo.push(() => leave(floor, engine, server));
+    undo.push(() => leave(floor, upstairs, server));
     log.info('serving', { url: server.url(), version: VERSION, data: config.dataDir });
     return {
       url: server.url(),
@@ -99,6 +113,7 @@ type Undo = () => Promise<void>;
 interface Floor {
   readonly log: Log;
   readonly config: Config;
+  readonly extras: Extras;
   readonly store: Store;
   readonly blobs: Blobs;
   readonly guards: Guards;
@@ -109,15 +124,20 @@ interface Floor {
 }
 
 /** Other nodes serve whoever comes now; who does not know it yet is still served until the load balancers do. */
-async function leave({ config, store }: Floor, engine: Engine, server: HttpServer): Promise<void> {
+async function leave(
+  { config, store }: Floor,
+  { engine, mailroom }: Upstairs,
+  server: HttpServer,
+): Promise<void> {
   const leaveMs = config.leaveMs ?? (store.capabilities.shared ? LEAVE_MS : 0);
   server.leave();
+  mailroom.endWaits();
   await Promise.all([engine.drain(config.drainMs), pause(clock, leaveMs)]);
 }
 
 type Upstairs = Awaited<ReturnType<typeof startEngine>>;
 
-async function startEngine({ log, config, store, blobs, guards, reached, undo }: Floor) {
+async function startEngine({ log, config, extras, store, blobs, guards, reached, undo }: Floor) {
   const outbound = createOutbound({ clock, log, allowed: parsePrivateTargets(config.allowPrivateTargets) });
   undo.push(() => outbound.stop());
   const breakers = new HostBreakers(log, clock, store);
@@ -137,6 +157,7 @@ async function startEngine({ log, config, store, blobs, guards, reached, undo }:
       return reached.url;
     },
   });
+  const channels = createChannels(adapters);
   const engine: Engine = new Engine(
     {
       log,
@@ -151,7 +172,7 @@ async function startEngine({ log, config, store, blobs, guards, reached, undo }:
       outbound,
       schemas,
       renderer,
-      channels: createChannels(adapters),
+      channels,
       executors,
     },
     { ...(await engineOptionsOf(config)), url: () => reached.url },
@@ -168,8 +189,60 @@ async function startEngine({ log, config, store, blobs, guards, reached, undo }:
       },
     },
   );
-  return { engine, executors, workflows, remoteAgents };
+  const models = createModelProviders(adapters);
+  const messages = await startMailroom(
+    { log, extras, store, guards, undo },
+    { engine, channels, outbound, models },
+  );
+  return { engine, executors, workflows, remoteAgents, outbound, ...messages };
 }
+
+/** The dialects, and the mailroom between them. */
+async function startMailroom(
+  { log, extras, store, guards, undo }: Pick<Floor, 'log' | 'extras' | 'store' | 'guards' | 'undo'>,
+  {
+    engine,
+    channels,
+    outbound,
+    models,
+  }: Pick<DialectHands, 'engine' | 'outbound' | 'models'> & {
+    readonly channels: readonly Channel[];
+  },
+) {
+  const { audit, secrets } = guards;
+  const parts = { log, clock, random, store, engine, audit, outbound, models };
+  const hands: DialectHands = { ...parts, mailroom: () => mailroom };
+  const kits = [...createDialects(hands), ...(extras.dialects ?? []).map(create => create(hands))];
+  const mailroom: Mailroom = new Mailroom({
+    ...parts,
+    wires: kits.map(({ dialect }) => dialect),
+    participants: kits.flatMap(({ participants }) => participants),
+    webhooks: channels.find(({ name }) => name === 'webhook') ?? null,
+    secrets,
+    options: { self: `node:${random.uuid()}`, leads: () => engine.leads },
+  });
+  await mailroom.start();
+  undo.push(() => mailroom.stop());
+  return { mailroom, dialects: kits.map(({ dialect }) => dialect) };
+}
+
+/** The dialects as wires. */
+function dialectProtocols(
+  { guards, config }: Floor,
+  { mailroom, dialects, outbound }: Upstairs,
+): readonly Protocol[] {
+  const paceLimit = config.rateLimits === null ? null : { perMinute: 600, burst: 100 };
+  const pace = new Pace(clock, () => paceLimit);
+  const shared = {
+    ...{ clock, random, mailroom, pace, audit: guards.audit, seals: UNSEALED },
+    checkTarget: (url: string) => outbound.check(url),
+    sealSecret: (tenant: TenantId, secret: string) => guards.secrets.sealWebhookSecret(tenant, secret),
+  };
+  return dialects.map(dialect => protocolOf(dialect, shared));
+}
+
+/** Nothing is signed yet. */
+const UNSEALED: Seals = { verify: () => Promise.resolve() };
 
 async function engineOptionsOf(config: Config): Promise<EngineOptions> {
   return {
@@ -193,18 +266,21 @@ async function startHttp(floor: Floor, upstairs: Upstairs): Promise<HttpServer> 
   const { log, config, store, blobs, guards, auditKey, undo } = floor;
   const { host, port, serverId, publicUrl, trustedProxies } = config;
   const server = createServer({
-    protocols: createProtocols({
-      clock,
-      random,
-      engine,
-      store,
-      blobs,
-      guards,
-      remoteAgents,
-      workflows,
-      health: createHealth({ clock, config, engine, executors }),
-      options: { serverId, version: VERSION, auditKey },
-    }),
+    protocols: [
+      ...createProtocols({
+        clock,
+        random,
+        engine,
+        store,
+        blobs,
+        guards,
+        remoteAgents,
+        workflows,
+        health: createHealth({ clock, config, engine, executors }),
+        options: { serverId, version: VERSION, auditKey },
+      }),
+      ...dialectProtocols(floor, upstairs),
+    ],
     authenticator: guards.authenticator,
     limits: guards.limits,
     repeats: guards.repeats,

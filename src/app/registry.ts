@@ -21,6 +21,7 @@ import type { HostBreakers } from '../guards/host-breakers.ts';
 import { createOutbound, parsePrivateTargets } from '../guards/outbound.ts';
 import { SchemaGuard } from '../guards/schemas.ts';
 import { createTunnels } from '../guards/tunnels.ts';
+import type { DialectHands, DialectKit } from '../protocols/dialect/hands.ts';
 import type { Protocol } from '../protocols/protocol.ts';
 import { createSamProtocol, type SamDeps } from '../protocols/sam/index.ts';
 import { createSamRenderer } from '../protocols/sam/notification.ts';
@@ -214,6 +215,11 @@ export function createChannels({ clock, outbound, version }: AdapterParts): read
 /** The wires; the first is the house's own. */
 export function createProtocols(deps: SamDeps): readonly [Protocol, ...Protocol[]] {
   return [createSamProtocol(deps)];
+}
+
+/** The wires that carry messages between agents. */
+export function createDialects(_hands: DialectHands): readonly DialectKit[] {
+  return [];
 }
 
 /** Words notifications in the language of the wire their task came by. */

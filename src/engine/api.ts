@@ -313,6 +313,8 @@ export interface EngineApi {
 
   /** The processes that work on the store. */
   nodes(): readonly NodeView[];
+  /** Whether this process does the chores that one node suffices for. */
+  readonly leads: boolean;
 
   agents(tenant: TenantId): Promise<readonly AgentView[]>;
   registerAgent(registration: AgentRegistration): Promise<AgentView>;

@@ -226,6 +226,10 @@ export class Engine implements EngineApi, Service {
     return this.#rooms.nodes.list();
   }
 
+  get leads(): boolean {
+    return this.#rooms.nodes.leads;
+  }
+
   endpoints(tenant: TenantId): readonly EndpointView[] {
     return this.#rooms.endpoints.list(tenant);
   }

@@ -1,7 +1,7 @@
 // The mailroom: durable messages between agents, whatever wire they speak. Answers for its rooms: sorting takes messages in, reading
 // gives them out, the task desk does what they ask of tasks, the herald tells what became of those, the chores keep order.
 
-import { DomainError } from '../../domain/errors.ts';
+import { DomainError, ERROR_CODES } from '../../domain/errors.ts';
 import type { AgentId, TenantId } from '../../domain/ids.ts';
 import type { Draft, InboxName, Message, MessageId } from '../../domain/message.ts';
 import type { Clock } from '../../runtime/clock.ts';
@@ -88,6 +88,7 @@ export class Mailroom implements Service {
   readonly #herald: Herald;
   readonly #chores: Chores;
   readonly #self: string;
+  readonly #log: Log;
   #deafen: () => void = () => {};
 
   constructor(parts: MailroomParts) {
@@ -97,6 +98,7 @@ export class Mailroom implements Service {
     const say = (drafts: readonly Draft[]): Promise<void> => this.say(drafts);
     const waiting = this.#waiting;
     this.#self = options.self;
+    this.#log = log;
     this.#mail = mail;
     this.#store = store;
     this.directory = new Directory(clock, engine);
@@ -157,10 +159,19 @@ export class Mailroom implements Service {
     return this.#sorting.send(sendings);
   }
 
-  /** Sends what this server says; said before, it is not said again. Throws where a receiver is nobody. */
+  /**
+   * Sends what this server says; said before, it is not said again. What can be said to nobody is dropped and logged, or one such message
+   * would hold up all that come after it; throws where trying again may help.
+   */
   async say(drafts: readonly Draft[]): Promise<void> {
-    for (const outcome of await this.#sorting.send(drafts.map(ownSending)))
-      if (outcome.status === 'refused' && outcome.error.code !== 'not_found') throw outcome.error;
+    const outcomes = await this.#sorting.send(drafts.map(ownSending));
+    for (const [index, outcome] of outcomes.entries()) {
+      if (outcome.status !== 'refused') continue;
+      const { error } = outcome;
+      if (ERROR_CODES[error.code].retry === 'yes') throw error;
+      const { dialect, type, to } = drafts[index] ?? {};
+      this.#log.warn('a message was said to nobody', { dialect, type, to, error: error.message });
+    }
   }
 
   /** Deliveries for a reader, the most urgent first; waits for some where there are none. */

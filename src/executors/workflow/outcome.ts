@@ -12,11 +12,11 @@ import {
   type StepRecord,
   type WorkflowRun,
 } from '../../domain/workflow.ts';
+import { sizeOf } from '../../engine/expressions.ts';
 import type { AttemptResult } from '../../engine/ports/executor.ts';
 import type { Store } from '../../store/store.ts';
 import { errorOf } from './beginning.ts';
 import { childId } from './child-order.ts';
-import { sizeOf } from '../../engine/expressions.ts';
 import type { Plan } from './plan.ts';
 import type { Scope } from './scope.ts';
 import { expressionsIn, render } from './templates.ts';

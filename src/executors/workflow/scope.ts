@@ -5,9 +5,9 @@ import { DomainError } from '../../domain/errors.ts';
 import type { Json, JsonObject } from '../../domain/json.ts';
 import type { Task } from '../../domain/task.ts';
 import { recordOf, stateOf, type WorkflowRun } from '../../domain/workflow.ts';
+import { type Expression, sizeOf } from '../../engine/expressions.ts';
 import { childId } from './child-order.ts';
 import type { Children } from './children.ts';
-import { type Expression, sizeOf } from '../../engine/expressions.ts';
 import type { Plan } from './plan.ts';
 
 /** All that outputs read for one look may come to, in values and characters. */

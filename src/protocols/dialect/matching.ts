@@ -1,6 +1,10 @@
 // Which messages a subscriber wants: by type, with `*` for anything, and by what stands in them.
 
+import { DomainError } from '../../domain/errors.ts';
 import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
+import type { Message } from '../../domain/message.ts';
+import type { Subscription } from '../../domain/subscription.ts';
+import { type Expression, holds, ParseBudget, parseExpression } from '../../engine/expressions.ts';
 
 /** The patterns of a comma-separated list; none for everything. */
 export function patternsIn(list: string | undefined): readonly string[] {
@@ -46,4 +50,59 @@ function at(value: Json | undefined, path: string): Json | undefined {
 
 function sameJson(one: Json | undefined, other: Json): boolean {
   return one !== undefined && JSON.stringify(one) === JSON.stringify(other);
+}
+
+/** Whether a subscriber wants a message, once it is put into the wire's words. */
+export function isWanted(
+  message: Message,
+  { types, filter, watchesAll, owner }: Subscription,
+  encode: (message: Message) => JsonObject,
+): boolean {
+  if (!matchesType(message.type, types)) return false;
+  const isPublic = message.meaning.act === 'notify' && message.to.length === 0;
+  if (!isPublic && !watchesAll && !concerns(message, owner)) return false;
+  if (filter === null) return true;
+  const envelope = encode(message);
+  return typeof filter === 'string' ? holdsFor(filter, envelope) : matchesFilter(envelope, filter);
+}
+
+/** Throws `invalid_request` for an expression that does not parse or is not permitted. */
+export function checkFilter(filter: JsonObject | string | null): void {
+  if (typeof filter === 'string') conditionOf(filter);
+}
+
+const CONDITIONS_KEPT = 1_000;
+const conditions = new Map<string, Expression>();
+
+function conditionOf(text: string): Expression {
+  const known = conditions.get(text);
+  if (known !== undefined) return known;
+  let parsed: Expression;
+  try {
+    parsed = parseExpression(text, new ParseBudget());
+  } catch (error) {
+    throw new DomainError('invalid_request', `the filter is no condition: ${String(error)}`, {
+      details: { errors: [{ field: 'filter', message: 'is no condition' }] },
+    });
+  }
+  if (conditions.size >= CONDITIONS_KEPT) conditions.clear();
+  conditions.set(text, parsed);
+  return parsed;
+}
+
+/** What cannot be judged does not hold. */
+function holdsFor(text: string, envelope: JsonObject): boolean {
+  try {
+    return holds(conditionOf(text), envelope);
+  } catch {
+    return false;
+  }
+}
+
+function concerns(message: Message, owner: string): boolean {
+  return (
+    message.agentId === owner ||
+    message.actor === owner ||
+    message.to.some(to => to === owner || to.endsWith(`:${owner}`))
+  );
 }

@@ -56,6 +56,9 @@ const registration = Type.Object({
   kind: Type.Optional(Type.Enum(['worker', 'sam'], { description: 'worker when absent.' })),
   types: Type.Array(name, { maxItems: 100, description: 'Task types, or custom:<name>.' }),
   skills: Type.Optional(Type.Array(name, { maxItems: 100 })),
+  roles: Type.Optional(
+    Type.Array(name, { maxItems: 100, description: 'What it answers to in messages: `<wire>:<role>`.' }),
+  ),
   capacity: Type.Optional(capacity),
   region: Type.Optional(name),
   version: Type.Optional(name),
@@ -162,6 +165,7 @@ function registrationOf(
     kind: body.kind ?? 'worker',
     types: body.types,
     capabilities: body.skills ?? [],
+    ...(body.roles === undefined ? {} : { roles: body.roles }),
     slots,
     capacity: limitsOf(limits),
     ...(body.region === undefined ? {} : { region: body.region }),
@@ -194,6 +198,7 @@ function wireAgent({ agent, health, busy, free, errorRate }: AgentView): JsonObj
       .filter(type => type.startsWith('custom:'))
       .map(type => type.slice('custom:'.length)),
     skills: agent.capabilities,
+    ...(agent.roles === undefined ? {} : { roles: agent.roles }),
     health,
     error_rate: errorRate,
     capacity: {

@@ -1,0 +1,33 @@
+// What a dialect is made from, and what it is made into: its wire, and the built-in agents that only it has.
+
+import type { EngineApi } from '../../engine/api.ts';
+import type { Mailroom } from '../../engine/mailroom/mailroom.ts';
+import type { ModelProvider } from '../../engine/ports/model-provider.ts';
+import type { Outbound } from '../../engine/ports/outbound.ts';
+import type { Participant } from '../../engine/ports/participant.ts';
+import type { AuditRecorder } from '../../guards/audit.ts';
+import type { Clock } from '../../runtime/clock.ts';
+import type { Log } from '../../runtime/log.ts';
+import type { Random } from '../../runtime/random.ts';
+import type { Store } from '../../store/store.ts';
+import type { Dialect } from './dialect.ts';
+
+/** What dialects work with. */
+export interface DialectHands {
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly store: Store;
+  readonly engine: EngineApi;
+  /** The mailroom, which is made with the dialects and so after them. */
+  readonly mailroom: () => Mailroom;
+  readonly audit: AuditRecorder;
+  readonly outbound: Outbound;
+  readonly models: readonly ModelProvider[];
+}
+
+/** A dialect and whoever answers in it. */
+export interface DialectKit {
+  readonly dialect: Dialect;
+  readonly participants: readonly Participant[];
+}
