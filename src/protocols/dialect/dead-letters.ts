@@ -27,81 +27,86 @@ interface Filter {
 
 /** The routes that list, replay and drop dead letters. */
 export function deadLetterRoutes(parts: DialectRouteParts): readonly Route[] {
-  const { dialect, mailroom, audit } = parts;
-  const path = `/protocols/${dialect.name}/dead-letters`;
-  const common = { tag: dialect.name, rate: 'standard', access: 'delivery:manage' } as const;
-  const record = (
-    { principal, requestId }: Call,
-    action: string,
-    detail: { readonly ids: readonly number[] },
-  ): void =>
-    audit.record({
-      tenant: principal.tenant,
-      action,
-      principal: principal.id,
-      object: dialect.name,
-      detail,
-      requestId,
-    });
-  return [
-    route({
-      ...common,
-      method: 'GET',
-      path,
-      summary: 'Messages nobody got, and why',
-      query: Type.Object({
-        ...{ inbox, reason, since },
-        cursor: Type.Optional(Type.Integer({ minimum: 0 })),
-        limit: Type.Optional(Type.Integer({ minimum: 1, maximum: PAGE })),
-      }),
-      answers: { 200: anything },
-      async handle(call) {
-        const { cursor, limit = PAGE, ...filter } = call.query;
-        const letters = await find(call, filter, parts, { limit, after: cursor ?? 0 });
-        const last = letters.at(-1);
-        return json(200, {
-          dead_letters: letters.map(letter => shown(letter, dialect)),
-          next_cursor: letters.length === limit && last !== undefined ? last.id : null,
-        });
-      },
+  const common: Common = { tag: parts.dialect.name, rate: 'standard', access: 'delivery:manage' };
+  const path = `/protocols/${parts.dialect.name}/dead-letters`;
+  return [listing(parts, common, path), replaying(parts, common, path), dropping(parts, common, path)];
+}
+
+type Common = Pick<Route, 'tag' | 'rate' | 'access'>;
+
+function listing(parts: DialectRouteParts, common: Common, path: string): Route {
+  return route({
+    ...common,
+    method: 'GET',
+    path,
+    summary: 'Messages nobody got, and why',
+    query: Type.Object({
+      ...{ inbox, reason, since },
+      cursor: Type.Optional(Type.Integer({ minimum: 0 })),
+      limit: Type.Optional(Type.Integer({ minimum: 1, maximum: PAGE })),
     }),
-    route({
-      ...common,
-      method: 'POST',
-      path: `${path}/replay`,
-      summary: 'Put dead letters back into their inboxes',
-      body: Type.Object({
-        ids: Type.Optional(Type.Array(Type.Integer({ minimum: 0 }), { minItems: 1, maxItems: REPLAY_MAX })),
-        filter: Type.Optional(Type.Object({ inbox, reason, since })),
-      }),
-      answers: { 200: anything },
-      async handle(call) {
-        const { ids, filter } = call.body;
-        if ((ids === undefined) === (filter === undefined))
-          throw new DomainError('invalid_request', 'either ids or filter says which');
-        const wanted =
-          ids ?? (await find(call, filter ?? {}, parts, { limit: REPLAY_MAX, after: 0 })).map(({ id }) => id);
-        const replayed = await mailroom.replay(call.principal.tenant, wanted);
-        record(call, 'dead_letters.replayed', { ids: replayed });
-        return json(200, { replayed });
-      },
+    answers: { 200: anything },
+    async handle(call) {
+      const { cursor, limit = PAGE, ...filter } = call.query;
+      const letters = await find(call, filter, parts, { limit, after: cursor ?? 0 });
+      const last = letters.at(-1);
+      return json(200, {
+        dead_letters: letters.map(letter => shown(letter, parts.dialect)),
+        next_cursor: letters.length === limit && last !== undefined ? last.id : null,
+      });
+    },
+  });
+}
+
+function replaying(parts: DialectRouteParts, common: Common, path: string): Route {
+  return route({
+    ...common,
+    method: 'POST',
+    path: `${path}/replay`,
+    summary: 'Put dead letters back into their inboxes',
+    body: Type.Object({
+      ids: Type.Optional(Type.Array(Type.Integer({ minimum: 0 }), { minItems: 1, maxItems: REPLAY_MAX })),
+      filter: Type.Optional(Type.Object({ inbox, reason, since })),
     }),
-    route({
-      ...common,
-      method: 'DELETE',
-      path: `${path}/:id`,
-      summary: 'Let a dead letter go',
-      params: Type.Object({ id: Type.Integer({ minimum: 0 }) }),
-      answers: { 204: Type.Null() },
-      async handle(call) {
-        const dropped = await mailroom.drop(call.principal.tenant, [call.params.id]);
-        if (dropped.length === 0)
-          throw new DomainError('not_found', `there is no dead letter ${call.params.id}`);
-        record(call, 'dead_letters.dropped', { ids: dropped });
-        return { kind: 'empty', status: 204 };
-      },
-    }),
-  ];
+    answers: { 200: anything },
+    async handle(call) {
+      const { ids, filter } = call.body;
+      if ((ids === undefined) === (filter === undefined))
+        throw new DomainError('invalid_request', 'either ids or filter says which');
+      const wanted =
+        ids ?? (await find(call, filter ?? {}, parts, { limit: REPLAY_MAX, after: 0 })).map(({ id }) => id);
+      const replayed = await parts.mailroom.replay(call.principal.tenant, wanted);
+      record(parts, call, 'dead_letters.replayed', replayed);
+      return json(200, { replayed });
+    },
+  });
+}
+
+function dropping(parts: DialectRouteParts, common: Common, path: string): Route {
+  return route({
+    ...common,
+    method: 'DELETE',
+    path: `${path}/:id`,
+    summary: 'Let a dead letter go',
+    params: Type.Object({ id: Type.Integer({ minimum: 0 }) }),
+    answers: { 204: Type.Null() },
+    async handle(call) {
+      const dropped = await parts.mailroom.drop(call.principal.tenant, [call.params.id]);
+      if (dropped.length === 0)
+        throw new DomainError('not_found', `there is no dead letter ${call.params.id}`);
+      record(parts, call, 'dead_letters.dropped', dropped);
+      return { kind: 'empty', status: 204 };
+    },
+  });
+}
+
+function record(
+  { audit, dialect }: DialectRouteParts,
+  { principal: { tenant, id: principal }, requestId }: Pick<Call, 'principal' | 'requestId'>,
+  action: string,
+  ids: readonly number[],
+): void {
+  audit.record({ tenant, action, principal, object: dialect.name, detail: { ids }, requestId });
 }
 
 async function find(

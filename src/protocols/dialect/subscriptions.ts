@@ -40,7 +40,7 @@ export interface SubscriptionParts extends DialectRouteParts {
 
 /** The routes of subscriptions. */
 export function subscriptionRoutes(parts: SubscriptionParts): readonly Route[] {
-  const { dialect, mailroom, clock } = parts;
+  const { dialect, mailroom } = parts;
   const path = `/protocols/${dialect.name}/subscriptions`;
   const common = { tag: dialect.name, rate: 'standard', access: 'message:receive' } as const;
   return [
@@ -91,13 +91,7 @@ export function subscriptionRoutes(parts: SubscriptionParts): readonly Route[] {
       rate: 'free',
       params,
       answers: { 200: Type.String({ contentMediaType: 'text/event-stream' }) },
-      async handle(call) {
-        const subscription = await own(call, parts);
-        if (subscription.target.by !== 'sse')
-          throw new DomainError('invalid_request', `this subscription is told by ${subscription.target.by}`);
-        const from = call.headers['last-event-id'] ?? subscription.cursor;
-        return { kind: 'sse', items: stream(subscription, from, call.signal, { ...parts, clock }) };
-      },
+      handle: async call => ({ kind: 'sse', items: stream(await streamed(call, parts), call, parts) }),
     }),
   ];
 }
@@ -166,6 +160,12 @@ async function own(
   return found;
 }
 
+async function streamed(call: Parameters<typeof own>[0], parts: DialectRouteParts): Promise<Subscription> {
+  const subscription = await own(call, parts);
+  if (subscription.target.by === 'sse') return subscription;
+  throw new DomainError('invalid_request', `this subscription is told by ${subscription.target.by}`);
+}
+
 function isTheirs(subscription: Subscription, caller: Caller): boolean {
   return subscription.owner === ownerOf(caller) || allows(caller.principal, 'delivery:manage');
 }
@@ -177,11 +177,11 @@ function ownerOf({ agentId, principal }: Caller): string {
 /** What was handed over is noted as told: whoever comes back without saying how far it got goes on after that. */
 async function* stream(
   subscription: Subscription,
-  from: string | null,
-  signal: AbortSignal,
+  { headers, signal }: Pick<Call, 'headers' | 'signal'>,
   parts: DialectRouteParts,
 ): AsyncIterable<SseItem> {
   const { mailroom, dialect } = parts;
+  const from = headers['last-event-id'] ?? subscription.cursor;
   const log = { mailroom, clock: parts.clock, caller: subscription, dialect };
   for await (const message of messagesAfter(log, from, signal)) {
     if (!dialect.wants(message, subscription)) continue;
