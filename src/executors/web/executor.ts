@@ -1,6 +1,7 @@
 // Runs web_automation tasks: knows whether there is a browser here and how it can be confined, and gives each attempt a driver and a
 // way through the filtering proxy.
 
+import { tmpdir } from 'node:os';
 import { basename } from 'node:path';
 import { DomainError } from '../../domain/errors.ts';
 import type { JsonObject } from '../../domain/json.ts';
@@ -13,13 +14,14 @@ import type { Log } from '../../runtime/log.ts';
 import type { Random } from '../../runtime/random.ts';
 import { runAttempt } from './attempt.ts';
 import { browserNeeds, checkPayload, literalUrls, payloadOf } from './check.ts';
-import { type Confinement, confinements, findChromium, findSetpriv } from './chromium.ts';
+import { type Confinement, confinements, findChromium, findSetpriv, hasUser } from './chromium.ts';
 import type { DriverThread } from './driver-thread.ts';
 import { Drivers } from './drivers.ts';
 import { Pace } from './pace.ts';
 import { WEB_PAYLOAD, type WebPayload } from './payload.ts';
 import { FilteringProxy } from './proxy.ts';
 import { Robots } from './robots.ts';
+import { findRoot } from './roots.ts';
 
 /** What may be set. */
 export interface WebExecutorOptions {
@@ -83,9 +85,10 @@ class WebExecutor implements Executor {
     const isRoot = process.getuid?.() === 0;
     this.#ways = confinements({ isRoot, hasSetpriv: setpriv !== null, allowNone: allowUnconfined });
     this.#browser = executable === null ? null : basename(executable);
-    this.#missing = missingOf(executable, chromium, this.#ways);
+    const root = await findRoot(this.#ways.some(hasUser));
+    this.#missing = missingOf({ executable, configured: chromium, ways: this.#ways, root });
     this.#drivers = new Drivers(log, clock, random, {
-      ...{ executable, setpriv, max: Math.max(1, slots) },
+      ...{ executable, setpriv, root: root ?? tmpdir(), max: Math.max(1, slots) },
       ...(jobsPerBrowser === undefined ? {} : { jobsMax: jobsPerBrowser }),
     });
     await this.#drivers.sweep();
@@ -200,16 +203,20 @@ class WebExecutor implements Executor {
   }
 }
 
-function missingOf(
-  executable: string | null,
-  configured: string | null,
-  ways: readonly Confinement[],
-): string | null {
+function missingOf(found: {
+  readonly executable: string | null;
+  readonly configured: string | null;
+  readonly ways: readonly Confinement[];
+  readonly root: string | null;
+}): string | null {
+  const { executable, configured, ways, root } = found;
   if (executable === null && configured !== null)
     return 'the browser that BATUTA_CHROMIUM names is not there, or cannot be run';
   if (executable === null)
     return 'Chromium is not installed; install it (Debian, Ubuntu: apt install chromium) or name one in BATUTA_CHROMIUM';
   if (ways.length === 0)
     return 'Chromium cannot be confined for root without setpriv; install util-linux, run as another user, or set BATUTA_ALLOW_RLIMITS=true';
+  if (root === null)
+    return 'Chromium runs as a user of its own, who can pass through neither TMPDIR nor /tmp; name a TMPDIR that others may enter (chmod o+x, and every directory above it)';
   return null;
 }
