@@ -208,7 +208,7 @@ test('SAM-149 sources come from inline rows, artifacts, packed or not, URLs and 
   const values = (output.rows as JsonObject[]).map(row => row.v);
   assert.deepEqual(values, ['inline', 'gzip', 'zstd', 'plain', 'url', 'task', 'path']);
   assert.deepEqual(asked, ['https://files.example/e.ndjson']);
-  assert.ok(attempt.samples.some(sample => sample.bytesReceived === 19));
+  assert.deepEqual(attempt.traffic.counts, { calls: 1, bytesSent: 0, bytesReceived: 19 });
 });
 
 test('a source that is not there, not packed as said or not an array names itself, and is not tried again', async t => {

@@ -5,12 +5,13 @@ import { tmpdir } from 'node:os';
 import { basename } from 'node:path';
 import { DomainError } from '../../domain/errors.ts';
 import type { JsonObject } from '../../domain/json.ts';
-import type { TaskSpec } from '../../domain/task.ts';
+import type { LimitModes, TaskSpec } from '../../domain/task.ts';
 import type { AttemptContext, AttemptResult, Executor, ExecutorStatus } from '../../engine/ports/executor.ts';
 import type { Outbound } from '../../engine/ports/outbound.ts';
 import type { Tunnels } from '../../engine/ports/tunnels.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
+import { canHoldProcessors } from '../../runtime/processors.ts';
 import type { Random } from '../../runtime/random.ts';
 import { runAttempt } from './attempt.ts';
 import { browserNeeds, checkPayload, literalUrls, payloadOf } from './check.ts';
@@ -116,6 +117,15 @@ class WebExecutor implements Executor {
     };
   }
 
+  /** A browser is held in everything; static pages are read by a thread of this process. */
+  limitModes(spec: TaskSpec): LimitModes {
+    const { engine = 'auto' } = spec.payload as Partial<WebPayload>;
+    const isBrowser = engine !== 'http' && this.#missing === null && canHoldProcessors();
+    if (!isBrowser) return { memory: 'advisory', cpu: 'advisory', disk: 'advisory', network: 'enforced' };
+    const cpu = spec.burst === true ? 'advisory' : 'enforced';
+    return { memory: 'enforced', cpu, disk: 'enforced', network: 'enforced' };
+  }
+
   async check(spec: TaskSpec): Promise<void> {
     const payload = await checkPayload(spec);
     this.#engineOf(payload);
@@ -149,7 +159,8 @@ class WebExecutor implements Executor {
     const { spec, tenant } = context.task;
     const drivers = this.#drivers;
     if (drivers === null) throw new DomainError('unavailable', 'the executor is stopping');
-    const limits = { ...this.defaults.resources, ...spec.resources };
+    const burst = spec.burst === true;
+    const limits = { ...this.defaults.resources, ...spec.resources, burst };
     context.signal.throwIfAborted();
     const driver = await drivers.take(tenant, confinement);
     // A job that is told to stop takes its browser with it: nothing of it can linger, and it is nobody else's.
@@ -157,7 +168,8 @@ class WebExecutor implements Executor {
     context.signal.addEventListener('abort', onAbort, { once: true });
     let result: AttemptResult | null = null;
     try {
-      const pass = confinement === null ? null : await this.#proxy.admit(limits.diskMb * MIB);
+      const pass =
+        confinement === null ? null : await this.#proxy.admit(limits.diskMb * MIB, context.traffic);
       result = await runAttempt(context, payload, {
         ...{ log, clock, outbound, limits, driver, pass, pace: this.#pace, robots: this.#robots },
         onBrowser: version => {
@@ -169,6 +181,8 @@ class WebExecutor implements Executor {
       return result;
     } finally {
       context.signal.removeEventListener('abort', onAbort);
+      // A browser that was made to give way could not be made to stop doing so.
+      if (burst) await driver.kill();
       await this.#giveBack(drivers, driver, tenant, result);
     }
   }
