@@ -7,7 +7,7 @@ import { entriesAt, statFields, TICKS_PER_SECOND } from './procfs.ts';
 
 const LOOK_MS = 100;
 /** Seconds of its share a program may save up by resting, so that short work is not slowed. */
-const SAVED_SECONDS_MAX = 0.5;
+const SAVED_SECONDS_MAX = 1;
 /** The kernel then gives a process one part of a processor for every nine of another that wants it. */
 const NICENESS = 10;
 

@@ -221,6 +221,8 @@ class Attempt {
       apiCalls: this.#apiCalls(),
       tokensUsed: tokens,
       ...(cost === null ? {} : { cost }),
+      bytesSent: this.#context.traffic.counts.bytesSent,
+      bytesReceived: this.#context.traffic.counts.bytesReceived,
     };
   }
 
