@@ -76,7 +76,9 @@ const DATA: Readonly<Record<string, object>> = {
     sql: 'SELECT length(text) AS n FROM far',
     outputs: [{ name: 'lengths.json', format: 'json' }],
   },
-  api_integration: { requests: [{ name: 'list', url: `${url}/list`, response: { save_as: 'list.json' } }] },
+  api_integration: {
+    requests: [{ name: 'list', url: `${url}/list`, response: { as: 'artifact', name: 'list.json' } }],
+  },
   web_automation: {
     target_url: `${url}/page`,
     extraction_rules: { title: 'h1' },
