@@ -96,12 +96,7 @@ export class Workbench {
         ),
       );
     };
-    const traffic = new AttemptTraffic(
-      this.#clock,
-      spec.resources.networkMbps,
-      ({ bytesSent, bytesReceived }) =>
-        this.#journal.sample({ ...this.#origin(attempt), bytesSent, bytesReceived }),
-    );
+    const traffic = this.#trafficOf(attempt);
     const context: AttemptContext = {
       task: attempt.task,
       checkpoint: attempt.task.checkpoint,
@@ -143,6 +138,13 @@ export class Workbench {
         if (workspace !== null) await rm(workspace, { recursive: true, force: true, maxRetries: 3 });
       },
     };
+  }
+
+  #trafficOf(attempt: RunningAttempt): AttemptTraffic {
+    const { networkMbps } = attempt.task.spec.resources;
+    return new AttemptTraffic(this.#clock, networkMbps, ({ bytesSent, bytesReceived }) =>
+      this.#journal.sample({ ...this.#origin(attempt), bytesSent, bytesReceived }),
+    );
   }
 
   #origin({ task }: RunningAttempt) {

@@ -55,11 +55,16 @@ async function failureOf(
     timeout: 60,
     execution_config: { max_retries: 0, resource_limits },
   });
-  let slowestMs = 0;
-  const told = await until(admin, task_id, (one: Loose) => one.current_status.outcome !== null);
-  for (const asked = performance.now(); slowestMs === 0; slowestMs = performance.now() - asked)
+  let isOver = false;
+  const ended = until(admin, task_id, (one: Loose) => one.current_status.outcome !== null).finally(() => {
+    isOver = true;
+  });
+  while (!isOver) {
+    const asked = performance.now();
     await admin.get('/api/v2/health');
-  assert.ok(slowestMs < 2_000, `health took ${slowestMs} ms`);
+    assert.ok(performance.now() - asked < 3_000, `health took ${performance.now() - asked} ms`);
+  }
+  const told = await ended;
   const { execution_details: details, current_status: now } = told;
   assert.equal(now.outcome, 'failed', JSON.stringify(details));
   return details.error_details.code;
@@ -106,12 +111,13 @@ suite('what unpacks to more than it may', () => {
     assert.equal(await failureOf('web_automation', page), 'PAYLOAD_TOO_LARGE');
   });
 
-  test('SAM-148 SAM-118 a page is too large, or takes too much memory, in a browser', {
+  test('SAM-148 SAM-118 a page is too large, takes too much memory or too long in a browser', {
     skip: withoutBrowser,
   }, async () => {
-    const page = { target_url: `${url}/page`, extraction_rules: { title: 'h1' }, engine: 'browser' };
+    const options = { page_timeout: 4 };
+    const page = { target_url: `${url}/page`, extraction_rules: { title: 'h1' }, engine: 'browser', options };
     const code = await failureOf('web_automation', page, { memory_mb: 600 });
-    assert.match(code, /^(?:PAYLOAD_TOO_LARGE|RESOURCE_EXHAUSTED)$/);
+    assert.match(code, /^(?:PAYLOAD_TOO_LARGE|RESOURCE_EXHAUSTED|GATEWAY_TIMEOUT)$/);
   });
 
   test('SAM-155 an answer of a model is too large', async () => {
@@ -122,7 +128,7 @@ suite('what unpacks to more than it may', () => {
   test('SAM-170 a monitored page is read no further than a check needs, and is what it is', async () => {
     const check = { type: 'http', name: 'bomb', url: `${url}/page`, expect: { contains: 'never there' } };
     const code = await failureOf('monitoring_task', { checks: [check], fail_on: 'warning' });
-    assert.ok(code.length > 0);
+    assert.equal(code, 'EXECUTION_ERROR');
   });
 });
 
@@ -130,8 +136,6 @@ suite('what never ends', () => {
   test('SAM-160 a pattern in the schema of an answer is ended, and its request fails', async () => {
     const schema = { type: 'string', pattern: '^(a+)+$' };
     const requests = [{ name: 'one', url: `${url}/text`, expect: { schema } }];
-    const begun = performance.now();
-    assert.ok((await failureOf('api_integration', { requests })).length > 0);
-    assert.ok(performance.now() - begun < 15_000);
+    assert.equal(await failureOf('api_integration', { requests }), 'EXECUTION_ERROR');
   });
 });

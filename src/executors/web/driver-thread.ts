@@ -123,6 +123,11 @@ export class DriverThread {
     return this.#isClean;
   }
 
+  /** How its browser is kept apart; null where it can have none. */
+  get confinement(): Confinement | null {
+    return this.#options.browser?.confinement ?? null;
+  }
+
   get hasBrowser(): boolean {
     return this.#hasBrowser;
   }

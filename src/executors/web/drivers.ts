@@ -78,7 +78,11 @@ export class Drivers {
 
   /** A driver for one job of the tenant: an idle one of its own, else a fresh one. Null confinement is for static pages. */
   async take(tenant: string, confinement: Confinement | null): Promise<DriverThread> {
-    const at = this.#idle.findLastIndex(idle => idle.tenant === tenant && idle.driver.isUsable);
+    // Any driver reads static pages; a browser is one's own or none.
+    const at = this.#idle.findLastIndex(
+      ({ driver, tenant: owner }) =>
+        owner === tenant && driver.isUsable && (confinement === null || driver.confinement === confinement),
+    );
     const [found] = at < 0 ? [] : this.#idle.splice(at, 1);
     if (found !== undefined) {
       found.forget();

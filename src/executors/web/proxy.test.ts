@@ -12,7 +12,7 @@ import { systemRandom } from '../../runtime/random.ts';
 import { FilteringProxy, type ProxyPass } from './proxy.ts';
 import { startSite } from './site.test.ts';
 
-async function setup(t: TestContext, bytesMax = 1_048_576, mbps?: number) {
+async function setup(t: TestContext, bytesMax = 1_048_576) {
   const site = await startSite();
   const allowed = parsePrivateTargets('127.0.0.1');
   const proxy = new FilteringProxy(
@@ -24,7 +24,7 @@ async function setup(t: TestContext, bytesMax = 1_048_576, mbps?: number) {
     await proxy.stop();
     await site.stop();
   });
-  const traffic = new AttemptTraffic(systemClock, mbps);
+  const traffic = new AttemptTraffic(systemClock, undefined);
   return { site, proxy, pass: await proxy.admit(bytesMax, traffic), traffic };
 }
 
