@@ -12,6 +12,8 @@ import type {
   NewArtifact,
   ProgressReport,
 } from '../src/engine/ports/executor.ts';
+import { AttemptTraffic } from '../src/engine/traffic.ts';
+import { systemClock } from '../src/runtime/clock.ts';
 
 /** What any attempt may be given beside its payload. */
 export interface GivenToAll {
@@ -26,6 +28,8 @@ export abstract class Attempted<Given extends GivenToAll> {
   readonly reports: ProgressReport[] = [];
   readonly warnings: string[] = [];
   readonly saved = new Map<string, Buffer>();
+  /** Of the last run. */
+  traffic = new AttemptTraffic(systemClock, undefined);
 
   constructor(executor: Executor, workspace: string) {
     this.executor = executor;
@@ -60,11 +64,14 @@ export abstract class Attempted<Given extends GivenToAll> {
   }
 
   #context(payload: JsonObject, given: Given): AttemptContext {
+    const own = this.contextOf(payload, given);
+    this.traffic = new AttemptTraffic(systemClock, own.task.spec.resources?.networkMbps);
     return {
       checkpoint: null,
       secrets: {},
       signal: given.signal ?? new AbortController().signal,
       workspace: this.workspace,
+      traffic: this.traffic,
       report: progress => {
         this.reports.push(progress);
         given.onReport?.(progress);
@@ -75,7 +82,7 @@ export abstract class Attempted<Given extends GivenToAll> {
       openArtifact: () => Promise.reject(new Error('nothing is read here')),
       outputOf: () => Promise.reject(new Error('nothing is read here')),
       saveArtifact: file => this.#save(file, given),
-      ...this.contextOf(payload, given),
+      ...own,
     };
   }
 

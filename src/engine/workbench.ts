@@ -20,6 +20,7 @@ import type { Sealer } from './ports/sealer.ts';
 import type { SecretKeeper } from './ports/secrets.ts';
 import { SEALED_MEDIA_TYPE, sealFile, sealingKeyOf } from './sealing.ts';
 import type { Settlement } from './settlement.ts';
+import { AttemptTraffic } from './traffic.ts';
 
 /** An artifact is at most this large (`canonical.md`, limits). */
 export const ARTIFACT_BYTES_MAX = 1_024 ** 3;
@@ -95,11 +96,13 @@ export class Workbench {
         ),
       );
     };
+    const traffic = this.#trafficOf(attempt);
     const context: AttemptContext = {
       task: attempt.task,
       checkpoint: attempt.task.checkpoint,
       secrets,
       signal,
+      traffic,
       // Made when first asked for: most attempts need no disk.
       get workspace() {
         workspace ??= mkdtempSync(join(workRoot, 'attempt-'));
@@ -131,9 +134,17 @@ export class Workbench {
         await Promise.all(reports);
       },
       async clear() {
+        traffic.stop();
         if (workspace !== null) await rm(workspace, { recursive: true, force: true, maxRetries: 3 });
       },
     };
+  }
+
+  #trafficOf(attempt: RunningAttempt): AttemptTraffic {
+    const { networkMbps } = attempt.task.spec.resources;
+    return new AttemptTraffic(this.#clock, networkMbps, ({ bytesSent, bytesReceived }) =>
+      this.#journal.sample({ ...this.#origin(attempt), bytesSent, bytesReceived }),
+    );
   }
 
   #origin({ task }: RunningAttempt) {

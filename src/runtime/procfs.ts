@@ -20,6 +20,13 @@ export function ownerOf(pid: number): number | null {
   }
 }
 
+/** Read and write calls of a process and of its children it has waited for; 0 where they may not be known. */
+export function ioCalls(pid: number): number {
+  let calls = 0;
+  for (const [, count] of textAt(`/proc/${pid}/io`).matchAll(/^sysc[rw]: (\d+)$/gm)) calls += Number(count);
+  return calls;
+}
+
 /** The names in a directory. */
 export function entriesAt(path: string): string[] {
   try {

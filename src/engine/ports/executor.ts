@@ -15,6 +15,7 @@ import type {
   TaskType,
 } from '../../domain/task.ts';
 import type { Service } from '../../runtime/service.ts';
+import type { Traffic } from './outbound.ts';
 
 /** What a probe found: whether the type can run here, and how well. */
 export interface ExecutorStatus {
@@ -73,13 +74,14 @@ export interface AttemptContext {
   readonly signal: AbortSignal;
   /** An empty directory of this attempt's own (mode 0700), removed afterwards. */
   readonly workspace: string;
+  /** Takes account of all that the attempt sends and gets; the engine samples it. */
+  readonly traffic: Traffic;
   report(progress: ProgressReport): void;
   log(level: 'DEBUG' | 'INFO' | 'WARN' | 'ERROR', message: string, metadata?: JsonObject): void;
   sample(usage: {
     readonly cpuPercent?: number;
     readonly memoryMb?: number;
-    readonly bytesSent?: number;
-    readonly bytesReceived?: number;
+    /** Read and write calls of its processes since the attempt began. */
     readonly diskOperations?: number;
   }): void;
   /** Once per resource and attempt: a limit is near (`SAM-118`). */

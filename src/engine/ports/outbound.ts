@@ -31,6 +31,28 @@ export interface OutboundAnswer {
   readonly durationMs: number;
 }
 
+/** What went over the network so far. */
+export interface TrafficCounts {
+  readonly calls: number;
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+}
+
+/** What goes over the network for one attempt: counted for its samples (`SAM-124`), and held to its bandwidth (`SAM-117`). */
+export interface Traffic {
+  readonly counts: TrafficCounts;
+  /** Whether the task has a bandwidth at all. */
+  readonly isLimited: boolean;
+  /** One more request or connection. */
+  call(): void;
+  /** More bytes went out or came in. */
+  count(bytes: { readonly sent?: number; readonly received?: number }): void;
+  /** Resolves once so many bytes may have passed, at once without a limit; rejects with the signal's reason. */
+  turn(bytes: number, signal?: AbortSignal): Promise<void>;
+  /** Milliseconds that the limit makes so many bytes take; 0 without one. */
+  msFor(bytes: number): number;
+}
+
 /** HTTP to the outside, through the SSRF guard (`SAM-122`). */
 export interface Outbound {
   /**

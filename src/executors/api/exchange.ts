@@ -168,12 +168,11 @@ async function follow(call: Call, parts: ExchangeParts, attempts: number): Promi
 }
 
 async function send(call: Call, step: Redirect, parts: ExchangeParts, attempts: number): Promise<Reply> {
-  const { pace, usage, tenant, signal, outbound } = parts;
+  const { pace, tenant, signal, outbound } = parts;
   const host = hostOf(step.url);
   await pace.turn({ tenant, host }, call.perSecond, signal);
   const { url, headers } = await call.auth.dress(step, signal);
   const body = parts.spool();
-  usage.call(step.body?.length ?? 0);
   const told = { request: call.name, host, method: step.method };
   try {
     const answer = await outbound.send({

@@ -2,9 +2,10 @@
 // threads that evaluate expressions and apply schemas.
 
 import type { JsonObject } from '../../domain/json.ts';
-import type { TaskSpec } from '../../domain/task.ts';
+import type { LimitModes, TaskSpec } from '../../domain/task.ts';
 import type { AttemptContext, AttemptResult, Executor, ExecutorStatus } from '../../engine/ports/executor.ts';
 import type { Outbound } from '../../engine/ports/outbound.ts';
+import { metered } from '../../guards/metered.ts';
 import { SchemaGuard } from '../../guards/schemas.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Random } from '../../runtime/random.ts';
@@ -59,6 +60,11 @@ class ApiExecutor implements Executor {
     return { available: true, isolation: [], detail: { expressions: 'jmespath' } };
   }
 
+  /** Its work is done in this process, among others of its kind: what it keeps on disk and sends is held, the rest is asked for. */
+  limitModes(): LimitModes {
+    return { memory: 'advisory', cpu: 'advisory', disk: 'enforced', network: 'enforced' };
+  }
+
   async check(spec: TaskSpec): Promise<void> {
     const plan = planOf(spec.payload, spec);
     for (const planned of plan.requests) {
@@ -74,7 +80,8 @@ class ApiExecutor implements Executor {
   async run(context: AttemptContext): Promise<AttemptResult> {
     const { spec } = context.task;
     const diskMb = spec.resources.diskMb ?? this.defaults.resources.diskMb;
-    return await runAttempt(context, planOf(spec.payload, spec), { ...this.#shared, diskMb });
+    const outbound = metered(this.#shared.outbound, context.traffic);
+    return await runAttempt(context, planOf(spec.payload, spec), { ...this.#shared, outbound, diskMb });
   }
 
   async #urlOf({ url, field }: PlannedRequest, { inputs }: Plan, { variables }: TaskSpec): Promise<string> {

@@ -14,14 +14,14 @@ const READ_BYTES = 262_144;
 /** One body. */
 export class Spool {
   readonly #path: () => string;
-  readonly #usage: Pick<Usage, 'disk' | 'received'>;
+  readonly #usage: Pick<Usage, 'disk'>;
   #chunks: Uint8Array[] = [];
   #file: string | null = null;
   #handle: FileHandle | null = null;
   #size = 0;
 
   /** `path` names a file of its own; it is asked for only when one is needed. */
-  constructor(path: () => string, usage: Pick<Usage, 'disk' | 'received'>) {
+  constructor(path: () => string, usage: Pick<Usage, 'disk'>) {
     this.#path = path;
     this.#usage = usage;
   }
@@ -48,7 +48,6 @@ export class Spool {
   /** Takes the beginning of a body nobody wants all of, so that a short one leaves its connection usable. */
   async sip(body: AsyncIterable<Uint8Array>, bytesMax: number): Promise<void> {
     for await (const chunk of body) {
-      this.#usage.received(chunk.length);
       const room = bytesMax - this.#size;
       this.#chunks.push(chunk.subarray(0, room));
       this.#size += Math.min(room, chunk.length);
@@ -58,7 +57,6 @@ export class Spool {
 
   /** Adds to what is there; `close` follows. */
   async add(chunk: Uint8Array): Promise<void> {
-    this.#usage.received(chunk.length);
     this.#size += chunk.length;
     if (this.#file === null && this.#size <= INLINE_BYTES_MAX) {
       this.#chunks.push(chunk);

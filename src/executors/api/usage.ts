@@ -1,4 +1,4 @@
-// Counts what an attempt uses against what it may: calls and bytes for its metrics, disk against its limit, time against its deadline.
+// Counts what an attempt uses against what it may: disk against its limit, time against its deadline.
 
 import { DomainError } from '../../domain/errors.ts';
 import type { TaskMetrics } from '../../domain/task.ts';
@@ -6,49 +6,28 @@ import type { AttemptContext } from '../../engine/ports/executor.ts';
 import type { Cancel, Clock } from '../../runtime/clock.ts';
 
 const NEAR = 0.8;
-const SAMPLE_EVERY_MS = 10_000;
 const MIB = 1_048_576;
 
 /** The usage of one attempt. */
 export class Usage {
   readonly #clock: Clock;
-  readonly #context: Pick<AttemptContext, 'task' | 'sample' | 'warn'>;
+  readonly #context: Pick<AttemptContext, 'task' | 'traffic' | 'warn'>;
   readonly #diskMb: number;
   readonly #startedAt: number;
   readonly #cancelTime: Cancel;
-  #sampledAt: number;
-  #calls = 0;
-  #sent = 0;
-  #received = 0;
-  #unsampled = { bytesSent: 0, bytesReceived: 0 };
   #diskBytes = 0;
   #warnedOfDisk = false;
 
   constructor(
     clock: Clock,
-    context: Pick<AttemptContext, 'task' | 'sample' | 'warn'>,
+    context: Pick<AttemptContext, 'task' | 'traffic' | 'warn'>,
     limits: { readonly diskMb: number },
   ) {
     this.#clock = clock;
     this.#context = context;
     this.#diskMb = limits.diskMb;
     this.#startedAt = clock.monotonic();
-    this.#sampledAt = this.#startedAt;
     this.#cancelTime = this.#warnOfTime();
-  }
-
-  /** A request went out. */
-  call(bytes: number): void {
-    this.#calls++;
-    this.#sent += bytes;
-    this.#unsampled.bytesSent += bytes;
-  }
-
-  /** Bytes came from outside, decompressed; they are sampled every 10 s (`SAM-124`). */
-  received(bytes: number): void {
-    this.#received += bytes;
-    this.#unsampled.bytesReceived += bytes;
-    if (this.#clock.monotonic() - this.#sampledAt >= SAMPLE_EVERY_MS) this.#sample();
   }
 
   /** So many bytes more lie on disk, or fewer; throws `resource_exhausted` when it is too much (`SAM-118`). */
@@ -68,24 +47,18 @@ export class Usage {
   /** What the attempt used, for its result; nothing is watched after this. */
   finish(): TaskMetrics {
     this.stop();
-    if (this.#unsampled.bytesSent + this.#unsampled.bytesReceived > 0) this.#sample();
+    const { calls, bytesSent, bytesReceived } = this.#context.traffic.counts;
     return {
       executionSeconds: (this.#clock.monotonic() - this.#startedAt) / 1_000,
-      apiCalls: this.#calls,
-      bytesSent: this.#sent,
-      bytesReceived: this.#received,
+      apiCalls: calls,
+      bytesSent,
+      bytesReceived,
     };
   }
 
   /** Ends the watch over time; harmless when repeated. */
   stop(): void {
     this.#cancelTime();
-  }
-
-  #sample(): void {
-    this.#context.sample(this.#unsampled);
-    this.#unsampled = { bytesSent: 0, bytesReceived: 0 };
-    this.#sampledAt = this.#clock.monotonic();
   }
 
   #warnOfTime(): Cancel {

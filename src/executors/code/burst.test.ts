@@ -1,9 +1,9 @@
 // What a program may use of processors, and what is said of its limits (SAM-117).
 
 import assert from 'node:assert/strict';
-import { availableParallelism } from 'node:os';
+import { availableParallelism, getPriority } from 'node:os';
 import { suite, test } from 'node:test';
-import { executorForTests, needsBubblewrap, run, specOf } from './fixture.test.ts';
+import { begin, executorForTests, needsBubblewrap, processesWith, run, specOf } from './fixture.test.ts';
 
 const executor = executorForTests({ allowRlimits: true });
 const withoutSandbox = executorForTests({ bubblewrapPath: '/nowhere/bwrap', allowRlimits: true });
@@ -31,17 +31,32 @@ suite('burst', () => {
     assert.deepEqual(await seen(withoutSandbox, true), [10, availableParallelism()]);
     assert.deepEqual(await seen(withoutSandbox, false), [0, availableParallelism()]);
   });
+
+  test('SAM-117 JavaScript that may burst gives way in a process that serves nobody else afterwards', async () => {
+    const loop = {
+      language: 'javascript',
+      code: 'progress(1); const end = Date.now() + 1500; while (Date.now() < end); return 1',
+    };
+    const hosts = () =>
+      processesWith('wasm/host').then(found => new Map(found.map(pid => [pid, getPriority(pid)])));
+    const attempt = await begin(executor(), loop, { spec: { burst: true } });
+    await attempt.reported(({ percentage }) => percentage === 1);
+    const [burst] = [...(await hosts())].filter(([, niceness]) => niceness === 10).map(([pid]) => pid);
+    assert.ok(burst !== undefined);
+    assert.equal((await attempt.result).status, 'completed');
+    assert.equal((await hosts()).has(burst), false);
+  });
 });
 
 suite('how limits are held', () => {
   const modes = (of: ReturnType<typeof executorForTests>, language: string, more: object = {}) =>
     of().limitModes?.(specOf({ language, code: '1' }, more));
 
-  test('SAM-117 WebAssembly holds memory and disk, and processors from one whole one on', () => {
-    const held = { memory: 'enforced', cpu: 'enforced', disk: 'enforced', network: 'advisory' };
+  test('SAM-117 WebAssembly holds everything but the processors of a program that may burst', () => {
+    const held = { memory: 'enforced', cpu: 'enforced', disk: 'enforced', network: 'enforced' };
     assert.deepEqual(modes(executor, 'javascript'), held);
-    const half = { resources: { cpuCores: 0.5 } };
-    assert.deepEqual(modes(executor, 'javascript', half), { ...held, cpu: 'advisory' });
+    assert.deepEqual(modes(executor, 'javascript', { resources: { cpuCores: 0.5 } }), held);
+    assert.deepEqual(modes(executor, 'javascript', { burst: true }), { ...held, cpu: 'advisory' });
   });
 
   test('SAM-117 bubblewrap holds everything but the processors of a program that may burst', t => {
@@ -51,9 +66,14 @@ suite('how limits are held', () => {
     assert.deepEqual(modes(executor, 'python', { burst: true }), { ...held, cpu: 'advisory' });
   });
 
-  test('SAM-117 plain children are held in memory and on disk alone, and what cannot run here not at all', () => {
+  test('SAM-117 plain children are held in all but what they send, and what cannot run here not at all', () => {
     const asked = { memory: 'advisory', cpu: 'advisory', disk: 'advisory', network: 'advisory' };
-    assert.deepEqual(modes(withoutSandbox, 'python'), { ...asked, memory: 'enforced', disk: 'enforced' });
+    assert.deepEqual(modes(withoutSandbox, 'python'), {
+      ...asked,
+      memory: 'enforced',
+      cpu: 'enforced',
+      disk: 'enforced',
+    });
     assert.deepEqual(modes(executor, 'python', { minIsolation: 'remote' }), asked);
   });
 });

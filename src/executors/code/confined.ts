@@ -14,7 +14,7 @@ import { Capture, type MarkedLine } from './capture.ts';
 import { errorOf } from './diagnosis.ts';
 import { attemptResult, deadlineError, limitError, type ProgramOutcome } from './ending.ts';
 import { Grants } from './grants.ts';
-import { type CodeLimits, LimitExceeded } from './limits.ts';
+import { type CodeLimits, LimitExceeded, letRun } from './limits.ts';
 import { Meter } from './meter.ts';
 import type { Place } from './offers.ts';
 import type { CodeJob } from './payload.ts';
@@ -67,7 +67,7 @@ export class ConfinedAttempt {
         await placeInput(layout, file, context.signal);
       context.signal.throwIfAborted();
       const confined = tier.confine(this.#command(tier, interpreters, layout), mark);
-      const outcome = await this.#ended(confined, layout, { stdout, stderr });
+      const outcome = await this.#ended(tier, confined, layout, { stdout, stderr });
       const kept = { stdout, stderr, outputDirectory: layout.output, limits: this.#limits };
       return await attemptResult(context, { ...outcome, isolation: tier.level }, kept);
     } finally {
@@ -103,6 +103,7 @@ export class ConfinedAttempt {
   }
 
   async #ended(
+    tier: Tier,
     confined: Confined,
     layout: Layout,
     streams: { readonly stdout: Capture; readonly stderr: Capture },
@@ -115,7 +116,12 @@ export class ConfinedAttempt {
     const watch = new Watch(confined, layout, this.#limits, { meter: this.#meter, onExceeded });
     watch.start();
     this.#meter.limitTime(this.#limits.runMs, () => stop(deadlineError(this.#limits.runMs)));
+    const pids = (): number[] => confined.pids(2 * this.#limits.processes);
+    const kernelHoldsCpu = tier.holdsCpu(this.#limits);
+    const letGo = letRun(this.#clock, pids, { ...this.#limits, kernelHoldsCpu });
     const onAbort = (): void => {
+      // A stopped process hears nothing.
+      letGo();
       confined.terminate();
       this.#grace = this.#clock.after(TERM_GRACE_MS, () => confined.kill());
     };
@@ -142,6 +148,7 @@ export class ConfinedAttempt {
       const ownExit = this.#failure === null ? exitCode : null;
       return { exitCode: ownExit, result: this.#result, error, metrics: this.#meter.metrics() };
     } finally {
+      letGo();
       confined.kill();
       this.#reporter.flush();
       this.#grace?.();

@@ -14,13 +14,14 @@ import {
 import type { Outbound } from '../../engine/ports/outbound.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
+import { giveWay } from '../../runtime/processors.ts';
 import type { Random } from '../../runtime/random.ts';
 import { removeTree } from './artifacts.ts';
 import { ConfinedAttempt } from './confined.ts';
 import { Dependencies } from './dependencies.ts';
 import { JavascriptAttempt } from './javascript.ts';
 import { CODE_DEFAULTS, limitsOf, limitsOfTrial } from './limits.ts';
-import { type Findings, levelFor, modesOf, placeOf, refusal, statusOf } from './offers.ts';
+import { type Findings, levelFor, modesOf, placeOf, refusal, statusOf, wasmHoldsCpu } from './offers.ts';
 import {
   CODE_PAYLOAD_SCHEMA,
   codeJobOf,
@@ -170,12 +171,13 @@ class CodeExecutor implements Executor {
     const { spec, ranMs, tenant } = context.task;
     const limits = limitsOf(spec, ranMs);
     const child = await this.#pool.acquire({ memoryMb: limits.memoryMb, owner: tenant }, context.signal);
+    if (limits.cpuBurst) giveWay(child.pids(limits.processes));
     try {
-      return await new JavascriptAttempt(context, codeJobOf(spec.payload), limits, this.#parts).run(
-        child,
-        'wasm',
-      );
+      const attempt = new JavascriptAttempt(context, codeJobOf(spec.payload), limits, this.#parts);
+      return await attempt.run(child, { isolation: 'wasm', kernelHoldsCpu: wasmHoldsCpu(limits) });
     } finally {
+      // One that was made to give way could not be made to stop doing so.
+      if (limits.cpuBurst) await child.kill();
       this.#pool.release(child);
     }
   }
@@ -188,7 +190,10 @@ class CodeExecutor implements Executor {
     if (job.language !== 'javascript')
       return await new ConfinedAttempt(context, job, limits, this.#parts).run(place, mark);
     return await withWrappedChild(place.tier, { workspace: context.workspace, limits, mark }, child =>
-      new JavascriptAttempt(context, job, limits, this.#parts).run(child, level),
+      new JavascriptAttempt(context, job, limits, this.#parts).run(child, {
+        isolation: level,
+        kernelHoldsCpu: place.tier.holdsCpu(limits),
+      }),
     );
   }
 

@@ -3,7 +3,6 @@
 import { DomainError } from '../../domain/errors.ts';
 import type { AttemptContext } from '../../engine/ports/executor.ts';
 import type { Outbound, OutboundAnswer, OutboundRequest } from '../../engine/ports/outbound.ts';
-import type { Meter } from './meter.ts';
 import { isAllowed } from './payload.ts';
 
 const TIMEOUT_MS = 30_000;
@@ -24,19 +23,16 @@ export async function guardedFetch(
   parts: {
     readonly outbound: Outbound;
     readonly context: AttemptContext;
-    readonly meter: Meter;
     readonly answerBytesMax: number;
     readonly signal: AbortSignal;
   },
 ): Promise<OutboundAnswer> {
-  const { outbound, context, meter, answerBytesMax, signal } = parts;
+  const { outbound, context, answerBytesMax, signal } = parts;
   const url = URL.canParse(question.url) ? new URL(question.url) : null;
   if (url === null) throw new DomainError('unprocessable', `${question.url} is not a URL`);
   if (!isAllowed(url, allowedHosts))
     throw new DomainError('policy_violation', `network.allow of the task does not name ${url.host}`);
   const call = { host: url.host, method: question.method };
-  meter.traffic.calls++;
-  meter.traffic.bytesSent += question.body.length;
   try {
     const answer = await outbound.send({
       url: url.href,
@@ -49,7 +45,6 @@ export async function guardedFetch(
       answerBytesMax,
       signal,
     });
-    meter.traffic.bytesReceived += answer.body.length;
     context.log('INFO', 'external call', { ...call, status: answer.status, duration_ms: answer.durationMs });
     return answer;
   } catch (error) {

@@ -20,6 +20,7 @@ import {
   type Executor,
 } from '../../engine/ports/executor.ts';
 import type { Outbound, OutboundRequest } from '../../engine/ports/outbound.ts';
+import { AttemptTraffic } from '../../engine/traffic.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { silentLog } from '../../runtime/log.ts';
 import { systemRandom } from '../../runtime/random.ts';
@@ -145,6 +146,7 @@ export async function begin(
     ...recording(recorded, options),
     task: { tenant: options.tenant ?? 'default', id: 'T', ranMs: 0, spec: specOf(payload, options.spec) },
     signal: controller.signal,
+    traffic: new AttemptTraffic(systemClock, options.spec?.resources?.networkMbps),
     workspace,
     report(report: JsonObject) {
       recorded.reports.push(report);

@@ -6,12 +6,13 @@ import { DomainError } from '../../domain/errors.ts';
 import type { IsolationLevel, TaskError } from '../../domain/task.ts';
 import type { AttemptContext, AttemptResult, ProgressReport } from '../../engine/ports/executor.ts';
 import type { Outbound, OutboundAnswer } from '../../engine/ports/outbound.ts';
+import { metered } from '../../guards/metered.ts';
 import type { Cancel, Clock } from '../../runtime/clock.ts';
 import { Capture } from './capture.ts';
 import { attemptResult, deadlineError, limitError, type ProgramOutcome, syntaxError } from './ending.ts';
 import { type FetchQuestion, guardedFetch } from './fetch.ts';
 import { Grants } from './grants.ts';
-import { type CodeLimits, LimitExceeded } from './limits.ts';
+import { type CodeLimits, LimitExceeded, letRun } from './limits.ts';
 import { Meter, SAMPLE_MS, WARNING_SHARE } from './meter.ts';
 import type { CodeJob } from './payload.ts';
 import { Reporter } from './reporter.ts';
@@ -54,7 +55,7 @@ export class JavascriptAttempt {
     this.#job = job;
     this.#limits = limits;
     this.#clock = parts.clock;
-    this.#outbound = parts.outbound;
+    this.#outbound = metered(parts.outbound, context.traffic);
     this.#meter = new Meter(parts.clock, context);
     this.#grants = new Grants(context, job.grants);
     this.#reporter = new Reporter(parts.clock, context);
@@ -64,23 +65,30 @@ export class JavascriptAttempt {
   }
 
   /** Runs the program in a host process, which after a failure is of no further use. */
-  async run(child: WasmChild, isolation: IsolationLevel): Promise<AttemptResult> {
+  async run(
+    child: WasmChild,
+    { isolation, kernelHoldsCpu }: { readonly isolation: IsolationLevel; readonly kernelHoldsCpu: boolean },
+  ): Promise<AttemptResult> {
     const { signal } = this.#context;
     const onAbort = (): void => void child.kill(signal.reason);
     signal.addEventListener('abort', onAbort, { once: true });
     if (signal.aborted) onAbort();
-    const { runMs } = this.#limits;
+    const { runMs, processes } = this.#limits;
+    const pids = (): number[] => child.pids(processes);
+    const letGo = letRun(this.#clock, pids, { ...this.#limits, kernelHoldsCpu });
+    this.#meter.begin(pids());
     this.#meter.limitTime(runMs, () => {
       this.#timers.add(this.#clock.after(DEADLINE_GRACE_MS, () => void child.kill(new DeadlinePassed())));
     });
     this.#meter.every(SAMPLE_MS, () => {
-      if (this.#meter.measure(child.pids(this.#limits.processes)).threads > 0) this.#meter.sampleIfDue();
+      if (this.#meter.measure(pids()).threads > 0) this.#meter.sampleIfDue();
     });
     let outcome: ProgramOutcome;
     try {
       outcome = { ...(await this.#ended(child)), isolation, metrics: this.#meter.metrics() };
     } finally {
       signal.removeEventListener('abort', onAbort);
+      letGo();
       this.#meter.stop();
       this.#reporter.flush();
       this.#asks.abort();
@@ -193,7 +201,6 @@ export class JavascriptAttempt {
       return await guardedFetch(question, this.#job.allowedHosts, {
         outbound: this.#outbound,
         context: this.#context,
-        meter: this.#meter,
         answerBytesMax: Math.floor((this.#limits.memoryMb * 2 ** 20) / 4),
         signal: this.#asks.signal,
       });

@@ -1,6 +1,8 @@
 // What a program may use, and what becomes of it when it uses more.
 
 import type { TaskSpec } from '../../domain/task.ts';
+import type { Cancel, Clock } from '../../runtime/clock.ts';
+import { holdProcessors } from '../../runtime/processors.ts';
 
 /** The limits of a program that names none (`SAM-141`). */
 export const CODE_DEFAULTS = { memoryMb: 256, cpuCores: 1, diskMb: 512 } as const;
@@ -39,6 +41,16 @@ export function limitsOf(spec: TaskSpec, ranMs: number): CodeLimits {
 /** The limits of a program of our own that finds out what a sandbox offers. */
 export function limitsOfTrial(): CodeLimits {
   return { ...CODE_DEFAULTS, ...FIXED, cpuBurst: false, runMs: TRIAL_MS };
+}
+
+/** Holds a program to its processors unless the kernel does, or it may burst; the answer lets it go on. */
+export function letRun(
+  clock: Clock,
+  pids: () => readonly number[],
+  limits: Pick<CodeLimits, 'cpuCores' | 'cpuBurst'> & { readonly kernelHoldsCpu: boolean },
+): Cancel {
+  const { cpuCores, cpuBurst, kernelHoldsCpu } = limits;
+  return cpuBurst || kernelHoldsCpu ? () => {} : holdProcessors(clock, pids, cpuCores);
 }
 
 /** A program used more than it may; ends its attempt. */

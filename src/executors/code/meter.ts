@@ -3,7 +3,7 @@
 import type { TaskMetrics } from '../../domain/task.ts';
 import type { AttemptContext } from '../../engine/ports/executor.ts';
 import type { Cancel, Clock } from '../../runtime/clock.ts';
-import { usageOf } from './sandbox/processes.ts';
+import { type ProcessUsage, usageOf } from './sandbox/processes.ts';
 
 /** Between two samples. */
 export const SAMPLE_MS = 5_000;
@@ -28,8 +28,10 @@ export class Meter {
   #memoryPeakMb = 0;
   #memoryMb = 0;
   #cpuSeconds = 0;
+  #diskOperations = 0;
+  #samples = 0;
+  #before = { cpuSeconds: 0, diskOperations: 0 };
   #sampled: { readonly at: number; readonly cpuSeconds: number };
-  readonly traffic = { calls: 0, bytesSent: 0, bytesReceived: 0 };
 
   constructor(clock: Clock, context: AttemptContext) {
     this.#clock = clock;
@@ -60,14 +62,18 @@ export class Meter {
     for (const cancel of this.#cancels) cancel();
   }
 
+  /** What the processes did before now is not this attempt's. */
+  begin(pids: readonly number[]): void {
+    const { cpuSeconds, diskOperations } = totalsOf(pids);
+    this.#before = { cpuSeconds, diskOperations };
+  }
+
   /** What the processes hold now. */
   measure(pids: readonly number[]): Usage {
-    const usages = pids.map(usageOf).filter(usage => usage !== null);
-    const total = (field: keyof (typeof usages)[number]): number =>
-      usages.reduce((sum, usage) => sum + usage[field], 0);
-    const memoryBytes = total('memoryBytes');
-    this.observe(memoryBytes / 2 ** 20, total('cpuSeconds'));
-    return { threads: total('threads'), memoryBytes, writtenBytes: total('writtenBytes') };
+    const { threads, memoryBytes, writtenBytes, cpuSeconds, diskOperations } = totalsOf(pids);
+    this.observe(memoryBytes / 2 ** 20, cpuSeconds - this.#before.cpuSeconds);
+    this.#diskOperations = Math.max(this.#diskOperations, diskOperations - this.#before.diskOperations);
+    return { threads, memoryBytes, writtenBytes };
   }
 
   /** Takes a measurement made elsewhere into the totals. */
@@ -83,12 +89,10 @@ export class Meter {
     const elapsedMs = now - this.#sampled.at;
     if (elapsedMs < SAMPLE_MS * 0.9) return;
     const cpuPercent = ((this.#cpuSeconds - this.#sampled.cpuSeconds) * 100_000) / elapsedMs;
-    const { calls, bytesSent, bytesReceived } = this.traffic;
-    this.#context.sample({
-      cpuPercent: rounded(cpuPercent),
-      memoryMb: rounded(this.#memoryMb),
-      ...(calls > 0 && { bytesSent, bytesReceived }),
-    });
+    // Disk is sampled half as often as memory and processors are (`SAM-124`).
+    this.#samples++;
+    const disk = this.#samples % 2 === 0 ? { diskOperations: this.#diskOperations } : {};
+    this.#context.sample({ cpuPercent: rounded(cpuPercent), memoryMb: rounded(this.#memoryMb), ...disk });
     this.#sampled = { at: now, cpuSeconds: this.#cpuSeconds };
   }
 
@@ -102,7 +106,7 @@ export class Meter {
   /** The totals of the attempt so far. */
   metrics(): TaskMetrics {
     const seconds = (this.#clock.monotonic() - this.#startedAt) / 1_000;
-    const { calls, bytesSent, bytesReceived } = this.traffic;
+    const { calls, bytesSent, bytesReceived } = this.#context.traffic.counts;
     return {
       executionSeconds: Math.round(seconds * 1_000) / 1_000,
       ...(this.#memoryPeakMb > 0 && { memoryPeakMb: rounded(this.#memoryPeakMb) }),
@@ -119,6 +123,18 @@ export class Meter {
     });
     this.#cancels.add(cancel);
   }
+}
+
+function totalsOf(pids: readonly number[]): ProcessUsage {
+  const usages = pids.map(usageOf).filter(usage => usage !== null);
+  const total = (field: keyof ProcessUsage): number => usages.reduce((sum, usage) => sum + usage[field], 0);
+  return {
+    threads: total('threads'),
+    memoryBytes: total('memoryBytes'),
+    cpuSeconds: total('cpuSeconds'),
+    writtenBytes: total('writtenBytes'),
+    diskOperations: total('diskOperations'),
+  };
 }
 
 function rounded(value: number): number {

@@ -4,6 +4,7 @@ import { DomainError } from '../../domain/errors.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import { ISOLATION_LEVELS, type IsolationLevel, type LimitModes } from '../../domain/task.ts';
 import type { ExecutorStatus } from '../../engine/ports/executor.ts';
+import { canHoldProcessors } from '../../runtime/processors.ts';
 import type { CodeLimits } from './limits.ts';
 import { LANGUAGES, type Language } from './payload.ts';
 import type { Probed } from './probe.ts';
@@ -109,10 +110,16 @@ export function modesOf(
   const { least, limits } = wanted;
   const level = chosenLevel(findings, language, least);
   if (level === undefined) return NOT_HELD;
-  // One thread uses no more than one processor, and its requests go through us but as fast as they can.
-  if (level === 'wasm')
-    return { ...HELD, cpu: limits.cpuCores >= 1 ? 'enforced' : 'advisory', network: 'advisory' };
+  if (level === 'wasm') {
+    const isHeld = !limits.cpuBurst && (wasmHoldsCpu(limits) || canHoldProcessors());
+    return { ...HELD, cpu: isHeld ? 'enforced' : 'advisory' };
+  }
   return placeOf(findings, level)?.tier.modes(limits) ?? NOT_HELD;
+}
+
+/** One thread uses no more than one processor. */
+export function wasmHoldsCpu({ cpuCores }: Pick<CodeLimits, 'cpuCores'>): boolean {
+  return cpuCores >= 1;
 }
 
 const HELD: LimitModes = { memory: 'enforced', cpu: 'enforced', disk: 'enforced', network: 'enforced' };

@@ -6,6 +6,8 @@ import { access } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { JsonObject } from '../../domain/json.ts';
+import type { LimitModes } from '../../domain/task.ts';
+import { canHoldProcessors } from '../../runtime/processors.ts';
 import type { Random } from '../../runtime/random.ts';
 import { type BubblewrapSettings, confineByBubblewrap } from './sandbox/bubblewrap.ts';
 import { findGroupBase } from './sandbox/cgroup.ts';
@@ -76,7 +78,8 @@ export async function probeRlimits(options: ProbeOptions): Promise<Probed> {
       level: 'rlimits',
       uidOf: ({ uid }) => (dropsUser ? uid : null),
       confine: (command, mark) => confineByRlimits({ prlimit, dropsUser }, command, mark),
-      modes: () => ({ memory: 'enforced', cpu: 'advisory', disk: 'enforced', network: 'advisory' }),
+      holdsCpu: () => false,
+      modes: limits => ({ ...heldBy(false, limits), network: 'advisory' }),
     },
     options,
   );
@@ -90,13 +93,9 @@ function bubblewrapTier(settings: BubblewrapSettings): Tier {
     level: 'bubblewrap',
     uidOf: ({ uid }) => (settings.mode === 'drop' ? uid : null),
     confine: (command, mark) => confineByBubblewrap(settings, command, mark),
+    holdsCpu: limits => holdsCpu(settings, limits),
     // There is no network in it to use too much of.
-    modes: limits => ({
-      memory: 'enforced',
-      cpu: holdsCpu(settings, limits) ? 'enforced' : 'advisory',
-      disk: 'enforced',
-      network: 'enforced',
-    }),
+    modes: limits => heldBy(holdsCpu(settings, limits), limits),
   };
 }
 
@@ -117,10 +116,16 @@ function isRoot(): boolean {
   return process.getuid?.() === 0;
 }
 
+/** How limits are held in a sandbox, whose processors we hold where the kernel does not. */
+function heldBy(kernelHoldsCpu: boolean, { cpuBurst }: Parameters<Tier['modes']>[0]): LimitModes {
+  const isHeld = !cpuBurst && (kernelHoldsCpu || canHoldProcessors());
+  return { memory: 'enforced', cpu: isHeld ? 'enforced' : 'advisory', disk: 'enforced', network: 'enforced' };
+}
+
 /** Which limits the kernel holds alone, and which with the watch's help. */
 function enforcement({ groupBase, groupHoldsCpu, taskset }: BubblewrapSettings): JsonObject {
   const held = groupBase === null ? 'enforced by rlimit and watch' : 'enforced by cgroup';
-  const pinned = taskset === null ? 'advisory' : 'enforced by affinity, in whole processors';
+  const pinned = taskset === null ? 'enforced by the watch' : 'enforced by affinity, of parts by the watch';
   return {
     memory: held,
     processes: held,

@@ -6,6 +6,7 @@ import type { AttemptContext, AttemptResult } from '../../engine/ports/executor.
 import type { ModelMessage, ModelProvider } from '../../engine/ports/model-provider.ts';
 import type { Outbound } from '../../engine/ports/outbound.ts';
 import type { PayloadCheck } from '../../engine/ports/schemas.ts';
+import { metered } from '../../guards/metered.ts';
 import type { Cancel, Clock } from '../../runtime/clock.ts';
 import { Budget } from './budget.ts';
 import { asTaskError } from './failure.ts';
@@ -126,7 +127,7 @@ class Attempt {
   async #write(kind: 'text' | 'structured', conversation: readonly ModelMessage[]): Promise<JsonObject> {
     const { signal } = this.#context;
     const tools = new Tools(this.#payload.tools ?? [], {
-      outbound: this.#parts.outbound,
+      outbound: metered(this.#parts.outbound, this.#context.traffic),
       schemas: this.#parts.schemas,
       context: this.#context,
     });
@@ -220,6 +221,8 @@ class Attempt {
       apiCalls: this.#apiCalls(),
       tokensUsed: tokens,
       ...(cost === null ? {} : { cost }),
+      bytesSent: this.#context.traffic.counts.bytesSent,
+      bytesReceived: this.#context.traffic.counts.bytesReceived,
     };
   }
 

@@ -4,6 +4,7 @@
 import { DomainError } from '../../domain/errors.ts';
 import type { Outbound, OutboundAnswer } from '../../engine/ports/outbound.ts';
 import type { Clock } from '../../runtime/clock.ts';
+import { accounted } from './account.ts';
 import { refusalOf } from './refusal.ts';
 
 /** What one request to a provider may take. */
@@ -57,7 +58,7 @@ export function createClient(parts: ClientParts): Fetch {
       await writer.close();
     };
     const { timeoutMs, answerBytesMax } = parts.limits;
-    way(parts, url)
+    accounted(way(parts, url))
       .send({
         url,
         method,

@@ -2,7 +2,7 @@
 
 import { DomainError } from '../../domain/errors.ts';
 import type { JsonObject } from '../../domain/json.ts';
-import type { TaskSpec } from '../../domain/task.ts';
+import type { LimitModes, TaskSpec } from '../../domain/task.ts';
 import type { AttemptContext, AttemptResult, Executor, ExecutorStatus } from '../../engine/ports/executor.ts';
 import type { ModelProvider } from '../../engine/ports/model-provider.ts';
 import type { Outbound } from '../../engine/ports/outbound.ts';
@@ -10,6 +10,7 @@ import type { PayloadCheck } from '../../engine/ports/schemas.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { Service } from '../../runtime/service.ts';
+import { onAccountOf } from './account.ts';
 import { runAttempt } from './attempt.ts';
 import { checkPayload } from './check.ts';
 import { asTaskError, FinalError } from './failure.ts';
@@ -85,6 +86,11 @@ class ContentExecutor implements Executor {
     };
   }
 
+  /** Its work is done elsewhere, and in this process among others of its kind: what it sends is held, the rest is asked for. */
+  limitModes(): LimitModes {
+    return { memory: 'advisory', cpu: 'advisory', disk: 'advisory', network: 'enforced' };
+  }
+
   async check(spec: TaskSpec): Promise<void> {
     const payload = checkPayload(spec);
     const { output_schema: schema, tools = [] } = payload;
@@ -105,7 +111,8 @@ class ContentExecutor implements Executor {
       const lineup = this.#lineupFor(payload, context.secrets);
       // The operator's judge is passed, whoever writes.
       const moderator = this.#lineup.moderator ?? lineup.moderator;
-      return await runAttempt(context, payload, { clock, lineup, moderator, outbound, schemas, blocked });
+      const attempt = { clock, lineup, moderator, outbound, schemas, blocked };
+      return await onAccountOf(context.traffic, () => runAttempt(context, payload, attempt));
     } catch (error) {
       const failure = asTaskError(error);
       if (failure === null || context.signal.aborted) throw error;

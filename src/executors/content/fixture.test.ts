@@ -9,6 +9,7 @@ import type { ArtifactId } from '../../domain/ids.ts';
 import type { Json, JsonObject } from '../../domain/json.ts';
 import type { Task, TaskError, TaskSpec } from '../../domain/task.ts';
 import type { AttemptContext, AttemptResult, Executor, ProgressReport } from '../../engine/ports/executor.ts';
+import { AttemptTraffic } from '../../engine/traffic.ts';
 import { withHostBreakers } from '../../guards/host-breakers.ts';
 import { createOutbound, parsePrivateTargets } from '../../guards/outbound.ts';
 import { SchemaGuard } from '../../guards/schemas.ts';
@@ -167,6 +168,7 @@ function contextOf(
     secrets,
     signal: given.signal ?? new AbortController().signal,
     workspace: '/nowhere',
+    traffic: new AttemptTraffic(systemClock, undefined),
     report: progress => {
       reports.push(progress);
       given.onReport?.(progress);

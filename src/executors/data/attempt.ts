@@ -2,14 +2,16 @@
 
 import { createReadStream } from 'node:fs';
 import { mkdir, rm, stat } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { DomainError, ERROR_CODES } from '../../domain/errors.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import type { ResourceLimits, TaskError } from '../../domain/task.ts';
 import type { AttemptContext, AttemptResult } from '../../engine/ports/executor.ts';
 import type { Outbound } from '../../engine/ports/outbound.ts';
-import type { Clock } from '../../runtime/clock.ts';
+import type { Cancel, Clock } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
+import { giveWay, holdProcessors } from '../../runtime/processors.ts';
 import type { DataChild } from './child-process.ts';
 import { fetchSource } from './fetch.ts';
 import { JobError } from './job-error.ts';
@@ -24,7 +26,10 @@ export interface AttemptParts {
   readonly log: Log;
   readonly clock: Clock;
   readonly outbound: Outbound;
-  readonly limits: Required<Pick<ResourceLimits, 'memoryMb' | 'cpuCores' | 'diskMb'>>;
+  readonly limits: Required<Pick<ResourceLimits, 'memoryMb' | 'cpuCores' | 'diskMb'>> & {
+    /** Beyond its processors it may use what nobody else wants. */
+    readonly burst: boolean;
+  };
   /** A child of this attempt's own, which kills it. */
   readonly takeChild: (signal: AbortSignal) => Promise<DataChild>;
 }
@@ -167,7 +172,6 @@ class Attempt {
         context: this.#context,
         outbound: this.#parts.outbound,
         written: size => this.#watch.disk(before + size),
-        received: size => this.#watch.received(size),
         progress: fraction => this.#progress.within(fraction),
       });
     } catch (error) {
@@ -183,7 +187,8 @@ class Attempt {
 
   #order(sources: readonly SourceFile[], bytes: number): JobOrder {
     const { workspace } = this.#context;
-    const { memoryMb, cpuCores, diskMb } = this.#parts.limits;
+    const { memoryMb, cpuCores, diskMb, burst } = this.#parts.limits;
+    const processors = burst ? availableParallelism() : Math.ceil(cpuCores);
     const { sql, steps = [], from = sources[0]?.name ?? '', outputs = [] } = this.#payload;
     return {
       workspace,
@@ -196,7 +201,7 @@ class Attempt {
       })),
       rejectsPath: join(workspace, 'out', 'rejects'),
       memoryMb,
-      threads: Math.max(1, Math.min(Math.ceil(cpuCores), Math.floor(memoryMb / THREAD_MB))),
+      threads: Math.max(1, Math.min(processors, Math.floor(memoryMb / THREAD_MB))),
       spillMb: Math.max(1, Math.floor(diskMb - bytes / MIB)),
     };
   }
@@ -207,6 +212,7 @@ class Attempt {
     const child = await this.#child;
     this.#context.signal.throwIfAborted();
     const { promise: exceeded, reject } = Promise.withResolvers<never>();
+    const letGo = this.#letRun(child);
     const done = child.run(order, message => {
       if (message.kind === 'stage') this.#progress.next(message.label);
       if (message.kind !== 'usage') return;
@@ -218,7 +224,15 @@ class Attempt {
         void child.kill();
       }
     });
-    return await Promise.race([done, exceeded]);
+    return await Promise.race([done, exceeded]).finally(letGo);
+  }
+
+  /** Whole processors are held as threads. */
+  #letRun(child: DataChild): Cancel {
+    const { cpuCores, burst } = this.#parts.limits;
+    if (burst) giveWay([child.pid]);
+    if (burst || Number.isInteger(cpuCores)) return () => {};
+    return holdProcessors(this.#parts.clock, () => [child.pid], cpuCores);
   }
 
   async #save(name: string, format: DataFormat, path: string): Promise<JsonObject> {

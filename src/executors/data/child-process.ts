@@ -17,6 +17,7 @@ const START_MS_MAX = 15_000;
 export interface DataChild {
   /** DuckDB's version. */
   readonly engine: string;
+  readonly pid: number;
   /** Memory it held before any work, in bytes. */
   readonly residentBytes: number;
   /** Whether it lives still. */
@@ -61,6 +62,7 @@ export async function startChild(
   child.channel?.unref();
   return {
     engine: ready.engine,
+    pid: child.pid ?? 0,
     residentBytes: ready.residentBytes,
     get isAlive() {
       return child.exitCode === null && child.signalCode === null && child.connected;

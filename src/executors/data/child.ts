@@ -5,6 +5,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { flushCompileCache } from 'node:module';
 import { join } from 'node:path';
 import { systemClock } from '../../runtime/clock.ts';
+import { ioCalls } from '../../runtime/procfs.ts';
 import type { Job } from './job.ts';
 import { JobError } from './job-error.ts';
 import type { ChildMessage, JobOrder } from './messages.ts';
@@ -24,7 +25,7 @@ async function serve(): Promise<void> {
     flushCompileCache();
     process.once('message', (order: JobOrder) => {
       const job = startJob(engine, order, (index, label) => send({ kind: 'stage', index, label }));
-      const before = process.cpuUsage();
+      const before = { cpu: process.cpuUsage(), calls: ioCalls(process.pid) };
       const tellUsage = async (): Promise<void> => send(await usageOf(job, order.workspace, before));
       every(USAGE_EVERY_MS, tellUsage);
       job.result.then(async result => {
@@ -42,13 +43,18 @@ function every(ms: number, work: () => Promise<void>): void {
   systemClock.after(ms, () => void work().then(() => every(ms, work)));
 }
 
-async function usageOf(job: Job, workspace: string, before: NodeJS.CpuUsage): Promise<ChildMessage> {
-  const { user, system } = process.cpuUsage(before);
+async function usageOf(
+  job: Job,
+  workspace: string,
+  before: { readonly cpu: NodeJS.CpuUsage; readonly calls: number },
+): Promise<ChildMessage> {
+  const { user, system } = process.cpuUsage(before.cpu);
   return {
     kind: 'usage',
     residentBytes: process.memoryUsage.rss(),
     cpuMicros: user + system,
     diskBytes: await sizeOf(workspace),
+    diskOperations: ioCalls(process.pid) - before.calls,
     fraction: job.fraction(),
   };
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
+import { getPriority } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
@@ -7,7 +8,17 @@ import { DomainError } from '../../domain/errors.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import type { TaskSpec } from '../../domain/task.ts';
 import type { Outbound } from '../../engine/ports/outbound.ts';
-import { noOutbound, openSession, scratch, setup, startExecutor, writeSales } from './fixture.test.ts';
+import type { Clock } from '../../runtime/clock.ts';
+import { startChild } from './child-process.ts';
+import {
+  DataAttempted,
+  noOutbound,
+  openSession,
+  scratch,
+  setup,
+  startExecutor,
+  writeSales,
+} from './fixture.test.ts';
 
 const CSV = 'id,region,amount\n1,north,10.5\n2,south,-3\n3,north,\n4,east,7\n';
 const PIPELINE: JsonObject = {
@@ -208,7 +219,7 @@ test('SAM-149 sources come from inline rows, artifacts, packed or not, URLs and 
   const values = (output.rows as JsonObject[]).map(row => row.v);
   assert.deepEqual(values, ['inline', 'gzip', 'zstd', 'plain', 'url', 'task', 'path']);
   assert.deepEqual(asked, ['https://files.example/e.ndjson']);
-  assert.ok(attempt.samples.some(sample => sample.bytesReceived === 19));
+  assert.deepEqual(attempt.traffic.counts, { calls: 1, bytesSent: 0, bytesReceived: 19 });
 });
 
 test('a source that is not there, not packed as said or not an array names itself, and is not tried again', async t => {
@@ -291,6 +302,30 @@ test('SAM-121 attempts run at level process, and the status says so', async t =>
   const result = await attempt.run({ sources: { s: { inline: [{ a: 1 }] } }, sql: 'FROM s' });
   assert.equal(result.isolation, 'process');
   assert.ok(Number(result.metrics?.memoryPeakMb) > 20);
+});
+
+test('SAM-117 a query that may burst gives way to others; all its other limits are held', async t => {
+  const niceness: number[] = [];
+  const options = {
+    startChild: async (clock: Clock, signal?: AbortSignal) => {
+      const child = await startChild(clock, undefined, signal);
+      const run: typeof child.run = async (order, listen) => {
+        niceness.push(getPriority(child.pid));
+        return await child.run(order, listen);
+      };
+      return { ...child, run, isAlive: true };
+    },
+  };
+  const executor = await startExecutor(t, { options });
+  const job = { sources: { t: { inline: [{ n: 1 }] } }, sql: 'FROM t' };
+  const asking = new DataAttempted(executor, await scratch(t));
+  await asking.output(job);
+  await new DataAttempted(executor, await scratch(t)).output(job, { burst: true });
+  assert.deepEqual(niceness, [0, 10]);
+  const held = { memory: 'enforced', cpu: 'enforced', disk: 'enforced', network: 'enforced' };
+  const modes = (more: object) => executor.limitModes?.({ resources: {}, ...more } as TaskSpec);
+  assert.deepEqual(modes({ resources: { cpuCores: 0.5 } }), held);
+  assert.deepEqual(modes({ burst: true }), { ...held, cpu: 'advisory' });
 });
 
 test('SAM-151 progress goes through the stages up to 99 %', async t => {

@@ -6,8 +6,10 @@ import type { JsonObject } from '../../domain/json.ts';
 import type { LimitModes, TaskSpec } from '../../domain/task.ts';
 import type { AttemptContext, AttemptResult, Executor, ExecutorStatus } from '../../engine/ports/executor.ts';
 import type { Outbound } from '../../engine/ports/outbound.ts';
+import { metered } from '../../guards/metered.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
+import { canHoldProcessors } from '../../runtime/processors.ts';
 import { runAttempt } from './attempt.ts';
 import { checkPayload } from './check.ts';
 import { type DataChild, startChild } from './child-process.ts';
@@ -85,11 +87,16 @@ class DataExecutor implements Executor {
     return this.#status;
   }
 
-  /** Processors are held as threads, which are whole. */
-  limitModes({ resources }: TaskSpec): LimitModes {
+  limitModes({ resources, burst = false }: TaskSpec): LimitModes {
     const { cpuCores } = { ...this.defaults.resources, ...resources };
-    const cpu = Number.isInteger(cpuCores) ? 'enforced' : 'advisory';
-    return { memory: 'enforced', cpu, disk: 'enforced', network: 'advisory' };
+    // Whole processors are as many threads.
+    const isHeld = !burst && (Number.isInteger(cpuCores) || canHoldProcessors());
+    return {
+      memory: 'enforced',
+      cpu: isHeld ? 'enforced' : 'advisory',
+      disk: 'enforced',
+      network: 'enforced',
+    };
   }
 
   async check(spec: TaskSpec): Promise<void> {
@@ -105,8 +112,8 @@ class DataExecutor implements Executor {
       return await runAttempt(context, checkPayload(spec.payload), {
         log: this.#log,
         clock: this.#clock,
-        outbound: this.#outbound,
-        limits: { ...this.defaults.resources, ...spec.resources },
+        outbound: metered(this.#outbound, context.traffic),
+        limits: { ...this.defaults.resources, ...spec.resources, burst: spec.burst === true },
         takeChild: signal => this.#takeChild(signal),
       });
     } finally {

@@ -20,8 +20,6 @@ export interface Fetching {
   readonly outbound: Outbound;
   /** Told the bytes written to this file so far; throws to stop. */
   readonly written: (bytes: number) => void;
-  /** Told of bytes that came over the network. */
-  readonly received: (bytes: number) => void;
   /** Told how much is done, from 0 to 1, where the whole is known. */
   readonly progress: (fraction: number) => void;
 }
@@ -43,13 +41,7 @@ export async function fetchSource(source: Source, path: string, fetching: Fetchi
     await store(stream, artifact.sizeBytes, source, path, fetching);
   } else if (source.url !== undefined) {
     const { total, chunks } = await download(source.url, fetching.outbound, context.signal);
-    const counted = async function* (): AsyncGenerator<Uint8Array> {
-      for await (const chunk of chunks) {
-        fetching.received(chunk.length);
-        yield chunk;
-      }
-    };
-    await store(Readable.from(counted()), total, source, path, fetching);
+    await store(Readable.from(chunks), total, source, path, fetching);
   }
 }
 

@@ -82,6 +82,7 @@ export interface Given extends GivenToAll {
   readonly lease?: Lease;
   /** Stands in for the stream of every artifact. */
   readonly stream?: Readable;
+  readonly burst?: boolean;
   /** Called before a file is saved. */
   readonly onSave?: () => Promise<void>;
 }
@@ -96,7 +97,12 @@ export class DataAttempted extends Attempted<Given> {
   }
 
   protected override contextOf(payload: JsonObject, given: Given) {
-    const spec = { type: 'data_processing', payload, resources: given.resources ?? {} } as TaskSpec;
+    const spec = {
+      type: 'data_processing',
+      payload,
+      resources: given.resources ?? {},
+      burst: given.burst,
+    } as TaskSpec;
     return {
       task: { id: 'task', spec, lease: given.lease ?? null } as Task,
       sample: (usage: JsonObject) => void this.samples.push({ ...usage }),

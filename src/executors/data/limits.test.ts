@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Task } from '../../domain/task.ts';
+import { AttemptTraffic } from '../../engine/traffic.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { LimitWatch } from './limits.ts';
 import { StageProgress } from './stage-progress.ts';
@@ -34,18 +35,25 @@ function setup(lease: { claimedAt: number; deadlineAt: number } | null = null) {
   const { clock, pass, pending } = handClock();
   const warnings: unknown[] = [];
   const samples: unknown[] = [];
+  const traffic = new AttemptTraffic(clock, undefined);
   const context = {
     task: { lease } as Task,
+    traffic,
     sample: (usage: object) => void samples.push(usage),
     warn: (...warning: unknown[]) => void warnings.push(warning),
   };
   const watch = new LimitWatch(clock, context, { memoryMb: 100, diskMb: 50 });
   const use = (memoryMb: number, diskMb = 0, cpuMs = 0): void =>
     watch.child(
-      { residentBytes: (60 + memoryMb) * MIB, cpuMicros: cpuMs * 1_000, diskBytes: diskMb * MIB },
+      {
+        residentBytes: (60 + memoryMb) * MIB,
+        cpuMicros: cpuMs * 1_000,
+        diskBytes: diskMb * MIB,
+        diskOperations: 12,
+      },
       60 * MIB,
     );
-  return { watch, use, pass, pending, warnings, samples };
+  return { watch, use, pass, pending, warnings, samples, traffic };
 }
 
 test('SAM-118 at 80 % of its memory, disk and time an attempt is warned once of each', () => {
@@ -78,8 +86,8 @@ test('SAM-118 over its memory or disk an attempt ends resource_exhausted, naming
   assert.throws(() => watch.disk(51 * MIB), { code: 'resource_exhausted' });
 });
 
-test('samples are taken every five seconds, peaks and means at the end; nothing is left pending', () => {
-  const { watch, use, pass, pending, samples } = setup({ claimedAt: 0, deadlineAt: 100_000 });
+test('SAM-124 samples are taken every five seconds, of disk operations every ten, peaks and means at the end; nothing is left pending', () => {
+  const { watch, use, pass, pending, samples, traffic } = setup({ claimedAt: 0, deadlineAt: 100_000 });
   pass(1_000);
   use(10, 0, 500);
   pass(4_000);
@@ -88,11 +96,14 @@ test('samples are taken every five seconds, peaks and means at the end; nothing 
   use(20, 0, 5_500);
   assert.deepEqual(samples, [
     { cpuPercent: 50, memoryMb: 70 },
-    { cpuPercent: 100, memoryMb: 80 },
+    { cpuPercent: 100, memoryMb: 80, diskOperations: 12 },
   ]);
-  watch.received(7);
-  const metrics = { executionSeconds: 6, memoryPeakMb: 150, cpuMeanPercent: 91.7, bytesReceived: 7 };
-  assert.deepEqual(watch.finish(), metrics);
+  traffic.call();
+  traffic.count({ received: 7 });
+  const metrics = { executionSeconds: 6, memoryPeakMb: 150, cpuMeanPercent: 91.7 };
+  const sent = { apiCalls: 1, bytesSent: 0, bytesReceived: 7 };
+  assert.deepEqual(watch.finish(), { ...metrics, ...sent });
+  traffic.stop();
   assert.equal(pending(), 0);
 });
 

@@ -15,12 +15,13 @@ export interface Usage {
   readonly residentBytes: number;
   readonly cpuMicros: number;
   readonly diskBytes: number;
+  readonly diskOperations: number;
 }
 
 /** The limits of one attempt. */
 export class LimitWatch {
   readonly #clock: Clock;
-  readonly #context: Pick<AttemptContext, 'task' | 'sample' | 'warn'>;
+  readonly #context: Pick<AttemptContext, 'task' | 'sample' | 'traffic' | 'warn'>;
   readonly #limits: { readonly memoryMb: number; readonly diskMb: number };
   readonly #startedAt: number;
   readonly #cancelTime: Cancel;
@@ -28,12 +29,12 @@ export class LimitWatch {
   #sampledCpuMicros = 0;
   #cpuMicros = 0;
   #peakBytes = 0;
-  #bytesReceived = 0;
+  #samples = 0;
   #warned = new Set<string>();
 
   constructor(
     clock: Clock,
-    context: Pick<AttemptContext, 'task' | 'sample' | 'warn'>,
+    context: Pick<AttemptContext, 'task' | 'sample' | 'traffic' | 'warn'>,
     limits: { readonly memoryMb: number; readonly diskMb: number },
   ) {
     this.#clock = clock;
@@ -46,12 +47,6 @@ export class LimitWatch {
   /** Counts what was written to the workspace so far; throws `resource_exhausted` when it is too much. */
   disk(bytes: number): void {
     this.#judge('disk', bytes / MIB, this.#limits.diskMb);
-  }
-
-  /** Counts bytes that came from outside. */
-  received(bytes: number): void {
-    this.#bytesReceived += bytes;
-    this.#context.sample({ bytesReceived: bytes });
   }
 
   /** Notes the child's usage, given what it held before any work; throws `resource_exhausted` when it is too much. */
@@ -71,6 +66,7 @@ export class LimitWatch {
   /** What the attempt used, for its result; nothing is watched after this. */
   finish(): TaskMetrics {
     this.stop();
+    const { calls, bytesSent, bytesReceived } = this.#context.traffic.counts;
     const executionSeconds = (this.#clock.monotonic() - this.#startedAt) / 1_000;
     return {
       executionSeconds,
@@ -80,7 +76,7 @@ export class LimitWatch {
             memoryPeakMb: Math.round(this.#peakBytes / MIB),
             cpuMeanPercent: percent(this.#cpuMicros, executionSeconds),
           }),
-      ...(this.#bytesReceived === 0 ? {} : { bytesReceived: this.#bytesReceived }),
+      ...(calls === 0 ? {} : { apiCalls: calls, bytesSent, bytesReceived }),
     };
   }
 
@@ -90,6 +86,8 @@ export class LimitWatch {
     this.#context.sample({
       cpuPercent: percent(usage.cpuMicros - this.#sampledCpuMicros, since),
       memoryMb: Math.round(usage.residentBytes / MIB),
+      // Half as often as the rest (`SAM-124`).
+      ...(this.#samples++ % 2 === 1 ? { diskOperations: usage.diskOperations } : {}),
     });
     this.#sampledAt = now;
     this.#sampledCpuMicros = usage.cpuMicros;

@@ -40,6 +40,8 @@ export type ChildMessage =
       /** Since the job began, of all threads. */
       readonly cpuMicros: number;
       readonly diskBytes: number;
+      /** Read and write calls since the job began. */
+      readonly diskOperations: number;
       /** How much of the stage is done, from 0 to 1. */
       readonly fraction: number;
     }

@@ -120,10 +120,10 @@ class Attempt {
 
   async #look(until: number | null): Promise<readonly Told[]> {
     const { clock, beginRun } = this.#parts;
-    const { signal, secrets } = this.#context;
+    const { signal } = this.#context;
     const { checks } = this.#plan;
     const told: Told[] = [];
-    const run = beginRun(secrets);
+    const run = beginRun(this.#context);
     const overdue = new AbortController();
     const late = new DomainError('upstream_timeout', 'no result before the next run was due');
     const cancel = until === null ? null : clock.after(until - clock.now(), () => overdue.abort(late));
@@ -251,7 +251,8 @@ class Attempt {
   async #end(by: EndedBy): Promise<AttemptResult> {
     await this.#keepHistory();
     const output = outputOf(this.#book, this.#plan, { at: this.#parts.clock.now(), by });
-    const metrics = { apiCalls: this.#calls };
+    const { bytesSent, bytesReceived } = this.#context.traffic.counts;
+    const metrics = { apiCalls: this.#calls, bytesSent, bytesReceived };
     if (by !== 'fail_on') return { status: 'completed', output, metrics };
     const failing = this.#plan.checks.flatMap(({ name, index }) => {
       const standing = this.#book.standings[index] ?? NEW_STANDING;

@@ -16,6 +16,7 @@ import type {
   Executor,
   ProgressReport,
 } from '../../engine/ports/executor.ts';
+import { AttemptTraffic } from '../../engine/traffic.ts';
 import { createOutbound, parsePrivateTargets } from '../../guards/outbound.ts';
 import { createTunnels } from '../../guards/tunnels.ts';
 import { systemClock } from '../../runtime/clock.ts';
@@ -83,6 +84,7 @@ export class Told {
       secrets: given.secrets ?? {},
       signal: given.signal ?? new AbortController().signal,
       workspace: tmpdir(),
+      traffic: new AttemptTraffic(systemClock, undefined),
       // As it would come back from a store.
       report: progress => void this.reports.push(JSON.parse(JSON.stringify(progress)) as ProgressReport),
       log: (level, message) => void this.lines.push(`${level} ${message}`),

@@ -1,8 +1,10 @@
 // Looks at one thing after another: the right probe for each check, within its time. What goes wrong on the way is what was found.
 
 import { asDomainError, DomainError } from '../../domain/errors.ts';
+import type { AttemptContext } from '../../engine/ports/executor.ts';
 import type { Outbound } from '../../engine/ports/outbound.ts';
 import type { Tunnels } from '../../engine/ports/tunnels.ts';
+import { metered } from '../../guards/metered.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Finding } from './finding.ts';
 import { type HostFigures, probeDisk, probeMemory, probeProcess, probeProcessors } from './host-probes.ts';
@@ -15,7 +17,7 @@ import type { PlannedCheck } from './plan.ts';
 export type Probe = (check: PlannedCheck, signal: AbortSignal) => Promise<Finding>;
 
 /** Begins a run: what it opens stays open until it is over. */
-export type BeginRun = (secrets: Readonly<Record<string, string>>) => {
+export type BeginRun = (context: Pick<AttemptContext, 'secrets' | 'traffic'>) => {
   readonly probe: Probe;
   over(): Promise<void>;
 };
@@ -32,8 +34,8 @@ export interface ProberParts {
 
 /** Runs that look at the real thing. */
 export function createProber(parts: ProberParts): BeginRun {
-  return secrets => {
-    const outbound = parts.openOutbound();
+  return ({ secrets, traffic }) => {
+    const outbound = metered(parts.openOutbound(), traffic);
     return {
       probe: (check, signal) =>
         lookWithin(parts.clock, check, signal, within =>

@@ -4,6 +4,7 @@ import { createReadStream } from 'node:fs';
 import type { JsonObject } from '../../domain/json.ts';
 import type { AttemptContext, AttemptResult } from '../../engine/ports/executor.ts';
 import type { Outbound } from '../../engine/ports/outbound.ts';
+import { metered } from '../../guards/metered.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { QuestionName, Questions, WebAnswer, WebFile } from './driver/messages.ts';
@@ -47,15 +48,13 @@ class Attempt {
   readonly #context: AttemptContext;
   readonly #payload: WebPayload;
   readonly #parts: AttemptParts;
-  readonly #traffic: ProxyPass['traffic'];
   readonly #watch: LimitWatch;
 
   constructor(context: AttemptContext, payload: WebPayload, parts: AttemptParts) {
     this.#context = context;
     this.#payload = payload;
     this.#parts = parts;
-    this.#traffic = parts.pass?.traffic ?? { calls: 0, bytesSent: 0, bytesReceived: 0, refused: 0 };
-    this.#watch = new LimitWatch(parts.clock, context, parts.limits, this.#traffic);
+    this.#watch = new LimitWatch(parts.clock, context, parts.limits);
   }
 
   async run(): Promise<AttemptResult> {
@@ -98,7 +97,8 @@ class Attempt {
       },
       { hear: message => this.#hear(message), answer: (name, question) => this.#answer(name, question) },
     );
-    return this.#traffic.refused === 0 ? output : { ...output, requests_refused: this.#traffic.refused };
+    const refused = pass?.refused ?? 0;
+    return refused === 0 ? output : { ...output, requests_refused: refused };
   }
 
   #hear(message: Parameters<JobHandlers['hear']>[0]): void {
@@ -148,11 +148,8 @@ class Attempt {
   }
 
   async #fetch(asked: Questions['fetch']['ask']): Promise<WebAnswer> {
-    const { outbound } = this.#parts;
-    const answer = await fetchPage(asked, outbound, this.#context.signal);
-    this.#traffic.calls++;
-    this.#traffic.bytesReceived += answer.body.length;
-    return answer;
+    const outbound = metered(this.#parts.outbound, this.#context.traffic);
+    return await fetchPage(asked, outbound, this.#context.signal);
   }
 
   async #save({ name, type, mediaType, source }: WebFile): Promise<JsonObject> {

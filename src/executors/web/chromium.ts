@@ -28,6 +28,11 @@ const FEATURES_OFF = [
 /** How a browser is kept apart from the server, strongest first: Chromium's own sandbox, a user of its own, both, or neither. */
 export type Confinement = 'user_and_sandbox' | 'sandbox' | 'user' | 'none';
 
+/** Whether the browser runs under a user id of its own. */
+export function hasUser(confinement: Confinement): boolean {
+  return confinement === 'user_and_sandbox' || confinement === 'user';
+}
+
 /** What a browser is given of this host. */
 export interface BrowserPlace {
   readonly profile: string;
@@ -85,10 +90,14 @@ export function launchOf(
     downloads: place.downloads,
   };
   if (setpriv === null) return { executable, arguments: browser, ...common };
-  const hasUser = confinement === 'user_and_sandbox' || confinement === 'user';
   const user = [`--reuid=${place.uid}`, `--regid=${place.uid}`, '--clear-groups', '--bounding-set=-all'];
   // A server that is killed takes its browsers with it, as does a thread that ends.
-  const rights = ['--pdeathsig=KILL', '--inh-caps=-all', '--no-new-privs', ...(hasUser ? user : [])];
+  const rights = [
+    '--pdeathsig=KILL',
+    '--inh-caps=-all',
+    '--no-new-privs',
+    ...(hasUser(confinement) ? user : []),
+  ];
   return { executable: setpriv, arguments: [...rights, '--', executable, ...browser], ...common };
 }
 

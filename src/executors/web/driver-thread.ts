@@ -3,13 +3,12 @@
 
 import { once } from 'node:events';
 import { chown, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { JsonObject } from '../../domain/json.ts';
 import { beside } from '../../runtime/beside.ts';
 import { type Clock, pause } from '../../runtime/clock.ts';
-import { type BrowserPlace, type Confinement, launchOf } from './chromium.ts';
+import { type BrowserPlace, type Confinement, hasUser, launchOf } from './chromium.ts';
 import type {
   ProxyAccess,
   QuestionName,
@@ -33,6 +32,8 @@ export const DIRECTORY_PREFIX = 'batuta-browser-';
 /** What a driver is started with. */
 export interface DriverOptions {
   readonly clock: Clock;
+  /** Where its directory is made. */
+  readonly root: string;
   /** Null for a driver of static pages alone. */
   readonly browser: {
     readonly executable: string;
@@ -93,7 +94,7 @@ export class DriverThread {
 
   /** Starts the thread; its browser starts with the first job that needs one. */
   static async start(options: DriverOptions): Promise<DriverThread> {
-    const profile = await mkdtemp(join(tmpdir(), `${DIRECTORY_PREFIX}${process.pid}-`));
+    const profile = await mkdtemp(join(options.root, `${DIRECTORY_PREFIX}${process.pid}-`));
     const downloads = join(profile, DOWNLOADS);
     await mkdir(downloads, { mode: 0o700 });
     const place = { profile, downloads, uid: options.uid, mark: `BATUTA_BROWSER=${options.id}` };
@@ -120,6 +121,11 @@ export class DriverThread {
   /** Whether its browser can serve another job as it is. */
   get isClean(): boolean {
     return this.#isClean;
+  }
+
+  /** How its browser is kept apart; null where it can have none. */
+  get confinement(): Confinement | null {
+    return this.#options.browser?.confinement ?? null;
   }
 
   get hasBrowser(): boolean {
@@ -248,5 +254,5 @@ export class DriverThread {
 }
 
 function hasOwnUser({ browser }: DriverOptions): boolean {
-  return browser?.confinement === 'user_and_sandbox' || browser?.confinement === 'user';
+  return browser !== null && hasUser(browser.confinement);
 }

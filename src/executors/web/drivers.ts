@@ -2,7 +2,6 @@
 // another tenant's nor take its neighbours down with it (`SAM-109`, `SAM-120`). The idle ones are let go of after a while.
 
 import { readdir, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Cancel, Clock } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
@@ -22,6 +21,8 @@ const IDLE_MS = { last: 600_000, other: 60_000 };
 export interface DriversOptions {
   readonly executable: string | null;
   readonly setpriv: string | null;
+  /** Where browsers keep their files. */
+  readonly root: string;
   /** At once, idle ones included. */
   readonly max: number;
   readonly jobsMax?: number;
@@ -62,10 +63,11 @@ export class Drivers {
       return owner !== undefined && !isAlive(Number(owner));
     });
     killAll(orphans.map(({ pid }) => pid));
-    for (const name of await readdir(tmpdir()).catch(() => [])) {
+    const { root } = this.#options;
+    for (const name of await readdir(root).catch(() => [])) {
       const pid = new RegExp(`^${DIRECTORY_PREFIX}(\\d+)-`).exec(name)?.[1];
       if (pid !== undefined && !isAlive(Number(pid)))
-        await rm(join(tmpdir(), name), { recursive: true, force: true }).catch(() => {});
+        await rm(join(root, name), { recursive: true, force: true }).catch(() => {});
     }
   }
 
@@ -76,7 +78,11 @@ export class Drivers {
 
   /** A driver for one job of the tenant: an idle one of its own, else a fresh one. Null confinement is for static pages. */
   async take(tenant: string, confinement: Confinement | null): Promise<DriverThread> {
-    const at = this.#idle.findLastIndex(idle => idle.tenant === tenant && idle.driver.isUsable);
+    // Any driver reads static pages; a browser is one's own or none.
+    const at = this.#idle.findLastIndex(
+      ({ driver, tenant: owner }) =>
+        owner === tenant && driver.isUsable && (confinement === null || driver.confinement === confinement),
+    );
     const [found] = at < 0 ? [] : this.#idle.splice(at, 1);
     if (found !== undefined) {
       found.forget();
@@ -90,9 +96,10 @@ export class Drivers {
       oldest?.forget();
       await oldest?.driver.kill();
     }
-    const { executable, setpriv } = this.#options;
+    const { executable, setpriv, root } = this.#options;
     const driver = await DriverThread.start({
       clock: this.#clock,
+      root,
       browser: executable === null || confinement === null ? null : { executable, setpriv, confinement },
       uid: UIDS.first + (this.#turn++ % UIDS.count),
       id: this.#random.uuid(),

@@ -182,3 +182,20 @@ test('a job sees neither cookies nor storage of the one before it in the same br
   assert.match(String((other.results as JsonObject).seen), /who\?$/);
   assert.ok(bundle.site.agents.has('tester/1'));
 });
+
+test('SAM-147 a job that wants a browser has one, whatever its tenant ran before', { skip }, async t => {
+  const engines: unknown[] = [];
+  for (const engine of ['http', 'browser', 'http', 'browser']) {
+    const attempted = await attempt(t, bundle.executor);
+    const page = { target_url: `${bundle.site.url}/shop`, extraction_rules: RULES, engine };
+    const { engine: used, total_items: found } = await attempted.output(page, { tenant: 'both' });
+    engines.push([used, found]);
+  }
+  // Without scripts there is nothing on that page.
+  assert.deepEqual(engines, [
+    ['http', 0],
+    ['browser', 4],
+    ['http', 0],
+    ['browser', 4],
+  ]);
+});

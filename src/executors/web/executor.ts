@@ -1,25 +1,28 @@
 // Runs web_automation tasks: knows whether there is a browser here and how it can be confined, and gives each attempt a driver and a
 // way through the filtering proxy.
 
+import { tmpdir } from 'node:os';
 import { basename } from 'node:path';
 import { DomainError } from '../../domain/errors.ts';
 import type { JsonObject } from '../../domain/json.ts';
-import type { TaskSpec } from '../../domain/task.ts';
+import type { LimitModes, TaskSpec } from '../../domain/task.ts';
 import type { AttemptContext, AttemptResult, Executor, ExecutorStatus } from '../../engine/ports/executor.ts';
 import type { Outbound } from '../../engine/ports/outbound.ts';
 import type { Tunnels } from '../../engine/ports/tunnels.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
+import { canHoldProcessors } from '../../runtime/processors.ts';
 import type { Random } from '../../runtime/random.ts';
 import { runAttempt } from './attempt.ts';
 import { browserNeeds, checkPayload, literalUrls, payloadOf } from './check.ts';
-import { type Confinement, confinements, findChromium, findSetpriv } from './chromium.ts';
+import { type Confinement, confinements, findChromium, findSetpriv, hasUser } from './chromium.ts';
 import type { DriverThread } from './driver-thread.ts';
 import { Drivers } from './drivers.ts';
 import { Pace } from './pace.ts';
 import { WEB_PAYLOAD, type WebPayload } from './payload.ts';
 import { FilteringProxy } from './proxy.ts';
 import { Robots } from './robots.ts';
+import { findRoot } from './roots.ts';
 
 /** What may be set. */
 export interface WebExecutorOptions {
@@ -83,9 +86,10 @@ class WebExecutor implements Executor {
     const isRoot = process.getuid?.() === 0;
     this.#ways = confinements({ isRoot, hasSetpriv: setpriv !== null, allowNone: allowUnconfined });
     this.#browser = executable === null ? null : basename(executable);
-    this.#missing = missingOf(executable, chromium, this.#ways);
+    const root = await findRoot(this.#ways.some(hasUser));
+    this.#missing = missingOf({ executable, configured: chromium, ways: this.#ways, root });
     this.#drivers = new Drivers(log, clock, random, {
-      ...{ executable, setpriv, max: Math.max(1, slots) },
+      ...{ executable, setpriv, root: root ?? tmpdir(), max: Math.max(1, slots) },
       ...(jobsPerBrowser === undefined ? {} : { jobsMax: jobsPerBrowser }),
     });
     await this.#drivers.sweep();
@@ -111,6 +115,15 @@ class WebExecutor implements Executor {
         cold_starts: cold,
       },
     };
+  }
+
+  /** A browser is held in everything; static pages are read by a thread of this process. */
+  limitModes(spec: TaskSpec): LimitModes {
+    const { engine = 'auto' } = spec.payload as Partial<WebPayload>;
+    const isBrowser = engine !== 'http' && this.#missing === null && canHoldProcessors();
+    if (!isBrowser) return { memory: 'advisory', cpu: 'advisory', disk: 'advisory', network: 'enforced' };
+    const cpu = spec.burst === true ? 'advisory' : 'enforced';
+    return { memory: 'enforced', cpu, disk: 'enforced', network: 'enforced' };
   }
 
   async check(spec: TaskSpec): Promise<void> {
@@ -146,7 +159,8 @@ class WebExecutor implements Executor {
     const { spec, tenant } = context.task;
     const drivers = this.#drivers;
     if (drivers === null) throw new DomainError('unavailable', 'the executor is stopping');
-    const limits = { ...this.defaults.resources, ...spec.resources };
+    const burst = spec.burst === true;
+    const limits = { ...this.defaults.resources, ...spec.resources, burst };
     context.signal.throwIfAborted();
     const driver = await drivers.take(tenant, confinement);
     // A job that is told to stop takes its browser with it: nothing of it can linger, and it is nobody else's.
@@ -154,7 +168,8 @@ class WebExecutor implements Executor {
     context.signal.addEventListener('abort', onAbort, { once: true });
     let result: AttemptResult | null = null;
     try {
-      const pass = confinement === null ? null : await this.#proxy.admit(limits.diskMb * MIB);
+      const pass =
+        confinement === null ? null : await this.#proxy.admit(limits.diskMb * MIB, context.traffic);
       result = await runAttempt(context, payload, {
         ...{ log, clock, outbound, limits, driver, pass, pace: this.#pace, robots: this.#robots },
         onBrowser: version => {
@@ -166,6 +181,8 @@ class WebExecutor implements Executor {
       return result;
     } finally {
       context.signal.removeEventListener('abort', onAbort);
+      // A browser that was made to give way could not be made to stop doing so.
+      if (burst) await driver.kill();
       await this.#giveBack(drivers, driver, tenant, result);
     }
   }
@@ -200,16 +217,20 @@ class WebExecutor implements Executor {
   }
 }
 
-function missingOf(
-  executable: string | null,
-  configured: string | null,
-  ways: readonly Confinement[],
-): string | null {
+function missingOf(found: {
+  readonly executable: string | null;
+  readonly configured: string | null;
+  readonly ways: readonly Confinement[];
+  readonly root: string | null;
+}): string | null {
+  const { executable, configured, ways, root } = found;
   if (executable === null && configured !== null)
     return 'the browser that BATUTA_CHROMIUM names is not there, or cannot be run';
   if (executable === null)
     return 'Chromium is not installed; install it (Debian, Ubuntu: apt install chromium) or name one in BATUTA_CHROMIUM';
   if (ways.length === 0)
     return 'Chromium cannot be confined for root without setpriv; install util-linux, run as another user, or set BATUTA_ALLOW_RLIMITS=true';
+  if (root === null)
+    return 'Chromium runs as a user of its own, who can pass through neither TMPDIR nor /tmp; name a TMPDIR that others may enter (chmod o+x, and every directory above it)';
   return null;
 }

@@ -1,6 +1,6 @@
 // What the kernel says about a browser's processes, read from /proc.
 
-import { entriesAt, ownerOf, statFields, TICKS_PER_SECOND, textAt } from '../../runtime/procfs.ts';
+import { entriesAt, ioCalls, ownerOf, statFields, TICKS_PER_SECOND, textAt } from '../../runtime/procfs.ts';
 
 /** How the processes of one browser are told from others. */
 export interface BrowserMark {
@@ -17,6 +17,8 @@ export interface BrowserUsage {
   /** Memory beyond the files they run from, pages shared counted in each. */
   readonly memoryBytes: number;
   readonly cpuSeconds: number;
+  /** Read and write calls. */
+  readonly diskOperations: number;
 }
 
 /** Every living process of the machine that bears the mark, or descends from one that does. */
@@ -46,13 +48,14 @@ export function processesNaming(part: string): { readonly pid: number; readonly 
 
 /** What the processes hold and have used. */
 export function usageOf(pids: readonly number[]): BrowserUsage {
-  let [threads, kilobytes, ticks] = [0, 0, 0];
+  let [threads, kilobytes, ticks, diskOperations] = [0, 0, 0, 0];
   for (const pid of pids) {
     const status = textAt(`/proc/${pid}/status`);
     const field = (name: string): number =>
       Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)?.[1] ?? 0);
     threads += field('Threads');
     kilobytes += field('RssAnon') + field('RssShmem') + field('VmSwap');
+    diskOperations += ioCalls(pid);
     const stat = statFields(pid);
     // Of children waited for the time is in their parent's count, of living ones in their own.
     ticks += Number(stat[11] ?? 0) + Number(stat[12] ?? 0);
@@ -62,6 +65,7 @@ export function usageOf(pids: readonly number[]): BrowserUsage {
     threads,
     memoryBytes: kilobytes * 1_024,
     cpuSeconds: ticks / TICKS_PER_SECOND,
+    diskOperations,
   };
 }
 

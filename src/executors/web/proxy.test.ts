@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { request } from 'node:http';
 import { connect } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { AttemptTraffic } from '../../engine/traffic.ts';
 import { parsePrivateTargets } from '../../guards/outbound.ts';
 import { createTunnels } from '../../guards/tunnels.ts';
 import { systemClock } from '../../runtime/clock.ts';
@@ -23,7 +24,8 @@ async function setup(t: TestContext, bytesMax = 1_048_576) {
     await proxy.stop();
     await site.stop();
   });
-  return { site, proxy, pass: await proxy.admit(bytesMax) };
+  const traffic = new AttemptTraffic(systemClock, undefined);
+  return { site, proxy, pass: await proxy.admit(bytesMax, traffic), traffic };
 }
 
 function credentials({ access }: ProxyPass): string {
@@ -66,18 +68,18 @@ async function tunnel(pass: ProxyPass, target: string, authorization = credentia
 }
 
 test('SAM-122 the proxy lets a job through to permitted hosts, plainly and by tunnel, and nobody without its credentials', async t => {
-  const { pass, site, proxy } = await setup(t);
+  const { pass, site, proxy, traffic } = await setup(t);
   const host = new URL(site.url).host;
   assert.equal(await get(pass, `${site.url}/late`), 200);
   assert.match(await tunnel(pass, host), /^HTTP\/1\.1 200[\s\S]*<h1>late<\/h1>/);
-  const other = await proxy.admit(1_048_576);
+  const other = await proxy.admit(1_048_576, new AttemptTraffic(systemClock, undefined));
   const wrong = `Basic ${Buffer.from(`${pass.access.username}:${other.access.password}`).toString('base64')}`;
   for (const authorization of ['', 'Basic eDp5', wrong]) {
     assert.equal(await get(pass, `${site.url}/late`, authorization), 407);
     assert.match(await tunnel(pass, host, authorization), /^HTTP\/1\.1 407/);
   }
   assert.equal(site.seen.filter(path => path === '/late').length, 2);
-  assert.ok(pass.traffic.bytesReceived > 0 && pass.traffic.bytesSent > 0);
+  assert.ok(traffic.counts.bytesReceived > 0 && traffic.counts.bytesSent > 0);
 });
 
 test('SAM-122 the proxy hangs up on what the guard refuses, and can say why', async t => {
@@ -89,7 +91,7 @@ test('SAM-122 the proxy hangs up on what the guard refuses, and can say why', as
   assert.equal(pass.refusal(`http://127.0.0.2:${port}/x`)?.code, 'policy_violation');
   assert.equal(pass.refusal('https://169.254.169.254/')?.code, 'policy_violation');
   assert.equal(pass.refusal(`${site.url}/late`), null);
-  assert.equal(pass.traffic.refused, 3);
+  assert.equal(pass.refused, 3);
   assert.equal(await get(pass, 'ftp://127.0.0.1/x'), 400);
   assert.deepEqual(site.seen, []);
 });

@@ -10,8 +10,9 @@ import {
   type ServerResponse,
 } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
+import { type Duplex, type Readable, Transform } from 'node:stream';
 import { DomainError } from '../../domain/errors.ts';
+import type { Traffic } from '../../engine/ports/outbound.ts';
 import type { Tunnels } from '../../engine/ports/tunnels.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { Random } from '../../runtime/random.ts';
@@ -28,7 +29,8 @@ const EVERYWHERE = '*';
 /** One job's way through the proxy, until it is closed. */
 export interface ProxyPass {
   readonly access: ProxyAccess;
-  readonly traffic: { calls: number; bytesSent: number; bytesReceived: number; refused: number };
+  /** Connections the guard turned away. */
+  readonly refused: number;
   /** Why the job was turned away from the URL's host, if it was. */
   refusal(url: string): WebFailure | null;
   /** Ends every connection of the job; nothing more is let through. */
@@ -41,7 +43,8 @@ interface Job {
   readonly abort: AbortController;
   readonly sockets: Set<Duplex>;
   readonly refusals: Map<string, WebFailure>;
-  readonly traffic: ProxyPass['traffic'];
+  readonly traffic: Traffic;
+  refused: number;
 }
 
 /** Serves jobs of this process alone. */
@@ -59,12 +62,11 @@ export class FilteringProxy {
   }
 
   /** Lets a job through until it is closed or has had so many bytes; the proxy starts with the first. */
-  async admit(bytesMax: number): Promise<ProxyPass> {
+  async admit(bytesMax: number, traffic: Traffic): Promise<ProxyPass> {
     this.#server ??= this.#listen();
     const { port } = (await this.#server).address() as AddressInfo;
     const name = this.#random.uuid();
     const password = Buffer.from(this.#random.bytes(24)).toString('base64url');
-    const traffic = { calls: 0, bytesSent: 0, bytesReceived: 0, refused: 0 };
     const job: Job = {
       secret: Buffer.from(`Basic ${Buffer.from(`${name}:${password}`).toString('base64')}`),
       bytesMax,
@@ -72,11 +74,14 @@ export class FilteringProxy {
       sockets: new Set(),
       refusals: new Map(),
       traffic,
+      refused: 0,
     };
     this.#jobs.set(name, job);
     return {
       access: { server: `http://127.0.0.1:${port}`, username: name, password },
-      traffic,
+      get refused() {
+        return job.refused;
+      },
       refusal: url => job.refusals.get(EVERYWHERE) ?? job.refusals.get(originOf(url)) ?? null,
       close: () => {
         this.#jobs.delete(name);
@@ -175,7 +180,7 @@ export class FilteringProxy {
         );
         response.writeHead(answer.statusCode ?? 502, back);
         answer.on('error', () => response.destroy());
-        answer.pipe(response);
+        paced(answer, job).pipe(response);
       },
     );
     sent.on('error', () => {
@@ -184,7 +189,7 @@ export class FilteringProxy {
     });
     response.on('close', () => far.destroy());
     request.on('error', () => far.destroy());
-    request.pipe(sent);
+    paced(request, job).pipe(sent);
   }
 
   async #open(job: Job, host: string, port: number, plainHttp: boolean): Promise<Socket> {
@@ -196,15 +201,15 @@ export class FilteringProxy {
           'resource_exhausted',
           `the job opened more than ${CONNECTIONS_MAX} connections at once`,
         );
-      if (job.traffic.bytesReceived > job.bytesMax) throw tooMuch(job);
-      job.traffic.calls++;
+      if (job.traffic.counts.bytesReceived > job.bytesMax) throw tooMuch(job);
+      job.traffic.call();
       const far = await this.#tunnels.open({ hostname, port, plainHttp, signal: job.abort.signal });
       job.refusals.delete(origin);
       return far;
     } catch (error) {
       const failure = failureOf(error);
       if (job.abort.signal.aborted) throw error;
-      if (failure.code !== 'dependency_failed') job.traffic.refused++;
+      if (failure.code !== 'dependency_failed') job.refused++;
       if (job.refusals.size < REFUSALS_MAX)
         job.refusals.set(origin, { ...failure, details: { ...failure.details, host: hostname } });
       this.#log.debug('a browser was turned away', { host: hostname, code: failure.code });
@@ -218,7 +223,7 @@ export class FilteringProxy {
       [client, far],
       [far, client],
     ] as const) {
-      from.pipe(to);
+      paced(from, job).pipe(to);
       from.on('error', () => to.destroy());
       from.on('close', () => to.destroy());
     }
@@ -232,10 +237,9 @@ export class FilteringProxy {
     }
     let [sent, received] = [0, 0];
     const count = (): void => {
-      job.traffic.bytesSent += far.bytesWritten - sent;
-      job.traffic.bytesReceived += far.bytesRead - received;
+      job.traffic.count({ sent: far.bytesWritten - sent, received: far.bytesRead - received });
       [sent, received] = [far.bytesWritten, far.bytesRead];
-      if (job.traffic.bytesReceived <= job.bytesMax) return;
+      if (job.traffic.counts.bytesReceived <= job.bytesMax) return;
       job.refusals.set(EVERYWHERE, failureOf(tooMuch(job)));
       for (const socket of job.sockets) socket.destroy();
     };
@@ -252,6 +256,22 @@ export class FilteringProxy {
     if (job === undefined || given.length !== job.secret.length) return null;
     return timingSafeEqual(given, job.secret) ? job : null;
   }
+}
+
+/** The same bytes, no faster than the job's bandwidth; whoever sends them is held up (`SAM-117`). */
+function paced(from: Readable, { traffic, abort }: Job): Readable {
+  if (!traffic.isLimited) return from;
+  const pacer = new Transform({
+    transform(chunk: Uint8Array, _encoding, done) {
+      traffic.turn(chunk.length, abort.signal).then(
+        () => done(null, chunk),
+        () => done(null),
+      );
+    },
+  });
+  from.on('error', () => pacer.destroy());
+  from.on('close', () => pacer.end());
+  return from.pipe(pacer);
 }
 
 function tooMuch({ bytesMax }: Job): DomainError {

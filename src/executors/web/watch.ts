@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import type { ResourceLimits, TaskMetrics } from '../../domain/task.ts';
 import type { AttemptContext } from '../../engine/ports/executor.ts';
 import type { Cancel, Clock } from '../../runtime/clock.ts';
+import { giveWay, holdProcessors } from '../../runtime/processors.ts';
 import { type BrowserUsage, proportionalBytes, usageOf } from './processes.ts';
-import type { ProxyPass } from './proxy.ts';
 import { WebError } from './web-error.ts';
 
 const LOOK_MS = 200;
@@ -20,33 +20,37 @@ const THREADS_MAX = 1_000;
 const FILES_MAX = 20_000;
 
 /** What a job may use. */
-export type WebLimits = Required<Pick<ResourceLimits, 'memoryMb' | 'diskMb'>>;
+export type WebLimits = Required<Pick<ResourceLimits, 'memoryMb' | 'cpuCores' | 'diskMb'>> & {
+  /** Beyond its processors it may use what nobody else wants. */
+  readonly burst: boolean;
+};
 
 /** The limits of one attempt. */
 export class LimitWatch {
   readonly #clock: Clock;
-  readonly #context: Pick<AttemptContext, 'task' | 'sample' | 'warn'>;
+  readonly #context: Pick<AttemptContext, 'task' | 'sample' | 'traffic' | 'warn'>;
   readonly #limits: WebLimits;
-  readonly #traffic: ProxyPass['traffic'];
   readonly #startedAt: number;
   readonly #warned = new Set<string>();
   readonly #cancels = new Set<Cancel>();
   #isStopped = false;
+  #letGo: Cancel = () => {};
   #peakBytes = 0;
   #cpuAtStart: number | null = null;
   #cpuSeconds = 0;
+  #callsAtStart: number | null = null;
+  #diskOperations = 0;
+  #samples = 0;
   #sampled: { readonly at: number; readonly cpuSeconds: number };
 
   constructor(
     clock: Clock,
-    context: Pick<AttemptContext, 'task' | 'sample' | 'warn'>,
+    context: Pick<AttemptContext, 'task' | 'sample' | 'traffic' | 'warn'>,
     limits: WebLimits,
-    traffic: ProxyPass['traffic'],
   ) {
     this.#clock = clock;
     this.#context = context;
     this.#limits = limits;
-    this.#traffic = traffic;
     this.#startedAt = clock.monotonic();
     this.#sampled = { at: this.#startedAt, cpuSeconds: 0 };
     this.#warnOfTime();
@@ -57,10 +61,14 @@ export class LimitWatch {
     browser: { readonly pids: () => readonly number[]; readonly directory: string },
     onExceeded: (error: WebError) => void,
   ): void {
+    const { burst, cpuCores } = this.#limits;
+    if (!burst) this.#letGo = holdProcessors(this.#clock, browser.pids, cpuCores);
     let looks = 0;
     const look = async (): Promise<void> => {
       try {
-        this.#processes(browser.pids());
+        const pids = browser.pids();
+        if (burst) giveWay(pids);
+        this.#processes(pids);
         if (looks++ % 5 === 0)
           this.#judge('disk', (await bytesBelow(browser.directory)) / MIB, this.#limits.diskMb);
       } catch (error) {
@@ -71,16 +79,17 @@ export class LimitWatch {
     void look();
   }
 
-  /** Lets go of every timer. */
+  /** Lets go of every timer, and of the browser. */
   stop(): void {
     this.#isStopped = true;
+    this.#letGo();
     for (const cancel of this.#cancels) cancel();
   }
 
   /** What the attempt used. */
   metrics(): TaskMetrics {
     const executionSeconds = (this.#clock.monotonic() - this.#startedAt) / 1_000;
-    const { calls, bytesSent, bytesReceived } = this.#traffic;
+    const { calls, bytesSent, bytesReceived } = this.#context.traffic.counts;
     return {
       executionSeconds: round(executionSeconds, 1_000),
       ...(this.#peakBytes === 0
@@ -104,6 +113,8 @@ export class LimitWatch {
     // What an earlier job had it do is not this one's.
     this.#cpuAtStart ??= usage.cpuSeconds;
     this.#cpuSeconds = Math.max(this.#cpuSeconds, usage.cpuSeconds - this.#cpuAtStart);
+    this.#callsAtStart ??= usage.diskOperations;
+    this.#diskOperations = Math.max(this.#diskOperations, usage.diskOperations - this.#callsAtStart);
     this.#sample(bytes);
     this.#count(usage);
     this.#judge('memory', bytes / MIB, memoryMb);
@@ -121,12 +132,11 @@ export class LimitWatch {
     const now = this.#clock.monotonic();
     const elapsedMs = now - this.#sampled.at;
     if (elapsedMs < SAMPLE_MS) return;
-    const { bytesSent, bytesReceived } = this.#traffic;
     this.#context.sample({
       cpuPercent: round(((this.#cpuSeconds - this.#sampled.cpuSeconds) * 100_000) / elapsedMs, 100),
       memoryMb: round(bytes / MIB, 100),
-      bytesSent,
-      bytesReceived,
+      // Half as often as the rest (`SAM-124`).
+      ...(this.#samples++ % 2 === 1 ? { diskOperations: this.#diskOperations } : {}),
     });
     this.#sampled = { at: now, cpuSeconds: this.#cpuSeconds };
   }

@@ -7,13 +7,13 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { lstatSync, readlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
+import { giveWay } from '../../../runtime/processors.ts';
 import { Group, type GroupLimits } from './cgroup.ts';
 import {
   type AttemptMark,
   type Confined,
   ENVIRONMENT_SHIM,
   environmentScript,
-  giveWay,
   INSIDE,
   PROCESS_MARGIN,
   type ProgramCommand,
@@ -239,7 +239,7 @@ class Sandbox implements Confined {
       if (this.#isKilled || outer === undefined) return;
       if (this.#group === null && !this.#givesWay) return;
       for (const half of [outer, this.#init]) this.#group?.add(half);
-      if (this.#givesWay) giveWay(this.#init);
+      if (this.#givesWay) giveWay([this.#init]);
       feed(this.#child, FD.hold, 'go');
     } catch {
       // A program that cannot be held to its limits does not begin.

@@ -1,7 +1,7 @@
 // What every way of confining a program has in common: where its files are, what it is given, and how it is ended.
 
 import type { ChildProcess } from 'node:child_process';
-import { availableParallelism, setPriority } from 'node:os';
+import { availableParallelism } from 'node:os';
 import type { Readable, Writable } from 'node:stream';
 import type { LimitModes } from '../../../domain/task.ts';
 import type { CodeLimits } from '../limits.ts';
@@ -74,6 +74,8 @@ export interface Tier {
   /** The user a program's files belong to, or null where it is the server's own. */
   uidOf(mark: AttemptMark): number | null;
   confine(command: ProgramCommand, mark: AttemptMark): Confined;
+  /** Whether the kernel alone holds a program to its processors. */
+  holdsCpu(limits: Pick<CodeLimits, 'cpuCores' | 'cpuBurst'>): boolean;
   /** How a program's limits are held (`SAM-117`). */
   modes(limits: Pick<CodeLimits, 'cpuCores' | 'cpuBurst'>): LimitModes;
 }
@@ -83,9 +85,6 @@ export interface Interpreters {
   readonly python?: string;
   readonly shell?: string;
 }
-
-/** The kernel then gives a program one part of a processor for every nine of another that wants it. */
-const BURST_NICENESS = 10;
 
 /** Processes above the limit that the kernel still allows, so that the watch sees the limit passed and ends the program. */
 export const PROCESS_MARGIN = 16;
@@ -126,11 +125,6 @@ export function processorsFor(cpuCores: number, available: number, turn: number)
   const count = Math.max(1, Math.ceil(cpuCores));
   if (count >= available) return null;
   return Array.from({ length: count }, (_, index) => (turn * count + index) % available).join(',');
-}
-
-/** Makes everything the process will start give way to whoever has not been asked to; it must not have begun yet. */
-export function giveWay(pid: number): void {
-  setPriority(pid, BURST_NICENESS);
 }
 
 /** The streams of a child made with pipes. */

@@ -1,7 +1,14 @@
 // What the kernel says about processes, read from /proc.
 
 import { readlinkSync, statSync } from 'node:fs';
-import { entriesAt, ownerOf, statFields, TICKS_PER_SECOND, textAt } from '../../../runtime/procfs.ts';
+import {
+  entriesAt,
+  ioCalls,
+  ownerOf,
+  statFields,
+  TICKS_PER_SECOND,
+  textAt,
+} from '../../../runtime/procfs.ts';
 
 /** What one process holds and has used. */
 export interface ProcessUsage {
@@ -11,6 +18,8 @@ export interface ProcessUsage {
   /** Its own processor time and that of its children already waited for. */
   readonly cpuSeconds: number;
   readonly writtenBytes: number;
+  /** Its read and write calls and those of its children already waited for. */
+  readonly diskOperations: number;
 }
 
 /** The process's descendants, itself not included, parents before children; stops looking beyond `countMax`. */
@@ -42,6 +51,7 @@ export function usageOf(pid: number): ProcessUsage | null {
     memoryBytes: (kilobytes('RssAnon') + kilobytes('RssShmem') + kilobytes('VmSwap')) * 1_024,
     cpuSeconds: cpuTicks(pid) / TICKS_PER_SECOND,
     writtenBytes: Number(written ?? 0),
+    diskOperations: ioCalls(pid),
   };
 }
 

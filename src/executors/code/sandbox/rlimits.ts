@@ -4,12 +4,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import type { Readable, Writable } from 'node:stream';
+import { giveWay } from '../../../runtime/processors.ts';
 import {
   type AttemptMark,
   type Confined,
   ENVIRONMENT_SHIM,
   environmentScript,
-  giveWay,
   PROCESS_MARGIN,
   type ProgramCommand,
   type ProgramExit,
@@ -51,7 +51,7 @@ export function confineByRlimits(
     },
   );
   // It waits for its environment until then.
-  if (command.limits.cpuBurst && child.pid !== undefined) giveWay(child.pid);
+  if (command.limits.cpuBurst && child.pid !== undefined) giveWay([child.pid]);
   const environment = child.stdio[ENVIRONMENT_FD] as Writable;
   environment.on('error', () => {});
   environment.end(environmentScript(command.layout.work, command.environment));

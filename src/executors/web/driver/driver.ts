@@ -135,7 +135,12 @@ class Driver {
       this.#tell({ kind: 'browser', version: browser.version(), launchMs: systemClock.monotonic() - begun });
       return browser;
     } catch (error) {
-      throw new WebError('unavailable', 'the browser could not be started', { launch: true }, error);
+      throw new WebError(
+        'unavailable',
+        'the browser could not be started; the log of the server says why',
+        { launch: true },
+        error,
+      );
     }
   }
 

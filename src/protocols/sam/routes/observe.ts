@@ -180,6 +180,7 @@ async function answerMetrics(
 ): Promise<Reply> {
   const { since, resolution } = call.query;
   const task = await findTask(deps.engine, call.principal.tenant, call.params.task_id);
+  if (hasEnded(task.state)) await deps.engine.flushJournal();
   const all = await deps.store.samples({ key: task.key, limit: SAMPLES_MAX });
   const fresh = since === undefined ? all : all.filter(one => one.at > instantOf(since));
   const shown = resolution === undefined ? fresh : thinned(fresh, resolution * 1_000);
