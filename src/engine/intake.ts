@@ -12,6 +12,7 @@ import type { Clock } from '../runtime/clock.ts';
 import type { Random } from '../runtime/random.ts';
 import type { NewTask, NewTimer, SubmitOutcome } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
+import type { Addressing } from './addressing.ts';
 import type { Admission, TaskOrder } from './api.ts';
 import { dependedFirst } from './batch-order.ts';
 import { waitsFor } from './changes.ts';
@@ -42,6 +43,7 @@ export interface IntakeParts {
   readonly forecaster: Forecaster;
   readonly quotas: Quotas;
   readonly sealer: Sealer;
+  readonly addressing: Addressing;
   readonly wakers: Wakers;
 }
 
@@ -75,7 +77,8 @@ export class Intake {
   }
 
   /** Judges and stores orders, answering each in order; `atomic` admits all or none. */
-  async submit(orders: readonly TaskOrder[], atomic: boolean): Promise<readonly Admission[]> {
+  async submit(given: readonly TaskOrder[], atomic: boolean): Promise<readonly Admission[]> {
+    const orders = given.map(order => this.#parts.addressing.complete(order));
     const cyclic =
       orders.length > 1 ? findCycle(orders.map(({ id, spec }) => ({ id, dependsOn: spec.dependsOn }))) : null;
     const judged = await Promise.all(orders.map(order => this.#judge(order, cyclic)));
@@ -140,7 +143,9 @@ export class Intake {
   }
 
   /** Throws why the task can never run here, or is wrong. */
-  async #check({ tenant, spec }: TaskOrder): Promise<void> {
+  async #check(order: TaskOrder): Promise<void> {
+    const { tenant, spec } = order;
+    this.#parts.addressing.check(order);
     if (spec.depth > DEPTH_MAX) {
       throw new DomainError('policy_violation', `tasks made by tasks may go ${DEPTH_MAX} levels deep`, {
         details: { rule: 'recursion_depth', depth: spec.depth, limit: DEPTH_MAX },
@@ -209,6 +214,8 @@ export class Intake {
       details: {
         missing: `an agent for ${workType}`,
         required_capabilities: spec.requiredCapabilities ?? [],
+        ...(spec.region === undefined ? {} : { region: spec.region }),
+        ...this.#parts.addressing.explain({ tenant }),
         hint: 'start a worker for it: it registers by its first call of POST /api/v2/work',
       },
     });

@@ -1,6 +1,6 @@
 // What the dispatcher believes of the queues between two looks, and small sums over it.
 
-import { type Permit, permitOf, type QueueName } from '../domain/queue.ts';
+import { type Permit, type Preference, permitOf, preferenceOf, type QueueName } from '../domain/queue.ts';
 import type { ResourceLimits, Task } from '../domain/task.ts';
 import type { QueueView } from '../store/rows.ts';
 import type { QuotaRoom } from './ports/quotas.ts';
@@ -10,12 +10,38 @@ export interface KnownQueue {
   readonly view: QueueView;
   /** What its tasks need beside a worker. */
   readonly permit: Permit | null;
+  /** Whom its tasks are for first. */
+  readonly prefers: Preference;
   depth: number;
+  /** Since when its first task is known to be the first. */
+  headSince: number;
+  /** Until then whoever may take its tasks takes them, preferred or not. */
+  openUntil: number;
 }
 
-/** A queue as it is seen now. */
-export function knownQueue(view: QueueView): KnownQueue {
-  return { view, permit: permitOf(view.name), depth: view.depth };
+/** A queue as it is seen now, with what was known of it before. */
+export function knownQueue(view: QueueView, now: number, before?: KnownQueue): KnownQueue {
+  const isSameHead = before !== undefined && before.depth > 0 && before.view.headRank === view.headRank;
+  return {
+    view,
+    permit: before?.permit ?? permitOf(view.name),
+    prefers: before?.prefers ?? preferenceOf(view.name),
+    depth: view.depth,
+    headSince: isSameHead ? before.headSince : now,
+    openUntil: before?.openUntil ?? 0,
+  };
+}
+
+/** Counts a task that was put into the queue. */
+export function noteReady(queue: KnownQueue, now: number): void {
+  if (queue.depth === 0) queue.headSince = now;
+  queue.depth++;
+}
+
+/** Counts a task that was taken from the queue. */
+export function noteTaken(queue: KnownQueue, now: number): void {
+  queue.depth = Math.max(0, queue.depth - 1);
+  queue.headSince = now;
 }
 
 /** What may be started of the permits that one round of claiming drew. */
