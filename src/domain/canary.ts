@@ -36,8 +36,8 @@ export const NO_RUNS: Tally = { runs: 0, failures: 0, durations: {} };
 const RUNS_MIN = 20;
 /** Standard deviations that are no accident: one look in thirty thousand would be that far off by chance. */
 const DEVIATIONS = 4;
-/** Durations are told apart in steps of a fifth, from 50 ms on: less says nothing of an agent. */
-const STEP = { firstMs: 50, factor: 1.2 };
+/** Durations are told apart in steps of a tenth, from 50 ms on; two steps more say nothing of an agent. */
+const STEP = { firstMs: 50, factor: 1.1, tolerated: 2 };
 
 /** The tally with one more run. */
 export function counted(tally: Tally, run: { readonly failed: boolean; readonly durationMs: number }): Tally {
@@ -55,8 +55,8 @@ export function together(one: Tally, other: Tally): Tally {
 }
 
 /**
- * Whether canaries fail more often, or more than one in twenty of their runs takes longer than the rest's 95th percentile, by more
- * than chance explains. Each kind of work is held against itself, so that it does not matter who ran which.
+ * Whether canaries fail more often, or more than one in twenty of their runs takes longer, by a fifth at least, than the rest's 95th
+ * percentile, and both by more than chance explains. Each kind of work is held against itself, so that it does not matter who ran which.
  */
 export function verdictOf(kinds: readonly Comparison[]): CanaryVerdict | null {
   const both = kinds.filter(({ canary, rest }) => canary.runs > 0 && rest.runs > 0);
@@ -85,12 +85,15 @@ interface Bad {
   readonly bad: number;
 }
 
-/** Completed runs that took longer than the 95th percentile of the rest; nothing where that is not known. */
+/** Completed runs that took surely longer than the 95th percentile of the rest; nothing where that is not known. */
 function slowRuns({ canary, rest }: Comparison): readonly { readonly canary: Bad; readonly rest: Bad }[] {
   const step = p95StepOf(rest.durations);
   if (step === null || completedOf(rest) < RUNS_MIN) return [];
   const slow = ({ durations }: Tally): number =>
-    Object.entries(durations).reduce((sum, [at, runs]) => sum + (Number(at) > step ? runs : 0), 0);
+    Object.entries(durations).reduce(
+      (sum, [at, runs]) => sum + (Number(at) > step + STEP.tolerated ? runs : 0),
+      0,
+    );
   return [
     {
       canary: { of: completedOf(canary), bad: slow(canary) },

@@ -47,10 +47,16 @@ export class Addressing {
     });
   }
 
-  /** Where the tenant's tasks may run, for whoever explains why nobody can run one. */
-  explain(order: Pick<TaskOrder, 'tenant'>): { readonly allowed_regions?: readonly string[] } {
+  /** Where the tenant's tasks may run, and in words, for whoever explains why nobody can run one. */
+  explain(order: Pick<TaskOrder, 'tenant'>): {
+    readonly regions: readonly string[] | undefined;
+    readonly where: string;
+  } {
     const regions = this.#regionsOf(order);
-    return regions === undefined ? {} : { allowed_regions: regions };
+    return {
+      regions,
+      where: regions === undefined ? '' : ` where this tenant's tasks may run: ${regions.join(', ')}`,
+    };
   }
 
   #regionsOf({ tenant }: Pick<TaskOrder, 'tenant'>): readonly string[] | undefined {

@@ -1,7 +1,6 @@
 // Judges orders and lets them in. A task that can never run here is stored as rejected; one that is wrong is refused and leaves no
 // trace; the rest is queued. The answer leaves only after the commit is on disk.
 
-import { canRun } from '../domain/agent.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { EventBody } from '../domain/event.ts';
 import type { ExecutionId } from '../domain/ids.ts';
@@ -203,19 +202,19 @@ export class Intake {
 
   #nobody(tenant: TaskOrder['tenant'], spec: TaskSpec): DomainError {
     const workType = workTypeOf(spec);
-    const sameType = this.#parts.roster.list(tenant).filter(({ agent }) => agent.types.includes(workType));
-    const tooSmall = sameType.some(({ agent }) => canRun({ ...agent, capacity: {} }, spec));
+    const tooSmall = this.#parts.roster.capable(tenant, { ...spec, resources: {} }).length > 0;
     if (tooSmall) {
       return new DomainError('unprocessable', 'the task asks for more than any agent has in all', {
         details: { resource_limits: { ...spec.resources } },
       });
     }
-    return new DomainError('unprocessable', `no registered agent can run ${workType}`, {
+    const { regions, where } = this.#parts.addressing.explain({ tenant });
+    return new DomainError('unprocessable', `no registered agent can run ${workType}${where}`, {
       details: {
         missing: `an agent for ${workType}`,
         required_capabilities: spec.requiredCapabilities ?? [],
         ...(spec.region === undefined ? {} : { region: spec.region }),
-        ...this.#parts.addressing.explain({ tenant }),
+        ...(regions === undefined ? {} : { allowed_regions: regions }),
         hint: 'start a worker for it: it registers by its first call of POST /api/v2/work',
       },
     });
