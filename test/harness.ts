@@ -90,11 +90,7 @@ export async function openHouse(choice: HouseOptions = {}): Promise<House> {
       store,
       blobs: await openFileBlobs(dir, random),
       secrets: secretsOf(choice),
-      weights: {
-        weight: tenant => choice.weights?.[tenant] ?? 1,
-        ...(choice.prices === undefined ? {} : { prices: choice.prices }),
-        ...(choice.regions === undefined ? {} : { regions: choice.regions }),
-      },
+      weights: weightsOf(choice),
       quotas: choice.quotas ?? UNLIMITED,
       sealer: createSealer(),
       alerts: { raise: async alert => void alerts.push(alert) },
@@ -133,6 +129,14 @@ export async function openHouse(choice: HouseOptions = {}): Promise<House> {
       await store.stop();
       if (choice.dir === undefined) rmSync(dir, { recursive: true, force: true });
     },
+  };
+}
+
+function weightsOf({ weights, prices, regions }: HouseOptions): TenantWeights {
+  return {
+    weight: tenant => weights?.[tenant] ?? 1,
+    ...(prices === undefined ? {} : { prices }),
+    ...(regions === undefined ? {} : { regions }),
   };
 }
 
