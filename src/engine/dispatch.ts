@@ -14,7 +14,7 @@ import type { Attempts, RunningAttempt } from './attempts.ts';
 import {
   type Draw,
   type KnownQueue,
-  knownQueue,
+  knownQueues,
   nameKey,
   noteReady,
   noteTaken,
@@ -44,7 +44,7 @@ export class Dispatcher {
   readonly #quotas: Quotas;
   readonly #permits: Pick<Permits, 'draw' | 'isSpent'>;
   readonly #reuse: Pick<Reuse, 'sieve'>;
-  readonly #steering: Pick<Steering, 'permits' | 'offers'>;
+  readonly #steering: Pick<Steering, 'permits' | 'offersTo'>;
   readonly #leaseMs: number;
   readonly #asks = new Set<Ask>();
   #queues = new Map<string, KnownQueue>();
@@ -72,7 +72,7 @@ export class Dispatcher {
       readonly quotas: Quotas;
       readonly permits: Pick<Permits, 'draw' | 'isSpent'>;
       readonly reuse: Pick<Reuse, 'sieve'>;
-      readonly steering: Pick<Steering, 'permits' | 'offers'>;
+      readonly steering: Pick<Steering, 'permits' | 'offersTo'>;
     },
     options: { readonly leaseMs: number },
   ) {
@@ -218,13 +218,7 @@ export class Dispatcher {
     this.#lookedAt = this.#clock.monotonic();
     const views = await this.#store.queues();
     this.#unseen.clear();
-    const [now, before] = [this.#clock.now(), this.#queues];
-    this.#queues = new Map(
-      views.map(view => {
-        const key = nameKey(view.name);
-        return [key, knownQueue(view, now, before.get(key))];
-      }),
-    );
+    this.#queues = knownQueues(views, this.#clock.now(), this.#queues);
   }
 
   /** One claim for all asks at once; true if anything was claimed. */
@@ -288,7 +282,9 @@ export class Dispatcher {
     const keyed = [...this.#queues.values()].filter(({ permit, depth }) => depth > 0 && permit !== null);
     const asks = keyed.length === 0 ? [] : [...this.#asks].filter(ask => this.#room(ask) > 0);
     const slots = asks.reduce((sum, ask) => sum + this.#room(ask), 0);
-    const wanted = keyed.filter(({ view }) => asks.some(ask => this.#steering.permits(ask, view.name)));
+    const wanted = keyed.filter(({ view, needs }) =>
+      asks.some(ask => this.#steering.permits(ask, view.name, needs)),
+    );
     return this.#permits.draw(wanted, slots);
   }
 
@@ -301,12 +297,11 @@ export class Dispatcher {
   ): readonly ClaimPick[] {
     const slots = Math.min(CLAIM_MAX, this.#room(ask));
     if (slots <= 0) return [];
+    const isOffered = this.#steering.offersTo(ask);
     const byTenant = new Map<TenantId, KnownQueue[]>();
     for (const queue of this.#queues.values()) {
-      const { name } = queue.view;
-      if (takable([queue], planned, draw) <= 0 || !this.#steering.permits(ask, name)) continue;
-      if (!this.#steering.offers(ask, queue)) continue;
-      const { tenant } = name;
+      if (takable([queue], planned, draw) <= 0 || !isOffered(queue)) continue;
+      const { tenant } = queue.view.name;
       byTenant.set(tenant, [...(byTenant.get(tenant) ?? []), queue]);
     }
     const rooms = this.#ration(byTenant, rationed);

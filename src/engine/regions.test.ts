@@ -82,6 +82,22 @@ test('SAM-225 what the preferred region has no room for, or no agent, runs elsew
   assert.deepEqual(outputs.toSorted(), [...Array(4).fill('running'), ...Array(6).fill('west')]);
 });
 
+test('SAM-225 what many requesters want of a region with room for few runs elsewhere at once', async t => {
+  const { clock, node } = setup(t);
+  const house = await node('east');
+  await register(house, 'near', 'east', 2);
+  await register(house, 'far', 'west');
+  const ids = ['1', '2', '3', '4', '5'];
+  await house.engine.submit(
+    ids.map(id => orderOf(id, { ...X, requester: { agentId: `requester-${id}` as AgentId } })),
+  );
+  const far = workAs(house, 'far', ['custom:x'], { region: 'west' });
+  assert.ok((await far.ask(3)).leases.length > 0);
+  await clock.advance(100);
+  const rest = await workAs(house, 'near', ['custom:x'], { region: 'east' }).ask(2);
+  assert.equal(rest.leases.length, 2);
+});
+
 test('SAM-225 an agent of the preferred region that has room but takes nothing holds up one task for seconds, not all', async t => {
   const { clock, node } = setup(t);
   const house = await node('east');

@@ -26,7 +26,7 @@ export class Steering {
   readonly #roster: Judge;
   readonly #canaries: Pick<Canaries, 'isStopped' | 'areMeant'>;
   readonly #weights: Pick<TenantWeights, 'regions'>;
-  readonly #spares = new WeakMap<KnownQueue, Spare>();
+  #spares = noSpares(Number.NEGATIVE_INFINITY);
 
   constructor(
     clock: Clock,
@@ -41,47 +41,59 @@ export class Steering {
   }
 
   /** Whether whoever asks may take tasks of the queue at all, be it later. */
-  permits(ask: Ask, name: QueueName): boolean {
-    return serves(ask, name) && mayRunIn(ask.region, this.#weights.regions?.(name.tenant));
+  permits(ask: Ask, name: QueueName, needs?: readonly string[]): boolean {
+    return serves(ask, name, needs) && mayRunIn(ask.region, this.#weights.regions?.(name.tenant));
   }
 
-  /** Whether whoever asks, and is permitted to, may take tasks of the queue now. */
-  offers(ask: Ask, queue: KnownQueue): boolean {
+  /** Tells of queues whether whoever asks may take tasks of them now. */
+  offersTo(ask: Ask): (queue: KnownQueue) => boolean {
+    const asksCanary = this.#roster.isCanary(ask.agentTenant, ask.agentId);
+    return queue =>
+      this.permits(ask, queue.view.name, queue.needs) && this.#offers(ask.region, asksCanary, queue);
+  }
+
+  #offers(from: string | undefined, asksCanary: boolean, queue: KnownQueue): boolean {
     const { name } = queue.view;
     const { region, canary } = queue.prefers;
-    const asksCanary = this.#roster.isCanary(ask.agentTenant, ask.agentId);
     const meansCanary = this.#canaries.areMeant(name.tenant, canary);
     if (asksCanary && !meansCanary) {
       // Beyond their share canaries get only what nobody else is there for.
       return !this.#canaries.isStopped && !this.#roster.serves(name, agent => !isCanary(agent));
     }
     if (asksCanary !== meansCanary) return !this.#isKept(queue, 'canary', isCanary);
-    if (region === null || region === ask.region) return true;
+    if (region === null || region === from) return true;
     const isMeant = (agent: Agent): boolean => agent.region === region && isCanary(agent) === meansCanary;
     return !this.#isKept(queue, 'region', isMeant);
   }
 
   /** Whether all that waits in the queue is left to those who are meant. */
-  #isKept(queue: KnownQueue, why: Spare['why'], isMeant: (agent: Agent) => boolean): boolean {
+  #isKept(queue: KnownQueue, why: Why, isMeant: (agent: Agent) => boolean): boolean {
     const now = this.#clock.now();
     if (now < queue.openUntil) return false;
-    if (this.#spareOf(queue, why, isMeant, now) < queue.depth) return false;
+    if (this.#spareOf(queue, why, isMeant, now) < queue.crowd.depth) return false;
     if (now - queue.headSince < PATIENCE_MS) return true;
     queue.openUntil = now + OPEN_MS;
     return false;
   }
 
-  #spareOf(queue: KnownQueue, why: Spare['why'], isMeant: (agent: Agent) => boolean, now: number): number {
-    const known = this.#spares.get(queue);
-    if (known?.why === why && now - known.at < SPARE_MS) return known.tasks;
+  #spareOf(queue: KnownQueue, why: Why, isMeant: (agent: Agent) => boolean, now: number): number {
+    if (now - this.#spares.at >= SPARE_MS) this.#spares = noSpares(now);
+    const byKind = this.#spares[why];
+    const known = byKind.get(queue.kind);
+    if (known !== undefined) return known;
     const tasks = this.#roster.spareOf(queue.view.name, isMeant);
-    this.#spares.set(queue, { why, at: now, tasks });
+    byKind.set(queue.kind, tasks);
     return tasks;
   }
 }
 
-interface Spare {
-  readonly why: 'canary' | 'region';
+type Why = 'canary' | 'region';
+
+/** The room of those who are meant, by kind of queue, as of one instant. */
+interface Spares extends Readonly<Record<Why, Map<string, number>>> {
   readonly at: number;
-  readonly tasks: number;
+}
+
+function noSpares(at: number): Spares {
+  return { at, canary: new Map(), region: new Map() };
 }
