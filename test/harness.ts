@@ -12,6 +12,7 @@ import { RETRY_POLICIES } from '../src/domain/retry.ts';
 import type { TaskError, TaskSpec, TaskType } from '../src/domain/task.ts';
 import type { TaskOrder, WorkAnswer, WorkLease, WorkRequest } from '../src/engine/api.ts';
 import { Engine, type EngineOptions } from '../src/engine/engine.ts';
+import type { Alert } from '../src/engine/ports/alerts.ts';
 import type {
   Channel,
   ChannelMessage,
@@ -59,6 +60,7 @@ export interface HouseOptions {
   readonly options?: Partial<EngineOptions>;
   readonly weights?: Readonly<Record<string, number>>;
   readonly prices?: TenantWeights['prices'];
+  readonly regions?: TenantWeights['regions'];
   readonly quotas?: Quotas;
 }
 
@@ -67,6 +69,7 @@ export interface House {
   readonly engine: Engine;
   readonly store: Store;
   readonly sent: ChannelMessage[];
+  readonly alerts: readonly Alert[];
   stop(): Promise<void>;
 }
 
@@ -78,6 +81,7 @@ export async function openHouse(choice: HouseOptions = {}): Promise<House> {
   const store =
     choice.store ?? openSqliteInProcess({ path: ':memory:', clock, random, auditKey: Buffer.alloc(32) });
   const sent: ChannelMessage[] = [];
+  const alerts: Alert[] = [];
   const engine: Engine = new Engine(
     {
       log: silentLog,
@@ -86,12 +90,10 @@ export async function openHouse(choice: HouseOptions = {}): Promise<House> {
       store,
       blobs: await openFileBlobs(dir, random),
       secrets: secretsOf(choice),
-      weights: {
-        weight: tenant => choice.weights?.[tenant] ?? 1,
-        ...(choice.prices === undefined ? {} : { prices: choice.prices }),
-      },
+      weights: weightsOf(choice),
       quotas: choice.quotas ?? UNLIMITED,
       sealer: createSealer(),
+      alerts: { raise: async alert => void alerts.push(alert) },
       outbound: { send: unreachable, check: choice.check ?? (async () => {}), stop: async () => {} },
       schemas: { check: async () => {}, admit: async () => {} },
       renderer: plainRenderer,
@@ -121,11 +123,20 @@ export async function openHouse(choice: HouseOptions = {}): Promise<House> {
     engine,
     store,
     sent,
+    alerts,
     async stop() {
       await engine.stop();
       await store.stop();
       if (choice.dir === undefined) rmSync(dir, { recursive: true, force: true });
     },
+  };
+}
+
+function weightsOf({ weights, prices, regions }: HouseOptions): TenantWeights {
+  return {
+    weight: tenant => weights?.[tenant] ?? 1,
+    ...(prices === undefined ? {} : { prices }),
+    ...(regions === undefined ? {} : { regions }),
   };
 }
 

@@ -105,9 +105,10 @@ const NO_WORKFLOWS: SamDeps['workflows'] = {
 const NO_LIMITS: RequestLimits = { charge: () => null, chargeAddress: () => null };
 
 /** What of tenants the engine goes by. */
-const limitsOf = ({ quotas, tenants }: Guards): Pick<HouseOptions, 'quotas' | 'prices'> => ({
+const limitsOf = ({ quotas, tenants }: Guards): Pick<HouseOptions, 'quotas' | 'prices' | 'regions'> => ({
   quotas,
   prices: id => tenants.prices(id),
+  regions: id => tenants.regions(id),
 });
 
 /** A server listening on a port of its own. */

@@ -20,6 +20,7 @@ import { createLog, type Log } from '../runtime/log.ts';
 import { systemRandom } from '../runtime/random.ts';
 import type { Blobs } from '../store/blobs.ts';
 import type { Store } from '../store/store.ts';
+import { createAlerts } from './alerts.ts';
 import { capacityOf } from './capacity.ts';
 import type { Config, RateLimits } from './config.ts';
 import { type Credentials, ensureDataDir, loadCredentials, loadHouseKeys } from './credentials.ts';
@@ -170,6 +171,7 @@ async function startEngine({ log, config, extras, store, blobs, guards, reached,
       quotas: guards.quotas,
       sealer: guards.sealer,
       outbound,
+      alerts: createAlerts(log, guards.audit),
       schemas,
       renderer,
       channels,
@@ -248,6 +250,7 @@ async function engineOptionsOf(config: Config): Promise<EngineOptions> {
   return {
     serverId: config.serverId as AgentId,
     ...(config.region === null ? {} : { region: config.region }),
+    ...(config.labels.length === 0 ? {} : { labels: config.labels }),
     version: VERSION,
     tenantOfServer: DEFAULT_TENANT,
     capacity: await capacityOf(config.dataDir),

@@ -52,6 +52,8 @@ export interface Config {
   readonly serverId: string;
   /** Where this process runs; tasks may be bound to a region (`SAM-225`). */
   readonly region: string | null;
+  /** Words about this process; `canary` lets it run a share of the tasks alone (`SAM-228`). */
+  readonly labels: readonly string[];
   /** Tasks of one type this process runs at once. */
   readonly slots: number;
   /** How callers reach us, where a proxy stands in front. */
@@ -122,6 +124,7 @@ const SETTINGS: { readonly [Name in keyof Config]: Setting<Config[Name]> } = {
   },
   serverId: { variable: 'BATUTA_SERVER_ID', read: callerId, fallBack: defaultServerId },
   region: { variable: 'BATUTA_REGION', read: callerId, fallBack: () => null },
+  labels: { variable: 'BATUTA_LABELS', read: text => list(text).map(callerId), fallBack: () => [] },
   slots: {
     variable: 'BATUTA_SLOTS',
     read: integer(0, 100),

@@ -3,7 +3,7 @@
 import { statfs } from 'node:fs/promises';
 import { availableParallelism, freemem, loadavg, totalmem } from 'node:os';
 import type { JsonObject } from '../domain/json.ts';
-import type { EngineMeasure } from '../engine/api.ts';
+import type { CanaryView, EngineMeasure } from '../engine/api.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Executor } from '../engine/ports/executor.ts';
 import type { HealthReport, Wellness } from '../protocols/health.ts';
@@ -17,7 +17,7 @@ const REPORT_MS = 1_000;
 export interface HealthParts {
   readonly clock: Clock;
   readonly config: Config;
-  readonly engine: Pick<Engine, 'measure' | 'draining'>;
+  readonly engine: Pick<Engine, 'measure' | 'draining' | 'canaries'>;
   readonly executors: readonly Executor[];
 }
 
@@ -65,6 +65,7 @@ async function examine(
       schema_version: measure?.schemaVersion ?? null,
       claim_p99_ms: measure?.claimP99Ms ?? null,
       ...databaseDetail(measure?.database),
+      canaries: canaryDetail(engine.canaries()),
       task_types: Object.fromEntries(
         executors.map(executor => {
           const { available, missing, isolation, detail } = executor.status();
@@ -88,6 +89,15 @@ function databaseDetail(database: EngineMeasure['database']): JsonObject {
       dead_tuples: deadTuples,
       clock_ahead_ms: clockAheadMs,
     },
+  };
+}
+
+/** Anybody may read this: no tenant is named. */
+function canaryDetail({ share, tenants, stopped }: CanaryView): JsonObject {
+  return {
+    share,
+    tenants: tenants.length,
+    stopped: stopped && { because: stopped.because, at: new Date(stopped.at).toISOString() },
   };
 }
 

@@ -18,13 +18,15 @@ const list: CommandSpec = {
       agents.length === 0
         ? 'no agents'
         : table(
-            ['ID', 'KIND', 'HEALTH', 'SLOTS FREE', 'ERRORS', 'SEEN', 'TYPES'],
+            ['ID', 'KIND', 'HEALTH', 'SLOTS FREE', 'ERRORS', 'REGION', 'LABELS', 'SEEN', 'TYPES'],
             agents.map(agent => [
               agent.agent_id,
               agent.kind,
               healthText(agent, output.paint),
               `${agent.capacity.free?.slots ?? '?'} of ${agent.capacity.slots ?? '?'}`,
               agent.error_rate === undefined ? '' : `${Math.round(agent.error_rate * 100)} %`,
+              agent.region ?? '',
+              (agent.labels ?? []).join(', '),
               agoText(agent.seen_at, host.clock.now()),
               agent.types.join(', '),
             ]),

@@ -180,6 +180,26 @@ test('agents are listed, drained and removed', async context => {
   ]);
 });
 
+test('SAM-228 what canaries get is set and shown, and why they get no more', async context => {
+  const figures = { runs: 20, error_rate: 0.25, p95_ms: 120 };
+  const had = { share: 0.05, tenants: ['acme'] };
+  const at = '2026-01-31T11:59:58.000Z';
+  const stopped = { ...had, at, because: 'error_rate', canary: figures, rest: { ...figures, error_rate: 0 } };
+  const view = { share: 0, tenants: [], set_at: at, set_by: 'key:a', stopped };
+  const { run, end } = await shell(context, () => ({ json: view }));
+  const { out } = await run('canaries');
+  assert.match(out, /they fail more often than the rest/);
+  assert.match(out, /canaries +20 runs, 25 % failed, 95 % within 120 ms\n/);
+  assert.deepEqual((await run('canaries --json')).json, view);
+  await run('canaries set --share 0.05 --tenant acme --tenant other');
+  const { method, path, json } = end.asked.at(-1) ?? assert.fail();
+  assert.deepEqual(
+    [method, path, json],
+    ['PUT', '/api/v2/canaries', { share: 0.05, tenants: ['acme', 'other'] }],
+  );
+  assert.equal((await run('canaries set --share 5')).exitCode, 2);
+});
+
 test('nodes are listed', async context => {
   const node = {
     node_id: 'n1',
@@ -188,12 +208,14 @@ test('nodes are listed', async context => {
     state: 'draining',
     leads: true,
     running_tasks: 3,
+    region: 'eu',
+    labels: ['canary'],
     started_at: '2026-01-31T11:00:00.000Z',
     seen_at: '2026-01-31T11:59:58.000Z',
   };
   const { run, end } = await shell(context, () => ({ json: { nodes: [node] } }));
   const { out } = await run('nodes');
-  assert.match(out, /\nn1 +draining +yes +3 +1\.2\.3 +2 s ago +http:\/\/10\.0\.0\.1:8400\n/);
+  assert.match(out, /\nn1 +draining +yes +3 +eu +canary +1\.2\.3 +2 s ago +http:\/\/10\.0\.0\.1:8400\n/);
   assert.deepEqual((await run('nodes --json')).json, [node]);
   assert.equal(end.asked[0]?.path, '/api/v2/nodes');
 });

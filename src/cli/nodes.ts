@@ -16,12 +16,14 @@ export const nodesCommand: CommandSpec = {
     const { paint } = output;
     output.answer(nodes, () =>
       table(
-        ['ID', 'STATE', 'CHORES', 'RUNNING', 'VERSION', 'SEEN', 'URL'],
+        ['ID', 'STATE', 'CHORES', 'RUNNING', 'REGION', 'LABELS', 'VERSION', 'SEEN', 'URL'],
         nodes.map(node => [
           node.node_id,
           node.state === 'active' ? paint.green(node.state) : paint.yellow(node.state),
           node.leads ? 'yes' : '',
           String(node.running_tasks),
+          node.region ?? '',
+          (node.labels ?? []).join(', '),
           node.version,
           agoText(node.seen_at, host.clock.now()),
           node.url ?? '',

@@ -3,6 +3,7 @@
 import { Command } from 'commander';
 import { agentsCommand } from './agents.ts';
 import { backupCommand } from './backup.ts';
+import { canariesCommand } from './canaries.ts';
 import { type CommandSpec, register } from './command.ts';
 import { completionCommand } from './completion.ts';
 import { controlCommands } from './control.ts';
@@ -40,6 +41,7 @@ export function commandsOf({ app }: Pick<CliHost, 'app'>): readonly CommandSpec[
     schedulesCommand,
     agentsCommand,
     nodesCommand,
+    canariesCommand,
     deliveriesCommand,
     keysCommand,
     tokenCommand,

@@ -25,11 +25,26 @@ export interface Agent {
   readonly slots: number;
   readonly capacity: ResourceLimits;
   readonly region?: string;
+  /** Words of whoever runs it; `canary` sets it apart (`SAM-228`). */
+  readonly labels?: readonly string[];
   readonly version?: string;
   readonly url?: string;
   readonly draining: boolean;
   readonly registeredAt: number;
   readonly seenAt: number;
+}
+
+/** The label of agents that are tried with a share of the tasks before the rest follow (`SAM-228`). */
+export const CANARY = 'canary';
+
+/** Whether the agent is one of those that are tried. */
+export function isCanary({ labels = [] }: Pick<Agent, 'labels'>): boolean {
+  return labels.includes(CANARY);
+}
+
+/** Whether tasks that may run in these regions alone, anywhere where absent, may run there; who has no region is in none (`SAM-225`). */
+export function mayRunIn(region: string | undefined, regions: readonly string[] | undefined): boolean {
+  return regions === undefined || (region !== undefined && regions.includes(region));
 }
 
 /** Whether an agent's declared types, capabilities, region and totals admit the task at all. */

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { AgentId, TenantId } from './ids.ts';
-import { queueOf } from './queue.ts';
+import { capabilitiesOf, permitOf, preferenceOf, queueOf } from './queue.ts';
 import { RETRY_POLICIES } from './retry.ts';
 import { TASK_TYPES, type TaskSpec, workTypeOf } from './task.ts';
 
@@ -61,4 +61,15 @@ test('naming a queue leaves the task’s own list of capabilities as it was', ()
   const requiredCapabilities = ['gpu', 'avx'];
   queueOf(TENANT, spec({ requiredCapabilities }));
   assert.deepEqual(requiredCapabilities, ['gpu', 'avx']);
+});
+
+test('SAM-225 SAM-228 tasks for others first stand in a queue of their own, for which a worker needs no more than its type', () => {
+  const plain = queueOf(TENANT, spec({ requiredCapabilities: ['gpu'] }));
+  const wished = { requiredCapabilities: ['gpu'], preferredRegion: 'eu', canary: true } as const;
+  const queue = queueOf(TENANT, spec({ ...wished, concurrency: { key: 'prefer:region:us', limit: 2 } }));
+  assert.notDeepEqual(queue, plain);
+  assert.deepEqual(preferenceOf(queue), { region: 'eu', canary: true });
+  assert.deepEqual(preferenceOf(plain), { region: null, canary: false });
+  assert.deepEqual(capabilitiesOf(queue), ['gpu']);
+  assert.deepEqual(permitOf(queue), { tenant: TENANT, key: 'prefer:region:us', limit: 2 });
 });

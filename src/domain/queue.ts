@@ -9,7 +9,7 @@ import { workTypeOf } from './task.ts';
 export interface QueueName {
   readonly tenant: TenantId;
   readonly workType: WorkType;
-  /** Sorted capabilities a worker must have, and the permit a task needs beside them. */
+  /** Sorted capabilities a worker must have, the permit a task needs beside them, and whom it is for first. */
   readonly capabilities: readonly string[];
   readonly region: string | null;
   /** The orchestrator whose tasks these are (`SAM-111`). */
@@ -21,7 +21,7 @@ export function queueOf(tenant: TenantId, spec: TaskSpec): QueueName {
   return {
     tenant,
     workType: workTypeOf(spec),
-    capabilities: [...(spec.requiredCapabilities ?? []), ...permitsOf(spec)].sort(),
+    capabilities: [...(spec.requiredCapabilities ?? []), ...permitsOf(spec), ...wishesOf(spec)].sort(),
     region: spec.region ?? null,
     requester: spec.requester.agentId,
   };
@@ -45,11 +45,33 @@ export function permitOf({ tenant, capabilities }: QueueName): Permit | null {
   return null;
 }
 
+/** Whom tasks are for first; others may have them too, later (`SAM-225`, `SAM-228`). */
+export interface Preference {
+  readonly region: string | null;
+  readonly canary: boolean;
+}
+
+const FOR_CANARIES = 'prefer:canary';
+const WISH = /^prefer:(?:canary|region:(.+))$/s;
+
+/** Whom tasks of a queue are for first. */
+export function preferenceOf({ capabilities }: QueueName): Preference {
+  const region = capabilities.map(capability => WISH.exec(capability)?.[1]).find(one => one !== undefined);
+  return { region: region ?? null, canary: capabilities.includes(FOR_CANARIES) };
+}
+
 /** What a worker itself must be capable of to take tasks of a queue. */
 export function capabilitiesOf({ capabilities }: QueueName): readonly string[] {
-  return capabilities.filter(capability => !PERMIT.test(capability));
+  return capabilities.filter(capability => !PERMIT.test(capability) && !WISH.test(capability));
 }
 
 function permitsOf({ concurrency }: TaskSpec): readonly string[] {
   return concurrency === undefined ? [] : [`permit:concurrency:${concurrency.limit}:${concurrency.key}`];
+}
+
+function wishesOf({ preferredRegion, canary }: TaskSpec): readonly string[] {
+  return [
+    ...(preferredRegion === undefined ? [] : [`prefer:region:${preferredRegion}`]),
+    ...(canary === true ? [FOR_CANARIES] : []),
+  ];
 }

@@ -85,7 +85,12 @@ export interface TaskSpec {
   /** Not to be started before this instant (epoch milliseconds). */
   readonly notBefore?: number;
   readonly minIsolation?: IsolationLevel;
+  /** Runs in this region alone (`SAM-225`). */
   readonly region?: string;
+  /** Runs here where there is room soon, else anywhere; never beside `region` (`SAM-225`). */
+  readonly preferredRegion?: string;
+  /** Drawn at its submit to be among those that canaries try (`SAM-228`). */
+  readonly canary?: true;
   readonly outputSchema?: JsonObject;
   /** An identical task's result, no older than so many milliseconds, will do; `key` tells apart what else is identical (`SAM-234`). */
   readonly cache?: { readonly ttlMs: number; readonly key?: string };

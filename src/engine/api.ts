@@ -1,6 +1,7 @@
 // The engine as the floors above see it: what can be asked of it, and in which shapes. `engine.ts` builds it.
 
 import type { Agent, AgentHealth, AgentKind } from '../domain/agent.ts';
+import type { CanaryVerdict } from '../domain/canary.ts';
 import type { DomainError } from '../domain/errors.ts';
 import type { AgentId, ExecutionId, FencingToken, TaskId, TaskKey, TenantId } from '../domain/ids.ts';
 import type { Json, JsonObject } from '../domain/json.ts';
@@ -109,6 +110,7 @@ export interface WorkRequest {
   readonly types: readonly WorkType[];
   readonly capabilities: readonly string[];
   readonly region?: string;
+  readonly labels?: readonly string[];
   readonly version?: string;
   readonly capacity?: ResourceLimits;
   readonly slots: number;
@@ -200,6 +202,7 @@ export interface AgentRegistration {
   readonly slots: number;
   readonly capacity: ResourceLimits;
   readonly region?: string;
+  readonly labels?: readonly string[];
   readonly version?: string;
   readonly url?: string;
   /** JSON Schemas by custom type name (`SAM-175`). */
@@ -243,6 +246,7 @@ export interface NodeView {
   readonly version: string;
   readonly url: string | null;
   readonly region?: string;
+  readonly labels?: readonly string[];
   readonly startedAt: number;
   readonly seenAt: number;
   readonly state: 'active' | 'draining';
@@ -250,6 +254,19 @@ export interface NodeView {
   readonly leads: boolean;
   /** Attempts it runs itself. */
   readonly running: number;
+}
+
+/** What canaries get: a share of the tasks from 0 to 1, and all of some tenants' (`SAM-228`). */
+export interface CanarySettings {
+  readonly share: number;
+  readonly tenants: readonly TenantId[];
+}
+
+/** What canaries get now; `stopped` once that was taken away, with what it was and why. */
+export interface CanaryView extends CanarySettings {
+  readonly setAt: number;
+  readonly setBy: string;
+  readonly stopped: (CanarySettings & CanaryVerdict & { readonly at: number; readonly told: boolean }) | null;
 }
 
 /** Options of a control call; `actor` is the principal's id. */
@@ -315,6 +332,11 @@ export interface EngineApi {
   nodes(): readonly NodeView[];
   /** Whether this process does the chores that one node suffices for. */
   readonly leads: boolean;
+
+  /** What canaries get, as of at most 2 s ago. */
+  canaries(): CanaryView;
+  /** Sets what they get, for all nodes; a share that was taken away is given again. */
+  setCanaries(settings: CanarySettings, setBy: string): Promise<CanaryView>;
 
   agents(tenant: TenantId): Promise<readonly AgentView[]>;
   registerAgent(registration: AgentRegistration): Promise<AgentView>;

@@ -20,10 +20,10 @@ export interface Ask {
   readonly take: (attempts: readonly RunningAttempt[]) => void;
 }
 
-/** Whether whoever asks may take tasks of the queue, permits aside. */
-export function serves(ask: Ask, name: QueueName): boolean {
+/** Whether whoever asks may take tasks of the queue, permits aside; `needs` where the capabilities it needs are known already. */
+export function serves(ask: Ask, name: QueueName, needs = capabilitiesOf(name)): boolean {
   if (ask.tenant !== null && ask.tenant !== name.tenant) return false;
   if (!ask.types.has(name.workType)) return false;
   if (name.region !== null && name.region !== ask.region) return false;
-  return capabilitiesOf(name).every(capability => ask.capabilities.has(capability));
+  return needs.every(capability => ask.capabilities.has(capability));
 }

@@ -46,10 +46,16 @@ export class Attempts {
   readonly #roster: Roster;
   /** Led no task at the last count; a result that is just being written down looks so for a moment. */
   #missed: ReadonlySet<FencingToken> = new Set();
+  #onOver: (attempt: RunningAttempt, how: AttemptEnd) => void = () => {};
 
   constructor(store: Pick<Store, 'leases' | 'read'>, roster: Roster) {
     this.#store = store;
     this.#roster = roster;
+  }
+
+  /** Set once by the engine: told of every attempt that ended here. */
+  set onOver(tell: (attempt: RunningAttempt, how: AttemptEnd) => void) {
+    this.#onOver = tell;
   }
 
   /** Notes a claim, counting it against its agent. */
@@ -78,6 +84,7 @@ export class Attempts {
     const attempt = this.#byToken.get(token);
     if (attempt === undefined) return undefined;
     this.#byToken.delete(token);
+    this.#onOver(attempt, how);
     if (!attempt.parked)
       this.#roster.gaveBack(attempt.agentTenant, attempt.agentId, attempt.task.spec.resources, how);
     return attempt;

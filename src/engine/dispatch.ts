@@ -2,7 +2,6 @@
 // be ready, tenants are served by stride (domain/fairness.ts) and the store takes the heads of their queues. What is known of
 // queues here is a hint that saves looking; the store's answer is the truth.
 
-import { newStrides, nextKey, type StrideState, serve } from '../domain/fairness.ts';
 import type { TenantId } from '../domain/ids.ts';
 import { queueOf } from '../domain/queue.ts';
 import type { Task, WorkType } from '../domain/task.ts';
@@ -10,13 +9,15 @@ import type { Cancel, Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
 import type { Claimed, ClaimPick } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
-import { type Ask, serves } from './ask.ts';
+import type { Ask } from './ask.ts';
 import type { Attempts, RunningAttempt } from './attempts.ts';
 import {
   type Draw,
   type KnownQueue,
-  knownQueue,
+  knownQueues,
   nameKey,
+  noteReady,
+  noteTaken,
   portionsOf,
   takable,
   waitingIn,
@@ -24,9 +25,10 @@ import {
 } from './known-queues.ts';
 import type { Permits } from './permits.ts';
 import type { QuotaRoom, Quotas } from './ports/quotas.ts';
-import type { TenantWeights } from './ports/secrets.ts';
 import type { Reuse } from './reuse.ts';
 import type { Roster } from './roster.ts';
+import type { Shares } from './shares.ts';
+import type { Steering } from './steering.ts';
 
 const REFRESH_MS = 1_000;
 const CLAIM_MAX = 500;
@@ -38,18 +40,18 @@ export class Dispatcher {
   readonly #store: Pick<Store, 'queues' | 'claim'>;
   readonly #roster: Roster;
   readonly #attempts: Attempts;
-  readonly #weights: TenantWeights;
+  readonly #shares: Shares;
   readonly #quotas: Quotas;
   readonly #permits: Pick<Permits, 'draw' | 'isSpent'>;
   readonly #reuse: Pick<Reuse, 'sieve'>;
+  readonly #steering: Pick<Steering, 'permits' | 'offersTo'>;
   readonly #leaseMs: number;
   readonly #asks = new Set<Ask>();
-  /** By the types a pool of workers serves. */
-  readonly #strides = new Map<string, StrideState<TenantId>>();
   #queues = new Map<string, KnownQueue>();
   /** Tasks that became ready in queues not looked at yet, by tenant and work type. */
   readonly #unseen = new Map<string, number>();
   #stale = true;
+  #lookedAt = 0;
   #running = false;
   #again = false;
   #open = true;
@@ -66,10 +68,11 @@ export class Dispatcher {
     roster: Roster,
     attempts: Attempts,
     guards: {
-      readonly weights: TenantWeights;
+      readonly shares: Shares;
       readonly quotas: Quotas;
       readonly permits: Pick<Permits, 'draw' | 'isSpent'>;
       readonly reuse: Pick<Reuse, 'sieve'>;
+      readonly steering: Pick<Steering, 'permits' | 'offersTo'>;
     },
     options: { readonly leaseMs: number },
   ) {
@@ -78,10 +81,11 @@ export class Dispatcher {
     this.#store = store;
     this.#roster = roster;
     this.#attempts = attempts;
-    this.#weights = guards.weights;
+    this.#shares = guards.shares;
     this.#quotas = guards.quotas;
     this.#permits = guards.permits;
     this.#reuse = guards.reuse;
+    this.#steering = guards.steering;
     this.#leaseMs = options.leaseMs;
   }
 
@@ -110,7 +114,7 @@ export class Dispatcher {
   ready(task: Pick<Task, 'tenant' | 'spec'>): void {
     const name = queueOf(task.tenant, task.spec);
     const known = this.#queues.get(nameKey(name));
-    if (known !== undefined) known.depth++;
+    if (known !== undefined) noteReady(known, this.#clock.now());
     else this.#noteUnseen(`${name.tenant}\n${name.workType}`);
     this.#wake();
   }
@@ -152,7 +156,8 @@ export class Dispatcher {
     const name = queueOf(tenant, spec);
     let spare = 0;
     for (const ask of this.#asks)
-      if (this.#roster.isLocal(ask.agentTenant, ask.agentId) && serves(ask, name)) spare += this.#room(ask);
+      if (this.#roster.isLocal(ask.agentTenant, ask.agentId) && this.#steering.permits(ask, name))
+        spare += this.#room(ask);
     return spare > ahead || spare + this.#roster.spareFor(tenant, spec) > ahead;
   }
 
@@ -174,7 +179,7 @@ export class Dispatcher {
       this.#again = false;
       this.#rounds.begun++;
       try {
-        if (this.#stale) await this.#refresh();
+        if (this.#stale || this.#clock.monotonic() - this.#lookedAt > REFRESH_MS) await this.#refresh();
         if (await this.#round()) this.#again = true;
       } catch (error) {
         this.#log.warn('claiming failed; trying again in a second', { error: String(error) });
@@ -210,9 +215,10 @@ export class Dispatcher {
 
   async #refresh(): Promise<void> {
     this.#stale = false;
+    this.#lookedAt = this.#clock.monotonic();
     const views = await this.#store.queues();
     this.#unseen.clear();
-    this.#queues = new Map(views.map(view => [nameKey(view.name), knownQueue(view)]));
+    this.#queues = knownQueues(views, this.#clock.now(), this.#queues);
   }
 
   /** One claim for all asks at once; true if anything was claimed. */
@@ -276,7 +282,9 @@ export class Dispatcher {
     const keyed = [...this.#queues.values()].filter(({ permit, depth }) => depth > 0 && permit !== null);
     const asks = keyed.length === 0 ? [] : [...this.#asks].filter(ask => this.#room(ask) > 0);
     const slots = asks.reduce((sum, ask) => sum + this.#room(ask), 0);
-    const wanted = keyed.filter(({ view }) => asks.some(ask => serves(ask, view.name)));
+    const wanted = keyed.filter(({ view, needs }) =>
+      asks.some(ask => this.#steering.permits(ask, view.name, needs)),
+    );
     return this.#permits.draw(wanted, slots);
   }
 
@@ -289,9 +297,10 @@ export class Dispatcher {
   ): readonly ClaimPick[] {
     const slots = Math.min(CLAIM_MAX, this.#room(ask));
     if (slots <= 0) return [];
+    const isOffered = this.#steering.offersTo(ask);
     const byTenant = new Map<TenantId, KnownQueue[]>();
     for (const queue of this.#queues.values()) {
-      if (takable([queue], planned, draw) <= 0 || !serves(ask, queue.view.name)) continue;
+      if (takable([queue], planned, draw) <= 0 || !isOffered(queue)) continue;
       const { tenant } = queue.view.name;
       byTenant.set(tenant, [...(byTenant.get(tenant) ?? []), queue]);
     }
@@ -299,7 +308,7 @@ export class Dispatcher {
     const waiting = new Map(
       [...byTenant].map(([tenant, queues]) => [tenant, waitingIn(queues, planned, draw)]),
     );
-    const limits = this.#share(this.#stridesOf(ask), waiting, slots, rooms);
+    const limits = this.#shares.of(ask.types, waiting, slots, rooms);
     const free = this.#roster.free(ask.agentTenant, ask.agentId);
     return [...limits].flatMap(([tenant, slotsOfTenant]) => {
       const room = rooms.get(tenant);
@@ -335,45 +344,12 @@ export class Dispatcher {
     return rooms;
   }
 
-  #share(
-    strides: StrideState<TenantId>,
-    waiting: ReadonlyMap<TenantId, number>,
-    slots: number,
-    rooms: ReadonlyMap<TenantId, QuotaRoom>,
-  ): ReadonlyMap<TenantId, number> {
-    const left = new Map<TenantId, number>();
-    for (const [tenant, tasks] of waiting)
-      left.set(tenant, Math.min(tasks, rooms.get(tenant)?.tasks ?? tasks));
-    const limits = new Map<TenantId, number>();
-    for (let slot = 0; slot < slots && left.size > 0; ) {
-      const tenant = nextKey(strides, left.keys());
-      if (tenant === null) break;
-      // Alone, a tenant takes all there is in one step.
-      const units = left.size === 1 ? Math.min(slots - slot, left.get(tenant) ?? 0) : 1;
-      serve(strides, tenant, this.#weights.weight(tenant), units);
-      limits.set(tenant, (limits.get(tenant) ?? 0) + units);
-      slot += units;
-      const rest = (left.get(tenant) ?? 0) - units;
-      if (rest > 0) left.set(tenant, rest);
-      else left.delete(tenant);
-    }
-    return limits;
-  }
-
-  #stridesOf({ types }: Ask): StrideState<TenantId> {
-    const pool = [...types].sort().join(' ');
-    const known = this.#strides.get(pool);
-    if (known !== undefined) return known;
-    const strides = newStrides<TenantId>();
-    this.#strides.set(pool, strides);
-    return strides;
-  }
-
   #count(pick: ClaimPick, claims: readonly Claimed[]): void {
+    const now = this.#clock.now();
     const byId = new Map([...this.#queues.values()].map(queue => [queue.view.id, queue]));
     for (const { queue } of claims) {
       const known = byId.get(queue);
-      if (known !== undefined) known.depth = Math.max(0, known.depth - 1);
+      if (known !== undefined) noteTaken(known, now);
     }
     // Fewer than believed: the rest does not fit or is gone. Look before believing again; also who is next for a permit.
     if (claims.length < pick.limit || claims.some(({ task }) => task.spec.concurrency !== undefined))

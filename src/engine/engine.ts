@@ -13,6 +13,8 @@ import type {
   Admission,
   AgentRegistration,
   AgentView,
+  CanarySettings,
+  CanaryView,
   ControlCall,
   EndpointView,
   EngineApi,
@@ -84,6 +86,7 @@ export class Engine implements EngineApi, Service {
     if (!store.capabilities.shared)
       await takeUpAgain(store, attempts, settlement, this.#options, clock.now());
     await nodes.start();
+    await this.#rooms.canaries.start(() => nodes.leads);
     await this.#startLocal();
     this.#rooms.sweeper.start();
     await this.#rooms.endpoints.start();
@@ -222,6 +225,14 @@ export class Engine implements EngineApi, Service {
     return this.#rooms.roster.remove(tenant, id);
   }
 
+  canaries(): CanaryView {
+    return this.#rooms.canaries.view;
+  }
+
+  setCanaries(settings: CanarySettings, setBy: string): Promise<CanaryView> {
+    return this.#rooms.canaries.set(settings, setBy);
+  }
+
   nodes(): readonly NodeView[] {
     return this.#rooms.nodes.list();
   }
@@ -279,7 +290,7 @@ export class Engine implements EngineApi, Service {
 
   async #startLocal(): Promise<void> {
     const { log, clock, store, executors } = this.#parts;
-    const { serverId, tenantOfServer, region, capacity, slotsPerType, leaseMs } = this.#options;
+    const { serverId, tenantOfServer, region, labels, capacity, slotsPerType, leaseMs } = this.#options;
     const place = region === undefined ? {} : { region };
     const lanes = executors
       .filter(executor => executor.status().available)
@@ -293,6 +304,7 @@ export class Engine implements EngineApi, Service {
       slots: lanes.reduce((sum, { slots }) => sum + slots, 0),
       capacity,
       ...place,
+      ...(labels === undefined ? {} : { labels }),
     });
     await this.#rooms.nodes.offer(agent);
     const worker = { agentId: serverId, leaseMs, lanes, ...place };
@@ -309,6 +321,7 @@ export class Engine implements EngineApi, Service {
     await this.#rooms.endpoints.stop();
     await this.#rooms.journal.stop();
     await this.#rooms.statistics.save();
+    await this.#rooms.canaries.stop();
     await this.#rooms.nodes.stop();
     const { channels, executors } = this.#parts;
     await Promise.all([

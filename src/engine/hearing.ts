@@ -3,6 +3,7 @@
 
 import type { Store } from '../store/store.ts';
 import type { Attempts } from './attempts.ts';
+import type { Canaries } from './canaries.ts';
 import type { Dispatcher } from './dispatch.ts';
 import type { Roster } from './roster.ts';
 import type { Schedules } from './schedules.ts';
@@ -21,6 +22,7 @@ export function hearOthers(
     readonly dispatcher: Dispatcher;
     readonly sweeper: Sweeper;
     readonly roster: Roster;
+    readonly canaries: Pick<Canaries, 'look'>;
     readonly schedules: Pick<Schedules, 'look'>;
   },
   onError: (error: unknown) => void,
@@ -32,6 +34,7 @@ export function hearOthers(
     if (ready) rooms.dispatcher.look();
     if (due) rooms.sweeper.wake(SWEEP_SOON_MS);
     if (documents === null || documents.includes('agent')) rooms.roster.load().catch(onError);
+    if (documents?.includes('canary') === true) void rooms.canaries.look();
     if (documents === null || documents.includes('schedule')) rooms.schedules.look();
   });
 }

@@ -1,7 +1,6 @@
 // Judges orders and lets them in. A task that can never run here is stored as rejected; one that is wrong is refused and leaves no
 // trace; the rest is queued. The answer leaves only after the commit is on disk.
 
-import { canRun } from '../domain/agent.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { EventBody } from '../domain/event.ts';
 import type { ExecutionId } from '../domain/ids.ts';
@@ -12,6 +11,7 @@ import type { Clock } from '../runtime/clock.ts';
 import type { Random } from '../runtime/random.ts';
 import type { NewTask, NewTimer, SubmitOutcome } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
+import type { Addressing } from './addressing.ts';
 import type { Admission, TaskOrder } from './api.ts';
 import { dependedFirst } from './batch-order.ts';
 import { waitsFor } from './changes.ts';
@@ -42,6 +42,7 @@ export interface IntakeParts {
   readonly forecaster: Forecaster;
   readonly quotas: Quotas;
   readonly sealer: Sealer;
+  readonly addressing: Addressing;
   readonly wakers: Wakers;
 }
 
@@ -75,7 +76,8 @@ export class Intake {
   }
 
   /** Judges and stores orders, answering each in order; `atomic` admits all or none. */
-  async submit(orders: readonly TaskOrder[], atomic: boolean): Promise<readonly Admission[]> {
+  async submit(given: readonly TaskOrder[], atomic: boolean): Promise<readonly Admission[]> {
+    const orders = given.map(order => this.#parts.addressing.complete(order));
     const cyclic =
       orders.length > 1 ? findCycle(orders.map(({ id, spec }) => ({ id, dependsOn: spec.dependsOn }))) : null;
     const judged = await Promise.all(orders.map(order => this.#judge(order, cyclic)));
@@ -140,7 +142,9 @@ export class Intake {
   }
 
   /** Throws why the task can never run here, or is wrong. */
-  async #check({ tenant, spec }: TaskOrder): Promise<void> {
+  async #check(order: TaskOrder): Promise<void> {
+    const { tenant, spec } = order;
+    this.#parts.addressing.check(order);
     if (spec.depth > DEPTH_MAX) {
       throw new DomainError('policy_violation', `tasks made by tasks may go ${DEPTH_MAX} levels deep`, {
         details: { rule: 'recursion_depth', depth: spec.depth, limit: DEPTH_MAX },
@@ -198,17 +202,19 @@ export class Intake {
 
   #nobody(tenant: TaskOrder['tenant'], spec: TaskSpec): DomainError {
     const workType = workTypeOf(spec);
-    const sameType = this.#parts.roster.list(tenant).filter(({ agent }) => agent.types.includes(workType));
-    const tooSmall = sameType.some(({ agent }) => canRun({ ...agent, capacity: {} }, spec));
+    const tooSmall = this.#parts.roster.capable(tenant, { ...spec, resources: {} }).length > 0;
     if (tooSmall) {
       return new DomainError('unprocessable', 'the task asks for more than any agent has in all', {
         details: { resource_limits: { ...spec.resources } },
       });
     }
-    return new DomainError('unprocessable', `no registered agent can run ${workType}`, {
+    const { regions, where } = this.#parts.addressing.explain({ tenant });
+    return new DomainError('unprocessable', `no registered agent can run ${workType}${where}`, {
       details: {
         missing: `an agent for ${workType}`,
         required_capabilities: spec.requiredCapabilities ?? [],
+        ...(spec.region === undefined ? {} : { region: spec.region }),
+        ...(regions === undefined ? {} : { allowed_regions: regions }),
         hint: 'start a worker for it: it registers by its first call of POST /api/v2/work',
       },
     });

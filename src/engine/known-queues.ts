@@ -1,6 +1,13 @@
 // What the dispatcher believes of the queues between two looks, and small sums over it.
 
-import { type Permit, permitOf, type QueueName } from '../domain/queue.ts';
+import {
+  capabilitiesOf,
+  type Permit,
+  type Preference,
+  permitOf,
+  preferenceOf,
+  type QueueName,
+} from '../domain/queue.ts';
 import type { ResourceLimits, Task } from '../domain/task.ts';
 import type { QueueView } from '../store/rows.ts';
 import type { QuotaRoom } from './ports/quotas.ts';
@@ -10,12 +17,72 @@ export interface KnownQueue {
   readonly view: QueueView;
   /** What its tasks need beside a worker. */
   readonly permit: Permit | null;
+  /** What a worker must be capable of. */
+  readonly needs: readonly string[];
+  /** Equal for queues that differ by their requesters alone. */
+  readonly kind: string;
+  /** Whom its tasks are for first. */
+  readonly prefers: Preference;
+  depth: number;
+  /** With those of its kind. */
+  readonly crowd: Crowd;
+  /** Since when its first task is known to be the first. */
+  headSince: number;
+  /** Until then whoever may take its tasks takes them, preferred or not. */
+  openUntil: number;
+}
+
+/** Tasks believed to wait in queues that differ by their requesters alone. */
+export interface Crowd {
   depth: number;
 }
 
-/** A queue as it is seen now. */
-export function knownQueue(view: QueueView): KnownQueue {
-  return { view, permit: permitOf(view.name), depth: view.depth };
+/** Queues as they are seen now, by name, with what was known of them before. */
+export function knownQueues(
+  views: readonly QueueView[],
+  now: number,
+  before: ReadonlyMap<string, KnownQueue>,
+): Map<string, KnownQueue> {
+  const crowds = new Map<string, Crowd>();
+  const known = new Map<string, KnownQueue>();
+  for (const view of views) {
+    const key = nameKey(view.name);
+    const queue = knownQueue(view, now, before.get(key));
+    const crowd = crowds.get(queue.kind) ?? queue.crowd;
+    crowds.set(queue.kind, crowd);
+    crowd.depth += view.depth;
+    known.set(key, { ...queue, crowd });
+  }
+  return known;
+}
+
+function knownQueue(view: QueueView, now: number, before: KnownQueue | undefined): KnownQueue {
+  const isSameHead = before !== undefined && before.depth > 0 && before.view.headRank === view.headRank;
+  return {
+    view,
+    permit: before?.permit ?? permitOf(view.name),
+    needs: before?.needs ?? capabilitiesOf(view.name),
+    kind: before?.kind ?? kindKey(view.name),
+    prefers: before?.prefers ?? preferenceOf(view.name),
+    depth: view.depth,
+    crowd: { depth: 0 },
+    headSince: isSameHead ? before.headSince : now,
+    openUntil: before?.openUntil ?? 0,
+  };
+}
+
+/** Counts a task that was put into the queue. */
+export function noteReady(queue: KnownQueue, now: number): void {
+  if (queue.depth === 0) queue.headSince = now;
+  queue.depth++;
+  queue.crowd.depth++;
+}
+
+/** Counts a task that was taken from the queue. */
+export function noteTaken(queue: KnownQueue, now: number): void {
+  queue.depth = Math.max(0, queue.depth - 1);
+  queue.crowd.depth = Math.max(0, queue.crowd.depth - 1);
+  queue.headSince = now;
 }
 
 /** What may be started of the permits that one round of claiming drew. */
@@ -108,5 +175,9 @@ function markPlanned(queues: readonly KnownQueue[], limit: number, planned: Map<
 
 /** One text for a queue's name; equal names have equal texts. */
 export function nameKey(name: QueueName): string {
-  return `${name.tenant}\n${name.workType}\n${name.capabilities.join(',')}\n${name.region ?? ''}\n${name.requester}`;
+  return `${kindKey(name)}\n${name.requester}`;
+}
+
+function kindKey({ tenant, workType, capabilities, region }: QueueName): string {
+  return `${tenant}\n${workType}\n${capabilities.join(',')}\n${region ?? ''}`;
 }

@@ -33,6 +33,7 @@ export interface NodeSelf {
   /** Where it can be reached, where that is known. */
   readonly url: () => string | null;
   readonly region?: string;
+  readonly labels?: readonly string[];
 }
 
 /** The nodes of a store, as this one sees them. */
@@ -145,7 +146,11 @@ export class Nodes {
     const records = documents.map(({ body }) => body as unknown as NodeRecord);
     const seen = records.map(({ agent: _, ...view }) => view);
     const others = records.filter(({ id }) => id !== this.#self.id);
-    this.#roster.inOtherNodes(others.flatMap(({ agent }) => agent ?? []));
+    this.#roster.inOtherNodes(
+      others.flatMap(({ agent, state, running }) =>
+        agent === null ? [] : { agent: { ...agent, draining: state === 'draining' }, running },
+      ),
+    );
     const living = new Set(seen.map(({ id }) => id));
     for (const { id } of this.#seen) if (!living.has(id)) this.#gone.add(id);
     for (const id of living) this.#gone.delete(id);
@@ -199,6 +204,7 @@ export class Nodes {
       version: this.#self.version,
       url: this.#self.url(),
       ...(this.#self.region === undefined ? {} : { region: this.#self.region }),
+      ...(this.#self.labels === undefined ? {} : { labels: this.#self.labels }),
       startedAt: this.#startedAt,
       seenAt: this.#clock.now(),
       state: this.#draining ? 'draining' : 'active',

@@ -1,13 +1,15 @@
 // The rooms of the engine and how they are joined: who is made first, and who hears of what. Nothing here decides anything.
 
 import type { AgentId, TenantId } from '../domain/ids.ts';
-import type { ResourceLimits, Task, TaskType } from '../domain/task.ts';
+import { type ResourceLimits, type Task, type TaskType, workTypeOf } from '../domain/task.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
 import type { Random } from '../runtime/random.ts';
 import type { Blobs } from '../store/blobs.ts';
 import type { Store } from '../store/store.ts';
+import { Addressing } from './addressing.ts';
 import { Attempts } from './attempts.ts';
+import { Canaries } from './canaries.ts';
 import { ClaimTimes } from './claim-times.ts';
 import { Control } from './control.ts';
 import { Dispatcher } from './dispatch.ts';
@@ -20,6 +22,7 @@ import { Nodes } from './nodes.ts';
 import { type OnAcknowledged, Outbox } from './outbox.ts';
 import { checkOutput } from './output.ts';
 import { Permits } from './permits.ts';
+import type { Alerts } from './ports/alerts.ts';
 import type { Channel, NotificationRenderer } from './ports/channel.ts';
 import type { Executor } from './ports/executor.ts';
 import type { Outbound } from './ports/outbound.ts';
@@ -31,8 +34,10 @@ import { ResultCache } from './result-cache.ts';
 import { Reuse } from './reuse.ts';
 import { Roster } from './roster.ts';
 import { Settlement } from './settlement.ts';
+import { Shares } from './shares.ts';
 import { Signals } from './signals.ts';
 import { RunStatistics } from './statistics.ts';
+import { Steering } from './steering.ts';
 import { Sweeper } from './sweeper.ts';
 import { WorkExchange } from './work.ts';
 import { Workbench } from './workbench.ts';
@@ -49,6 +54,7 @@ export interface EngineParts {
   readonly quotas: Quotas;
   readonly sealer: Sealer;
   readonly outbound: Outbound;
+  readonly alerts: Alerts;
   readonly schemas: PayloadCheck;
   readonly renderer: NotificationRenderer;
   readonly channels: readonly Channel[];
@@ -65,6 +71,8 @@ export interface EngineOptions {
   readonly tenantOfServer: TenantId;
   /** Where this process runs, for tasks that are bound to a region (`SAM-225`). */
   readonly region?: string;
+  /** Words about this process; `canary` sets it apart (`SAM-228`). */
+  readonly labels?: readonly string[];
   readonly capacity: ResourceLimits;
   /** Tasks of one type this process runs at once. */
   readonly slotsPerType: number;
@@ -90,6 +98,7 @@ export function furnish(parts: EngineParts, options: EngineOptions, onAcknowledg
     version: options.version,
     url: options.url ?? (() => null),
     ...(options.region === undefined ? {} : { region: options.region }),
+    ...(options.labels === undefined ? {} : { labels: options.labels }),
   });
   const sweeper = new Sweeper(log, clock, store, lifecycle, attempts, settlement, () => nodes.leads);
   const channels = new Map(parts.channels.map(channel => [channel.name, channel]));
@@ -108,7 +117,8 @@ export function furnish(parts: EngineParts, options: EngineOptions, onAcknowledg
     if (task.spec.notification !== undefined) outbox.wake();
   };
   const { outbound, schemas } = parts;
-  const guards = { secrets, outbound, schemas, quotas, sealer };
+  const addressing = new Addressing(yard.canaries, parts.weights, options.region);
+  const guards = { secrets, outbound, schemas, quotas, sealer, addressing };
   const intake = new Intake(clock, random, store, { ...yard, ...guards, wakers }, options);
   const workbench = new Workbench(log, clock, random, store, { ...yard, blobs, secrets, sealer }, options);
   const work = new WorkExchange(clock, store, { ...yard, secrets }, options);
@@ -125,8 +135,15 @@ function groundFloor(parts: EngineParts, options: EngineOptions) {
     parts.executors.map(executor => [executor.type, executor]),
   );
   const signals = new Signals();
-  const roster = new Roster(clock, store);
+  const roster = new Roster(clock, store, tenant => weights.regions?.(tenant));
   const attempts = new Attempts(store, roster);
+  const canaries = new Canaries(log, clock, random, store, { alerts: parts.alerts, node: options.serverId });
+  attempts.onOver = ({ task, agentTenant, agentId }, how) => {
+    if (how === 'returned') return;
+    const durationMs = clock.now() - (task.lease?.claimedAt ?? clock.now());
+    const canary = roster.isCanary(agentTenant, agentId);
+    canaries.note({ canary, workType: workTypeOf(task.spec), failed: how !== 'completed', durationMs });
+  };
   const statistics = new RunStatistics(store);
   const lifecycle = new Lifecycle(clock, random, store, signals, sealer, options);
   const journal = new Journal(log, clock, store);
@@ -146,7 +163,8 @@ function groundFloor(parts: EngineParts, options: EngineOptions) {
   );
   const permits = new Permits(clock, store, attempts, options);
   const reuse = new Reuse(log, clock, store, { attempts, settlement, signals, cache }, options);
-  const doors = { weights, quotas, permits, reuse };
+  const steering = new Steering(clock, roster, canaries, weights);
+  const doors = { shares: new Shares(weights), quotas, permits, reuse, steering };
   const claims = new ClaimTimes(clock, store);
   const dispatcher = new Dispatcher(log, clock, claims, roster, attempts, doors, options);
   const lookout = { dispatcher, roster, attempts, statistics, executors, quotas, permits, weights };
@@ -156,6 +174,7 @@ function groundFloor(parts: EngineParts, options: EngineOptions) {
     signals,
     roster,
     attempts,
+    canaries,
     statistics,
     lifecycle,
     journal,

@@ -1,16 +1,28 @@
 // Which agents there are, what they can do and how they are. Agents are documents, so that any node knows them; how busy they
 // are is counted from the attempts under way, those that other nodes gave out included.
 
-import { AGENT_SILENCE_MS, type Agent, type AgentHealth, canRun, fits } from '../domain/agent.ts';
+import { AGENT_SILENCE_MS, type Agent, canRun, fits, isCanary, mayRunIn } from '../domain/agent.ts';
 import { DomainError } from '../domain/errors.ts';
-import type { AgentId, TenantId } from '../domain/ids.ts';
+import { type AgentId, DEFAULT_TENANT, type TenantId } from '../domain/ids.ts';
 import type { JsonObject } from '../domain/json.ts';
+import { capabilitiesOf, type QueueName } from '../domain/queue.ts';
 import { type ResourceLimits, type TaskSpec, type WorkType, workTypeOf } from '../domain/task.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { DocumentWrite, LeaseRow } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import type { AgentRegistration, AgentView } from './api.ts';
-import { added, type Load, left, NO_LOAD } from './roster-load.ts';
+import { added, NO_LOAD } from './roster-load.ts';
+import {
+  AGENT_SLOTS_MAX,
+  BAR_MS,
+  busyOf,
+  errorRateOf,
+  freeOf,
+  healthOf,
+  type Member,
+  newMember,
+  saysSomethingNew,
+} from './roster-member.ts';
 
 const KIND = 'agent';
 const SEEN_WRITE_MS = 20_000;
@@ -18,34 +30,12 @@ const RUNS_KEPT = 50;
 /** So long what a type needs is thought to be loaded still (`SAM-109`). */
 const WARM_MS = 600_000;
 const STRIKES_MAX = 5;
-const BAR_MS = { first: 60_000, most: 600_000 };
-/** Tasks an agent runs at once at most (`SAM-54`). */
-export const AGENT_SLOTS_MAX = 100;
 
 /** How an asking agent stands beside others; of each figure the lower is the better. */
 export interface Standing {
   readonly busyShare: number;
   readonly coldness: 0 | 1;
   readonly errorRate: number;
-}
-
-interface Member {
-  agent: Agent;
-  schemas: AgentRegistration['schemas'];
-  writtenAt: number;
-  /** Whether each of the last runs failed. */
-  readonly failures: boolean[];
-  strikes: number;
-  barredUntil: number;
-  barMs: number;
-  busy: number;
-  /** What other nodes gave it, as of the last look at the leases. */
-  elsewhere: Load;
-  /** Tasks it can hold at once: what it was registered with, else the most it has been seen to hold and ask for together. */
-  holdsMost: number;
-  /** When it last began a task of each of its types. */
-  readonly ranAt: Map<WorkType, number>;
-  readonly reserved: Required<ResourceLimits>;
 }
 
 /** All agents of all tenants; an agent of the pool (tenant null in `serves`) works for everyone. */
@@ -57,10 +47,18 @@ export class Roster {
   readonly #pool = new Set<string>();
   /** Those of them that are inside other nodes. */
   readonly #abroad = new Set<string>();
+  /** Nodes that were canaries when they were last heard of: what they ran is judged after they are gone. */
+  readonly #goneCanaries = new Set<AgentId>();
+  readonly #regionsOf: (tenant: TenantId) => readonly string[] | undefined;
 
-  constructor(clock: Clock, store: Pick<Store, 'documents' | 'putDocuments'>) {
+  constructor(
+    clock: Clock,
+    store: Pick<Store, 'documents' | 'putDocuments'>,
+    regionsOf: (tenant: TenantId) => readonly string[] | undefined,
+  ) {
     this.#clock = clock;
     this.#store = store;
+    this.#regionsOf = regionsOf;
   }
 
   /** Reads the agents registered before, here or on another node. */
@@ -74,19 +72,23 @@ export class Roster {
     }
   }
 
-  /** The agents inside other nodes, which serve every tenant for as long as those live. */
-  inOtherNodes(agents: readonly Agent[]): void {
-    const living = new Map(agents.map(agent => [keyOf(agent.tenant, agent.id), agent]));
+  /** The agents inside other nodes, which serve every tenant for as long as those live, and how many tasks each runs. */
+  inOtherNodes(agents: readonly { readonly agent: Agent; readonly running: number }[]): void {
+    const living = new Set(agents.map(({ agent }) => keyOf(agent.tenant, agent.id)));
     for (const key of this.#abroad) {
       if (living.has(key)) continue;
+      const gone = this.#members.get(key)?.agent;
+      if (gone !== undefined && isCanary(gone)) this.#goneCanaries.add(gone.id);
       this.#abroad.delete(key);
       this.#pool.delete(key);
       this.#members.delete(key);
     }
-    for (const [key, agent] of living) {
-      const known = this.#members.get(key);
-      if (known === undefined) this.#members.set(key, newMember(agent, undefined));
-      else known.agent = agent;
+    for (const { agent, running } of agents) {
+      const key = keyOf(agent.tenant, agent.id);
+      const member = this.#members.get(key) ?? newMember(agent, undefined);
+      Object.assign(member, { agent, busy: running });
+      this.#members.set(key, member);
+      this.#goneCanaries.delete(agent.id);
       this.#abroad.add(key);
       this.#pool.add(key);
     }
@@ -98,10 +100,13 @@ export class Roster {
     const { schemas, ...rest } = registration;
     const key = keyOf(rest.tenant, rest.id);
     const known = this.#members.get(key);
-    const roles = rest.roles ?? known?.agent.roles;
+    const kept = {
+      ...(known?.agent.roles === undefined ? {} : { roles: known.agent.roles }),
+      ...(known?.agent.labels === undefined ? {} : { labels: known.agent.labels }),
+    };
     const agent: Agent = {
+      ...kept,
       ...rest,
-      ...(roles === undefined ? {} : { roles }),
       slots: Math.min(rest.slots, AGENT_SLOTS_MAX),
       draining: known?.agent.draining ?? false,
       registeredAt: known?.agent.registeredAt ?? now,
@@ -164,19 +169,21 @@ export class Roster {
 
   /** Agents that could run the task some day, well or not: none means it can never run here (`SAM-45`). */
   capable(tenant: TenantId, spec: TaskSpec): readonly AgentView[] {
-    return this.list(tenant).filter(({ agent }) => canRun(agent, spec));
+    return [...this.#permitted(tenant)]
+      .filter(({ agent }) => canRun(agent, spec))
+      .map(member => this.#view(member));
   }
 
   /** Whether any agent could run the task some day; cheap enough for every submit. */
   canEverRun(tenant: TenantId, spec: TaskSpec): boolean {
-    for (const member of this.#serving(tenant)) if (canRun(member.agent, spec)) return true;
+    for (const member of this.#permitted(tenant)) if (canRun(member.agent, spec)) return true;
     return false;
   }
 
   /** Slots of all agents that could run the task, busy or not. */
   slotsFor(tenant: TenantId, spec: TaskSpec): number {
     let slots = 0;
-    for (const member of this.#serving(tenant)) if (canRun(member.agent, spec)) slots += member.agent.slots;
+    for (const member of this.#permitted(tenant)) if (canRun(member.agent, spec)) slots += member.agent.slots;
     return slots;
   }
 
@@ -204,12 +211,30 @@ export class Roster {
   /** Tasks like this that agents elsewhere, online and under their limits, can take before one must wait (`SAM-40`). */
   spareFor(tenant: TenantId, spec: TaskSpec): number {
     let spare = 0;
-    for (const member of this.#serving(tenant)) {
+    for (const member of this.#permitted(tenant)) {
       if (member.agent.kind === 'local' || !canRun(member.agent, spec)) continue;
-      if (!fits(spec.resources, freeOf(member))) continue;
-      spare += Math.max(0, Math.min(this.#room(member), member.holdsMost - busyOf(member)));
+      if (fits(spec.resources, freeOf(member))) spare += this.#spare(member);
     }
     return spare;
+  }
+
+  /** Tasks of the queue that those of its agents that are meant, here and elsewhere, can take now; 0 too where there are none. */
+  spareOf(name: QueueName, isMeant: (agent: Agent) => boolean): number {
+    let spare = 0;
+    for (const member of this.#online(name)) if (isMeant(member.agent)) spare += this.#spare(member);
+    return spare;
+  }
+
+  /** Whether one that is meant is there for the queue's tasks, busy or not. */
+  serves(name: QueueName, isMeant: (agent: Agent) => boolean): boolean {
+    for (const { agent } of this.#online(name)) if (isMeant(agent)) return true;
+    return false;
+  }
+
+  /** Whether the agent, or the node of that name, is a canary, also once it is gone (`SAM-228`). */
+  isCanary(tenant: TenantId, id: AgentId): boolean {
+    const member = this.#members.get(keyOf(tenant, id)) ?? this.#members.get(keyOf(DEFAULT_TENANT, id));
+    return member === undefined ? this.#goneCanaries.has(id) : isCanary(member.agent);
   }
 
   /** Whether the agent is this process itself. */
@@ -296,8 +321,32 @@ export class Roster {
     }
   }
 
+  /** Those that serve the tenant where its tasks may run. */
+  *#permitted(tenant: TenantId): Iterable<Member> {
+    const regions = this.#regionsOf(tenant);
+    for (const member of this.#serving(tenant)) if (mayRunIn(member.agent.region, regions)) yield member;
+  }
+
+  *#online(name: QueueName): Iterable<Member> {
+    const needs = capabilitiesOf(name);
+    for (const member of this.#permitted(name.tenant)) {
+      const { types, capabilities, region } = member.agent;
+      if (!types.includes(name.workType) || !needs.every(one => capabilities.includes(one))) continue;
+      if (name.region !== null && name.region !== region) continue;
+      const health = healthOf(member, this.#clock.now());
+      if (health !== 'offline' && health !== 'draining') yield member;
+    }
+  }
+
+  #spare(member: Member): number {
+    const room = this.#room(member);
+    return member.agent.kind === 'local'
+      ? room
+      : Math.max(0, Math.min(room, member.holdsMost - busyOf(member)));
+  }
+
   #room(member: Member): number {
-    const health = this.#health(member);
+    const health = healthOf(member, this.#clock.now());
     if (health === 'draining' || health === 'offline' || member.barredUntil > this.#clock.now()) return 0;
     return Math.max(0, member.agent.slots - busyOf(member));
   }
@@ -308,23 +357,10 @@ export class Roster {
     return member;
   }
 
-  #health(member: Member): AgentHealth {
-    if (member.agent.draining) return 'draining';
-    const local = member.agent.kind !== 'worker';
-    if (!local && this.#clock.now() - member.agent.seenAt > AGENT_SILENCE_MS) return 'offline';
-    const { memoryMb, cpuCores } = member.agent.capacity;
-    const reserved = reservedOf(member);
-    const tight = [
-      [reserved.memoryMb, memoryMb],
-      [reserved.cpuCores, cpuCores],
-    ].some(([used = 0, total]) => total !== undefined && used > 0.9 * total);
-    return errorRateOf(member) > 0.05 || tight ? 'degraded' : 'healthy';
-  }
-
   #view(member: Member): AgentView {
     return {
       agent: member.agent,
-      health: this.#health(member),
+      health: healthOf(member, this.#clock.now()),
       busy: busyOf(member),
       free: freeOf(member),
       errorRate: errorRateOf(member),
@@ -338,50 +374,6 @@ export class Roster {
     const write: DocumentWrite = { tenant: agent.tenant, kind: KIND, id: agent.id, body };
     await this.#store.putDocuments([write]);
   }
-}
-
-function newMember(agent: Agent, schemas: AgentRegistration['schemas']): Member {
-  return {
-    agent,
-    schemas,
-    writtenAt: 0,
-    failures: [],
-    strikes: 0,
-    barredUntil: 0,
-    barMs: BAR_MS.first,
-    busy: 0,
-    elsewhere: NO_LOAD,
-    ranAt: new Map(),
-    // The most there is says nothing of what the agent can do: that shows when it asks.
-    holdsMost: agent.slots < AGENT_SLOTS_MAX ? agent.slots : 0,
-    reserved: { ...NO_LOAD.reserved },
-  };
-}
-
-function saysSomethingNew(agent: Agent, said: Omit<AgentRegistration, 'slots'>): boolean {
-  return (
-    agent.version !== said.version ||
-    agent.region !== said.region ||
-    said.types.some(type => !agent.types.includes(type)) ||
-    said.capabilities.some(capability => !agent.capabilities.includes(capability))
-  );
-}
-
-function busyOf({ busy, elsewhere }: Member): number {
-  return busy + elsewhere.busy;
-}
-
-function reservedOf({ reserved, elsewhere }: Member): Required<ResourceLimits> {
-  return elsewhere.busy === 0 ? reserved : added(reserved, elsewhere.reserved, 1);
-}
-
-function freeOf(member: Member): ResourceLimits {
-  return left(member.agent.capacity, reservedOf(member));
-}
-
-function errorRateOf(member: Member): number {
-  if (member.failures.length === 0) return 0;
-  return member.failures.filter(Boolean).length / member.failures.length;
 }
 
 function keyOf(tenant: TenantId, id: AgentId): string {

@@ -81,7 +81,7 @@ export class WorkExchange {
   /** One exchange; waits up to `waitMs` for work unless it already has something to answer. */
   async exchange(request: WorkRequest): Promise<WorkAnswer> {
     const { tenant, agentId } = request;
-    const { region, version, capacity = {} } = request;
+    const { region, labels, version, capacity = {} } = request;
     await this.#roster.hear(
       {
         tenant,
@@ -91,6 +91,7 @@ export class WorkExchange {
         capabilities: request.capabilities,
         capacity,
         ...(region === undefined ? {} : { region }),
+        ...(labels === undefined ? {} : { labels }),
         ...(version === undefined ? {} : { version }),
       },
       request.slots,

@@ -91,3 +91,21 @@ test('SAM-26 a tenant may set the signature window within 30–900 s, and to not
     );
   assert.equal((await guards.tenants.options(DEFAULT_TENANT)).hmacWindowSeconds, 900);
 });
+
+test('SAM-225 a tenant’s residency holds here at once, on other nodes when they read again, and until it is lifted', async () => {
+  const { guards, node, clock } = await setup();
+  const elsewhere = await node();
+  await guards.tenants.create({ id: 'acme', options: { residency: { regions: ['eu'] } } });
+  assert.deepEqual(guards.tenants.regions(ACME), ['eu']);
+  assert.equal(elsewhere.tenants.regions(ACME), undefined);
+  clock.pass(5 * SECOND);
+  await elsewhere.tenants.list();
+  assert.deepEqual(elsewhere.tenants.regions(ACME), ['eu']);
+  for (const regions of [[], [''], ['x'.repeat(201)], Array.from({ length: 101 }, () => 'eu')])
+    await refusedWith(
+      'invalid_request',
+      guards.tenants.update(ACME, { options: { residency: { regions } } }),
+    );
+  await guards.tenants.update(ACME, { options: { residency: null } });
+  assert.equal(guards.tenants.regions(ACME), undefined);
+});

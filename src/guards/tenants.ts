@@ -30,6 +30,13 @@ export interface TenantOptions {
   readonly quotas: QuotaPlan;
   /** What its tasks are estimated to cost by; absent where they cost nothing (`SAM-42`). */
   readonly prices?: PriceTable;
+  /** Where its tasks may run; null or absent: anywhere (`SAM-225`). */
+  readonly residency?: Residency | null;
+}
+
+/** The regions a tenant's tasks may run in: on nodes and agents of these alone. */
+export interface Residency {
+  readonly regions: readonly string[];
 }
 
 /** A tenant. */
@@ -67,6 +74,7 @@ const OVERLAP_MS = DAY_MS;
 const RELOAD_MS = 5_000;
 const WEIGHT_MIN = 0.01;
 const WEIGHT_MAX = 1_000;
+const REGIONS_MAX = 100;
 const DEFAULT_OPTIONS: TenantOptions = {
   hmacWindowSeconds: 300,
   requireJti: false,
@@ -86,6 +94,7 @@ export class Tenants implements Service, TenantWeights, QuotaPlans {
   #weights: ReadonlyMap<string, number> = new Map();
   #plans: ReadonlyMap<TenantId, QuotaPlan> = new Map();
   #prices: ReadonlyMap<TenantId, PriceTable | undefined> = new Map();
+  #regions: ReadonlyMap<TenantId, readonly string[] | undefined> = new Map();
   #cancelReload: Cancel = () => undefined;
   #running = false;
 
@@ -160,6 +169,10 @@ export class Tenants implements Service, TenantWeights, QuotaPlans {
     return this.#prices.get(id);
   }
 
+  regions(id: TenantId): readonly string[] | undefined {
+    return this.#regions.get(id);
+  }
+
   quotaPlan(id: TenantId): QuotaPlan | undefined {
     return this.#plans.get(id);
   }
@@ -207,6 +220,7 @@ export class Tenants implements Service, TenantWeights, QuotaPlans {
     this.#weights = new Map(this.#weights).set(id, body.tenant.weight);
     this.#plans = plansOf([...this.#plans, [id, body.tenant.options.quotas]]);
     this.#prices = new Map(this.#prices).set(id, body.tenant.options.prices);
+    this.#regions = new Map(this.#regions).set(id, body.tenant.options.residency?.regions);
   }
 
   async #reload(): Promise<void> {
@@ -216,6 +230,7 @@ export class Tenants implements Service, TenantWeights, QuotaPlans {
       this.#weights = new Map(bodies.map(({ tenant }) => [tenant.id, tenant.weight]));
       this.#plans = plansOf(bodies.map(({ tenant }) => [tenant.id, tenant.options.quotas]));
       this.#prices = new Map(bodies.map(({ tenant }) => [tenant.id, tenant.options.prices]));
+      this.#regions = new Map(bodies.map(({ tenant }) => [tenant.id, tenant.options.residency?.regions]));
       for (const { tenant, webhookSecrets } of bodies)
         if (this.#isDue(tenant, webhookSecrets)) await this.rotateWebhookSecret(tenant.id);
     } catch (error) {
@@ -257,6 +272,7 @@ function settled(tenant: Tenant, options: TenantOptions, changes: Partial<Tenant
     throw invalid('options.hmac_window_seconds', 'must be an integer within 30–900');
   if (!isDays(apiKeyAgeMaxDays)) throw invalid('options.api_key_age_max_days', 'must be 1 or more days');
   if (!isDays(webhookRotationDays)) throw invalid('options.webhook_rotation_days', 'must be 1 or more days');
+  requireRegions(chosen.residency);
   requireSound(chosen.quotas);
   return { ...tenant, options: chosen };
 }
@@ -271,6 +287,20 @@ function plansOf(
     else some.delete(id);
   }
   return some;
+}
+
+function requireRegions(residency: Residency | null | undefined): void {
+  if (residency === null || residency === undefined) return;
+  const { regions } = residency;
+  if (regions.length >= 1 && regions.length <= REGIONS_MAX && regions.every(isRegion)) return;
+  throw invalid(
+    'options.residency.regions',
+    `must be 1–${REGIONS_MAX} names of regions, each 1–200 characters`,
+  );
+}
+
+function isRegion(region: string): boolean {
+  return region.length >= 1 && region.length <= 200;
 }
 
 function isDays(days: number | null): boolean {

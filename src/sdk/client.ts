@@ -23,7 +23,7 @@ import type {
   WorkAnswer,
   WorkRequest,
 } from './wire.ts';
-import type { HealthAnswer, NodeView, TokenAnswer } from './wire-admin.ts';
+import type { CanaryView, HealthAnswer, NodeView, TokenAnswer } from './wire-admin.ts';
 import { Workflows } from './workflows.ts';
 
 /** What any call may carry. */
@@ -108,6 +108,19 @@ export class BatutaClient {
       path: '/api/v2/nodes',
     });
     return answer.nodes;
+  }
+
+  /** What nodes and agents labelled `canary` get; for administrators of the default tenant. */
+  canaries(): Promise<CanaryView> {
+    return this.#transport.json({ method: 'GET', path: '/api/v2/canaries' });
+  }
+
+  /** Sets it for all nodes, and gives back what was taken away. */
+  setCanaries(settings: {
+    readonly share: number;
+    readonly tenants?: readonly string[];
+  }): Promise<CanaryView> {
+    return this.#transport.json({ method: 'PUT', path: '/api/v2/canaries', json: settings });
   }
 
   /** Tasks that match, newest first (`SAM-60`). */

@@ -23,7 +23,7 @@ export interface HeldTasks {
 export interface ExchangeOptions {
   readonly client: BatutaClient;
   /** What every exchange says of the worker. */
-  readonly self: Pick<WorkRequest, 'agent_id' | 'types' | 'capabilities' | 'region' | 'version'>;
+  readonly self: Pick<WorkRequest, 'agent_id' | 'types' | 'capabilities' | 'region' | 'labels' | 'version'>;
   readonly slots: number;
   /** Tasks asked for in one exchange at most. */
   readonly claimMax: number;

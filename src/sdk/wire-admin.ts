@@ -36,6 +36,8 @@ export interface AgentRegistration {
       }
     | undefined;
   readonly region?: string | undefined;
+  /** `canary` for one that is tried (`SAM-228`). */
+  readonly labels?: readonly string[] | undefined;
   readonly version?: string | undefined;
   readonly url?: string | undefined;
   /** JSON Schemas by custom type name (`SAM-175`). */
@@ -58,6 +60,8 @@ export interface AgentView {
     readonly free?: { readonly slots?: number };
     readonly [more: string]: unknown;
   };
+  readonly region?: string;
+  readonly labels?: readonly string[];
   readonly seen_at: string;
   readonly [more: string]: unknown;
 }
@@ -68,11 +72,38 @@ export interface NodeView {
   readonly version: string;
   readonly url: string | null;
   readonly region?: string;
+  readonly labels?: readonly string[];
   readonly state: 'active' | 'draining';
   readonly leads: boolean;
   readonly running_tasks: number;
   readonly started_at: string;
   readonly seen_at: string;
+}
+
+/** Runs of canaries, or of the rest, over what both ran. */
+export interface RunFigures {
+  readonly runs: number;
+  readonly error_rate: number | null;
+  readonly p95_ms: number | null;
+}
+
+/** What nodes and agents labelled `canary` get (`SAM-228`). */
+export interface CanaryView {
+  /** Of new tasks, 0–1. */
+  readonly share: number;
+  /** Whose tasks all go to them first. */
+  readonly tenants: readonly string[];
+  readonly set_at: string | null;
+  readonly set_by: string;
+  /** Since when and why they get nothing, and what they had. */
+  readonly stopped: {
+    readonly share: number;
+    readonly tenants: readonly string[];
+    readonly at: string;
+    readonly because: 'error_rate' | 'latency';
+    readonly canary: RunFigures;
+    readonly rest: RunFigures;
+  } | null;
 }
 
 /** Filters of the delivery list (`SAM-92`). */

@@ -53,6 +53,8 @@ export interface ExecutionConfig {
   readonly not_before?: string | undefined;
   readonly min_isolation?: IsolationLevel | undefined;
   readonly region?: string | undefined;
+  /** Whether the task runs in the region alone, or there while there is room; `bind` where absent. */
+  readonly region_mode?: 'bind' | 'prefer' | undefined;
   /** JSON Schema the output must satisfy. */
   readonly output_schema?: JsonObject | undefined;
   readonly labels?: Readonly<Record<string, string>> | undefined;
@@ -351,6 +353,7 @@ export interface WorkRequest {
   readonly types: readonly string[];
   readonly capabilities?: readonly string[] | undefined;
   readonly region?: string | undefined;
+  readonly labels?: readonly string[] | undefined;
   readonly version?: string | undefined;
   /** New tasks wanted at most. */
   readonly slots: number;

@@ -27,6 +27,8 @@ export interface WorkerOptions {
   readonly waitSeconds?: number;
   readonly capabilities?: readonly string[];
   readonly region?: string;
+  /** `canary` for a worker that is tried with a share of the tasks (`SAM-228`). */
+  readonly labels?: readonly string[];
   readonly version?: string;
   /** JSON Schemas by custom type name: registered before the first task is asked for (`SAM-175`). */
   readonly schemas?: Readonly<Record<string, { readonly input?: JsonObject; readonly output?: JsonObject }>>;
@@ -73,11 +75,11 @@ export class Worker {
 
   constructor(options: WorkerOptions) {
     this.#options = options;
-    const { client, agentId, capabilities, region, version } = options;
+    const { client, agentId, capabilities, region, labels, version } = options;
     this.#exchanges = new Exchanges(
       {
         client,
-        self: { agent_id: agentId, types: this.#types(), capabilities, region, version },
+        self: { agent_id: agentId, types: this.#types(), capabilities, region, labels, version },
         slots: options.slots ?? 10,
         claimMax: Math.min(options.claimMax ?? 50, ASK_MAX),
         exchangesMax: options.exchangesMax ?? 2,
@@ -96,7 +98,7 @@ export class Worker {
 
   /** Resolves with the server's first answer; rejects if that is a refusal. A server that cannot be reached is waited for. */
   async start(): Promise<void> {
-    const { client, agentId, schemas, capabilities, region, version, slots } = this.#options;
+    const { client, agentId, schemas, capabilities, region, labels, version, slots } = this.#options;
     if (schemas !== undefined)
       await client.agents.register({
         agent_id: agentId,
@@ -104,6 +106,7 @@ export class Worker {
         kind: 'worker',
         skills: capabilities,
         region,
+        labels,
         version,
         schemas,
         capacity: { slots: slots ?? 10 },

@@ -144,6 +144,8 @@ async function askAboutAccess(): Promise<void> {
   await admin.post('/api/v2/jwt-keys', { kid: 'tour', algorithm: 'EdDSA', key: await exportJWK(publicKey) });
   await admin.get('/api/v2/jwt-keys');
   await admin.ask('DELETE', '/api/v2/jwt-keys/tour');
+  await admin.ask('PUT', '/api/v2/canaries', { body: { share: 0, tenants: ['tour'] } });
+  await admin.get('/api/v2/canaries');
   await admin.post('/api/v2/secrets', { name: 'tour', value: 'v' });
   await admin.ask('PUT', '/api/v2/secrets/tour', { body: { value: 'w' } });
   await admin.get('/api/v2/secrets');

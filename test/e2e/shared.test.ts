@@ -2,31 +2,21 @@
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { freshDatabase, postgresMissing } from '../postgres.ts';
+import { postgresMissing } from '../postgres.ts';
 import type { Loose } from '../serve.ts';
-import { ADMIN_HEADERS, type ServerProcess, serverProcess } from '../server.ts';
+import { ADMIN_HEADERS, type ServerProcess } from '../server.ts';
 import { openMailbox } from './mailbox.ts';
+import { ask, eventually, type Nodes, openNodes } from './nodes.ts';
 
-const dir = mkdtempSync(join(tmpdir(), 'batuta-shared-'));
-const nodes: ServerProcess[] = [];
-let drop = async (): Promise<void> => {};
+let running: Nodes | null = null;
 
 function pair(): readonly [ServerProcess, ServerProcess] {
-  const [a, b] = nodes;
+  const [a, b] = running?.nodes ?? [];
   if (a === undefined || b === undefined) assert.fail('there are no two nodes');
   return [a, b];
-}
-
-async function ask(node: ServerProcess, method: string, path: string, body?: unknown): Promise<Loose> {
-  const payload = body === undefined ? {} : { body: JSON.stringify(body) };
-  const answer = await fetch(`${node.url}${path}`, { method, headers: ADMIN_HEADERS, ...payload });
-  const text = await answer.text();
-  assert.equal(answer.ok, true, `${method} ${path}: ${answer.status} ${text} ${node.said}`);
-  return JSON.parse(text);
 }
 
 async function upload(node: ServerProcess, name: string, bytes: Uint8Array<ArrayBuffer>): Promise<string> {
@@ -46,14 +36,6 @@ async function download(node: ServerProcess, id: string): Promise<Buffer> {
   return Buffer.from(await answer.arrayBuffer());
 }
 
-async function eventually(holds: () => Promise<boolean>, msMax: number): Promise<void> {
-  const until = performance.now() + msMax;
-  while (!(await holds())) {
-    assert.ok(performance.now() < until, `not within ${msMax} ms`);
-    await new Promise(resolve => setTimeout(resolve, 25));
-  }
-}
-
 async function breakerAt(node: ServerProcess, endpoint: string): Promise<string | undefined> {
   const { endpoints } = await ask(node, 'GET', '/api/v2/deliveries/endpoints');
   return endpoints.find((one: Loose) => one.endpoint === endpoint)?.breaker;
@@ -61,24 +43,10 @@ async function breakerAt(node: ServerProcess, endpoint: string): Promise<string 
 
 suite('two nodes on one PostgreSQL', { skip: postgresMissing }, () => {
   before(async () => {
-    const database = await freshDatabase();
-    drop = database.drop;
-    const shared = {
-      BATUTA_DATABASE_URL: database.url,
-      BATUTA_DATABASE_CONNECTIONS: '4',
-      BATUTA_MASTER_KEY: randomBytes(32).toString('base64'),
-      BATUTA_AUDIT_KEY: randomBytes(32).toString('base64'),
-    };
-    for (const id of ['node-1', 'node-2'])
-      nodes.push(await serverProcess(join(dir, id), { ...shared, BATUTA_SERVER_ID: id }));
-    await Promise.all(nodes.map(node => node.start()));
+    running = await openNodes({ 'node-1': {}, 'node-2': {} });
   });
 
-  after(async () => {
-    await Promise.all(nodes.map(node => node.kill()));
-    await drop();
-    rmSync(dir, { recursive: true, force: true });
-  });
+  after(() => running?.stop());
 
   test('SAM-91 a breaker that opens at one node is open at the other, and nobody sends', async t => {
     const [a, b] = pair();
@@ -134,6 +102,6 @@ suite('two nodes on one PostgreSQL', { skip: postgresMissing }, () => {
       ['data.bin', 'last.bin'],
     );
     for (const node of ['node-1', 'node-2'])
-      assert.equal(readdirSync(join(dir, node)).includes('blobs'), false);
+      assert.equal(readdirSync(join(running?.dir ?? '', node)).includes('blobs'), false);
   });
 });

@@ -18,10 +18,12 @@ export interface SecretKeeper {
   maskJson(value: Json, values: readonly string[]): Json;
 }
 
-/** The weights by which tenants share capacity (`SAM-111`). */
+/** The weights by which tenants share capacity (`SAM-111`), and what else of a tenant decides who gets its tasks. */
 export interface TenantWeights {
   /** At least 0.01; 1 for a tenant that sets none. */
   weight(tenant: TenantId): number;
   /** What its tasks are estimated to cost by, where it has a price table (`SAM-42`). */
   prices?(tenant: TenantId): PriceTable | undefined;
+  /** The regions its tasks may run in; absent where they may run anywhere (`SAM-225`). */
+  regions?(tenant: TenantId): readonly string[] | undefined;
 }

@@ -76,7 +76,7 @@ export function orderFor(errand: Errand, { parent, shared, remainingMs, engine }
     dependencies: config.environment?.dependencies ?? [],
     dependsOn: [],
     ...optional('minIsolation', config.min_isolation ?? spec.minIsolation),
-    ...optional('region', config.region),
+    ...optional(config.region_mode === 'prefer' ? 'preferredRegion' : 'region', config.region),
     ...optional('outputSchema', config.output_schema),
     ...optional('labels', spec.labels),
     context: { ...spec.context, shared_state: shared },

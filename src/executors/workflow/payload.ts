@@ -46,6 +46,7 @@ const executionConfig = Type.Object(
     ),
     min_isolation: Type.Optional(Type.Enum([...ISOLATION_LEVELS])),
     region: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
+    region_mode: Type.Optional(Type.Enum(['bind', 'prefer'])),
     output_schema: Type.Optional(object('JSON Schema of the step’s output.')),
   },
   { description: 'As `execution_config` of a task.' },

@@ -76,7 +76,7 @@ export async function decodeTask(body: TaskBody, scene: DecodeScene, deps: Decod
     dependsOn: (config.depends_on ?? []) as TaskId[],
     ...timesOf(config),
     ...(config.min_isolation === undefined ? {} : { minIsolation: config.min_isolation }),
-    ...(config.region === undefined ? {} : { region: config.region }),
+    ...regionIn(config),
     ...(config.output_schema === undefined ? {} : { outputSchema: config.output_schema as JsonObject }),
     ...limitsToRunning(config),
     ...(config.labels === undefined ? {} : { labels: config.labels }),
@@ -97,6 +97,16 @@ export async function decodeTask(body: TaskBody, scene: DecodeScene, deps: Decod
     actor: principal.id,
     steps: scene.steps,
   };
+}
+
+/** The region as it is asked for, bound to or preferred (`SAM-225`). */
+export function regionIn(config: {
+  readonly region?: string;
+  readonly region_mode?: 'bind' | 'prefer';
+}): Pick<TaskSpec, 'region' | 'preferredRegion'> {
+  const { region, region_mode: mode } = config;
+  if (region === undefined) return {};
+  return mode === 'prefer' ? { preferredRegion: region } : { region };
 }
 
 function kindOf(body: TaskBody): Pick<TaskSpec, 'type' | 'typeName' | 'requiredCapabilities'> {
@@ -130,6 +140,8 @@ function refuseContradictions(body: TaskBody, headers: DecodeScene['headers']): 
     faults.push({ field: 'X-Timeout', message: 'must be at most 604,800 seconds' });
   if (attempt !== undefined && timeoutMs !== undefined && attempt * 1_000 > timeoutMs)
     faults.push({ field: 'execution_config.attempt_timeout', message: 'must not be above timeout' });
+  if (body.execution_config?.region_mode !== undefined && body.execution_config.region === undefined)
+    faults.push({ field: 'execution_config.region_mode', message: 'needs a region' });
   if (body.execution_config?.depends_on?.includes(body.task_id) === true)
     faults.push({ field: 'execution_config.depends_on', message: 'must not name the task itself' });
   if (faults.length > 0) throw invalidRequest(faults);

@@ -17,6 +17,7 @@ import { approvalRoutes } from './routes/approvals.ts';
 import { artifactRoutes } from './routes/artifacts.ts';
 import { auditRoutes } from './routes/audit.ts';
 import { authRoutes } from './routes/auth.ts';
+import { canaryRoutes } from './routes/canaries.ts';
 import { controlRoutes } from './routes/control.ts';
 import { deliveryRoutes } from './routes/deliveries.ts';
 import { eventRoutes } from './routes/events.ts';
@@ -110,6 +111,7 @@ function administrativeRoutes(deps: SamDeps): readonly Route[] {
   return [
     ...agentRoutes({ engine, remoteAgents: deps.remoteAgents }),
     ...nodeRoutes({ engine }),
+    ...canaryRoutes({ engine, audit }),
     ...receivedRoutes(deps.remoteAgents),
     ...deliveryRoutes({ random, engine, store }),
     ...tenantRoutes({ tenants, apiKeys, audit }),

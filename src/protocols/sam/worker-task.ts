@@ -66,6 +66,7 @@ function executionConfig(spec: TaskSpec): JsonObject {
     ...(spec.attemptTimeoutMs === undefined ? {} : { attempt_timeout: spec.attemptTimeoutMs / 1_000 }),
     ...(spec.outputSchema === undefined ? {} : { output_schema: spec.outputSchema }),
     ...(spec.region === undefined ? {} : { region: spec.region }),
+    ...(spec.preferredRegion === undefined ? {} : { region: spec.preferredRegion, region_mode: 'prefer' }),
     ...(spec.labels === undefined ? {} : { labels: spec.labels }),
   };
 }

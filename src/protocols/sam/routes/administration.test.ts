@@ -204,6 +204,42 @@ suite('tenants', () => {
     assert.equal((await ask('POST', '/api/v2/tenants', { body: { tenant_id: 'acme' } })).status, 409);
   });
 
+  test('SAM-225 a tenant’s residency is set by route, shown, refuses what it forbids, and lifted', async t => {
+    const { ask } = await setup(t, { options: { region: 'eu' } });
+    const made = await ask('POST', '/api/v2/tenants', {
+      body: { tenant_id: 'acme', options: { residency: { regions: ['eu', 'uk'] } } },
+    });
+    assert.equal(made.status, 201);
+    const mine = withKey(made.body);
+    assert.deepEqual((await ask('GET', '/api/v2/tenants/acme', mine)).body.options.residency, {
+      regions: ['eu', 'uk'],
+    });
+    const bound = (id: string, region: string, mode?: string) =>
+      ask('POST', '/api/v2/execute-task', {
+        ...mine,
+        body: taskBody(id, {
+          execution_config: { region, ...(mode === undefined ? {} : { region_mode: mode }) },
+        }),
+      });
+    const refused = await bound('abroad', 'us');
+    assert.deepEqual([refused.status, refused.body.status], [422, 'rejected']);
+    assert.match(refused.body.error.message, /may not run in the region us/);
+    assert.equal((await bound('home', 'eu')).status, 200);
+    assert.equal((await bound('wished', 'us', 'prefer')).status, 200);
+    const silly = { residency: { regions: [] } };
+    assert.equal(
+      (await ask('PATCH', '/api/v2/tenants/acme', { ...mine, body: { options: silly } })).status,
+      400,
+    );
+    const lifted = await ask('PATCH', '/api/v2/tenants/acme', {
+      ...mine,
+      body: { options: { residency: null } },
+    });
+    assert.equal(lifted.body.options.residency, null);
+    const nobody = await bound('later', 'us');
+    assert.match(nobody.body.error.message, /no registered agent/);
+  });
+
   test('SAM-78 a tenant’s webhook secret is renewed by route', async t => {
     const { ask } = await setup(t);
     const { body } = await ask('POST', '/api/v2/tenants/default/webhook-secret/rotate');
@@ -276,5 +312,29 @@ suite('health', () => {
       assert.equal((await served.ask('GET', '/api/v2/health/live')).status, 200);
       await served.stop();
     }
+  });
+});
+
+suite('canaries', () => {
+  test('SAM-228 what canaries get is for administrators of the default tenant to see and to set, and is recorded', async t => {
+    const { ask, guards } = await setup(t);
+    const before = await ask('GET', '/api/v2/canaries');
+    assert.deepEqual([before.body.share, before.body.tenants, before.body.stopped], [0, [], null]);
+    const body = { share: 0.05, tenants: ['acme', 'acme'] };
+    const set = await ask('PUT', '/api/v2/canaries', { body });
+    assert.deepEqual([set.status, set.body.share, set.body.tenants], [200, 0.05, ['acme']]);
+    assert.deepEqual((await ask('GET', '/api/v2/canaries')).body, set.body);
+    for (const as of ['stranger', 'reader']) {
+      assert.equal((await ask('GET', '/api/v2/canaries', { as })).status, 403);
+      assert.equal((await ask('PUT', '/api/v2/canaries', { as, body })).status, 403);
+    }
+    for (const wrong of [{ share: 1.5 }, { share: -1 }, {}, { share: 0, tenants: ['no/slashes'] }])
+      assert.equal((await ask('PUT', '/api/v2/canaries', { body: wrong })).status, 400);
+    await guards.audit.flush();
+    const { entries } = (await ask('GET', '/api/v2/audit?action=canaries.set')).body;
+    assert.deepEqual(
+      entries.map((one: Loose) => [one.detail.old.share, one.detail.new.share]),
+      [[0, 0.05]],
+    );
   });
 });

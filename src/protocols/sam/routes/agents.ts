@@ -61,6 +61,7 @@ const registration = Type.Object({
   ),
   capacity: Type.Optional(capacity),
   region: Type.Optional(name),
+  labels: Type.Optional(Type.Array(name, { maxItems: 20, description: '`canary` for one that is tried.' })),
   version: Type.Optional(name),
   url: Type.Optional(Type.String({ format: 'uri' })),
   credential: Type.Optional(credential),
@@ -169,6 +170,7 @@ function registrationOf(
     slots,
     capacity: limitsOf(limits),
     ...(body.region === undefined ? {} : { region: body.region }),
+    ...(body.labels === undefined ? {} : { labels: body.labels }),
     ...(body.version === undefined ? {} : { version: body.version }),
     ...(body.url === undefined ? {} : { url: body.url }),
     ...(body.schemas === undefined
@@ -207,6 +209,7 @@ function wireAgent({ agent, health, busy, free, errorRate }: AgentView): JsonObj
       free: { slots: Math.max(0, agent.slots - busy), ...wireLimits(free) },
     },
     ...(agent.region === undefined ? {} : { region: agent.region }),
+    ...(agent.labels === undefined ? {} : { labels: agent.labels }),
     ...(agent.version === undefined ? {} : { version: agent.version }),
     ...(agent.url === undefined ? {} : { url: agent.url }),
     registered_at: instant(agent.registeredAt),

@@ -144,6 +144,23 @@ suite('the request', () => {
     assert.deepEqual(fieldsOf(over.body), ['execution_config.max_retries']);
   });
 
+  test('SAM-225 a region binds unless it is only preferred, and this node’s is preferred where none is named', async t => {
+    const served = await setup(t, { options: { region: 'eu' } });
+    const regionsOf = async (id: string, config: object) => {
+      const sent = await served.ask('POST', EXECUTE, { body: taskBody(id, { execution_config: config }) });
+      if (sent.status !== 200) return fieldsOf(sent.body);
+      const { region, preferredRegion } = await specOf(served, id);
+      return [region, preferredRegion];
+    };
+    assert.deepEqual(await regionsOf('none', {}), [undefined, 'eu']);
+    assert.deepEqual(await regionsOf('bound', { region: 'eu' }), ['eu', undefined]);
+    assert.deepEqual(await regionsOf('also', { region: 'eu', region_mode: 'bind' }), ['eu', undefined]);
+    assert.deepEqual(await regionsOf('wished', { region: 'us', region_mode: 'prefer' }), [undefined, 'us']);
+    const mode = 'execution_config.region_mode';
+    assert.deepEqual(await regionsOf('to-nowhere', { region_mode: 'prefer' }), [mode]);
+    assert.deepEqual(await regionsOf('odd', { region: 'eu', region_mode: 'maybe' }), [mode]);
+  });
+
   test('SAM-33 a custom retry policy names its delays and the codes that retry', async t => {
     const served = await setup(t);
     const policy = { delays_ms: [10, 20], codes: ['DEPENDENCY_FAILURE', 'TASK_EXECUTION_FAILED'] };

@@ -58,6 +58,16 @@ const prices = Type.Object(
   { additionalProperties: false, description: 'What `estimated_cost` goes by; replaced whole.' },
 );
 
+const residency = Type.Union(
+  [
+    Type.Object({
+      regions: Type.Array(Type.String({ minLength: 1, maxLength: 200 }), { minItems: 1, maxItems: 100 }),
+    }),
+    Type.Null(),
+  ],
+  { description: 'Where its tasks may run: on nodes and agents of these regions alone; null lifts it.' },
+);
+
 const options = Type.Object({
   hmac_window_seconds: Type.Optional(Type.Integer({ minimum: 30, maximum: 900 })),
   require_jti: Type.Optional(Type.Boolean()),
@@ -65,6 +75,7 @@ const options = Type.Object({
   webhook_rotation_days: Type.Optional(days),
   quotas: Type.Optional(quotas),
   prices: Type.Optional(prices),
+  residency: Type.Optional(residency),
 });
 
 const settings = {
@@ -218,6 +229,7 @@ function optionsOf(chosen: Static<typeof options>): Partial<TenantOptions> {
     ...(rotation === undefined ? {} : { webhookRotationDays: rotation }),
     ...(chosen.quotas === undefined ? {} : { quotas: chosen.quotas as QuotaPlan }),
     ...(chosen.prices === undefined ? {} : { prices: pricesOf(chosen.prices) }),
+    ...(chosen.residency === undefined ? {} : { residency: chosen.residency }),
   };
 }
 
@@ -250,6 +262,7 @@ function wireTenant(tenant: Tenant): JsonObject {
       webhook_rotation_days: tenant.options.webhookRotationDays,
       quotas: (tenant.options.quotas ?? {}) as JsonObject,
       ...(tenant.options.prices === undefined ? {} : { prices: wirePrices(tenant.options.prices) }),
+      residency: tenant.options.residency ? { regions: tenant.options.residency.regions } : null,
     },
     created_at: instant(tenant.createdAt),
   };

@@ -83,6 +83,7 @@ const workBody = Type.Object({
   types: Type.Array(name, { maxItems: 100, description: 'Task types, or custom:<name>.' }),
   capabilities: Type.Optional(Type.Array(name, { maxItems: 100 })),
   region: Type.Optional(name),
+  labels: Type.Optional(Type.Array(name, { maxItems: 20, description: 'As registered when absent.' })),
   version: Type.Optional(name),
   capacity: Type.Optional(resourceLimits),
   slots: Type.Optional(
@@ -143,6 +144,7 @@ export function workRoutes({ engine, clock }: WorkDeps): readonly Route[] {
           types: body.types,
           capabilities: body.capabilities ?? [],
           ...(body.region === undefined ? {} : { region: body.region }),
+          ...(body.labels === undefined ? {} : { labels: body.labels }),
           ...(body.version === undefined ? {} : { version: body.version }),
           ...(body.capacity === undefined ? {} : { capacity: limitsOf(body.capacity) }),
           slots: body.slots ?? 0,

@@ -75,6 +75,11 @@ export const executionConfig = Type.Object({
   queue_timeout: Type.Optional(Type.Integer(seconds)),
   min_isolation: Type.Optional(Type.Enum([...ISOLATION_LEVELS])),
   region: Type.Optional(name),
+  region_mode: Type.Optional(
+    Type.Enum(['bind', 'prefer'], {
+      description: 'Whether the task runs in `region` alone, or there while there is room; bind when absent.',
+    }),
+  ),
   output_schema: Type.Optional(anyObject),
   cache: Type.Optional(
     Type.Object(
