@@ -58,8 +58,18 @@ export interface Bench {
 /** How a dialect's bench is set up on a server; each test has its own, with agents and ids that bear its tag. */
 export type OpenBench = (post: Post, tag: string) => Promise<Bench>;
 
-/** Sets up the bench of one test. */
-export type Setup = () => Promise<Bench>;
+/** One claim about a dialect; `another` is a bench on a server of its own, which it must stop. */
+export interface Claim {
+  readonly title: string;
+  readonly hold: (bench: Bench, another: () => Promise<Bench>) => Promise<void>;
+}
+
+/** Gathers claims; they become tests where a dialect is at hand. */
+export function suite(tell: (test: (title: string, hold: Claim['hold']) => void) => void): readonly Claim[] {
+  const claims: Claim[] = [];
+  tell((title, hold) => claims.push({ title, hold }));
+  return claims;
+}
 
 /** A socket that remembers its frames. */
 export interface TestSocket {
