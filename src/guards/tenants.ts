@@ -12,6 +12,7 @@ import type { Random } from '../runtime/random.ts';
 import type { Service } from '../runtime/service.ts';
 import { changeDocument, createDocument, type Documents, everyDocument } from './documents.ts';
 import { FreshCache } from './fresh-cache.ts';
+import { requireSoundDemands, type SignatureDemands } from './messages/demands.ts';
 import { type QuotaPlan, requireSound } from './quota-plan.ts';
 import type { QuotaPlans } from './quotas.ts';
 import type { Vault } from './vault.ts';
@@ -30,6 +31,8 @@ export interface TenantOptions {
   readonly quotas: QuotaPlan;
   /** What its tasks are estimated to cost by; absent where they cost nothing (`SAM-42`). */
   readonly prices?: PriceTable;
+  /** Which messages must be signed; a change replaces it whole, and absent none must (`ARMY-114`). */
+  readonly signatures?: SignatureDemands;
 }
 
 /** A tenant. */
@@ -258,6 +261,7 @@ function settled(tenant: Tenant, options: TenantOptions, changes: Partial<Tenant
   if (!isDays(apiKeyAgeMaxDays)) throw invalid('options.api_key_age_max_days', 'must be 1 or more days');
   if (!isDays(webhookRotationDays)) throw invalid('options.webhook_rotation_days', 'must be 1 or more days');
   requireSound(chosen.quotas);
+  if (chosen.signatures !== undefined) requireSoundDemands(chosen.signatures);
   return { ...tenant, options: chosen };
 }
 

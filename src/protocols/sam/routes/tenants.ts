@@ -8,6 +8,7 @@ import type { PriceTable } from '../../../domain/price.ts';
 import type { Principal } from '../../../domain/principal.ts';
 import type { ApiKeys } from '../../../guards/api-keys.ts';
 import type { AuditRecorder } from '../../../guards/audit.ts';
+import { NO_DEMANDS } from '../../../guards/messages/demands.ts';
 import { QUOTAS, type QuotaPlan } from '../../../guards/quota-plan.ts';
 import type { Tenant, TenantOptions, TenantSettings, Tenants } from '../../../guards/tenants.ts';
 import type { Route } from '../../protocol.ts';
@@ -58,6 +59,16 @@ const prices = Type.Object(
   { additionalProperties: false, description: 'What `estimated_cost` goes by; replaced whole.' },
 );
 
+const signatures = Type.Object(
+  {
+    types: Type.Optional(
+      Type.Array(Type.String(), { maxItems: 200, description: '`<wire>/<type>`, `<wire>/*` or `*`.' }),
+    ),
+    critical: Type.Optional(Type.Boolean({ description: 'All of the most urgent priority.' })),
+  },
+  { additionalProperties: false, description: 'Messages that must be signed; replaced whole.' },
+);
+
 const options = Type.Object({
   hmac_window_seconds: Type.Optional(Type.Integer({ minimum: 30, maximum: 900 })),
   require_jti: Type.Optional(Type.Boolean()),
@@ -65,6 +76,7 @@ const options = Type.Object({
   webhook_rotation_days: Type.Optional(days),
   quotas: Type.Optional(quotas),
   prices: Type.Optional(prices),
+  signatures: Type.Optional(signatures),
 });
 
 const settings = {
@@ -218,6 +230,7 @@ function optionsOf(chosen: Static<typeof options>): Partial<TenantOptions> {
     ...(rotation === undefined ? {} : { webhookRotationDays: rotation }),
     ...(chosen.quotas === undefined ? {} : { quotas: chosen.quotas as QuotaPlan }),
     ...(chosen.prices === undefined ? {} : { prices: pricesOf(chosen.prices) }),
+    ...(chosen.signatures === undefined ? {} : { signatures: { ...NO_DEMANDS, ...chosen.signatures } }),
   };
 }
 
@@ -250,6 +263,7 @@ function wireTenant(tenant: Tenant): JsonObject {
       webhook_rotation_days: tenant.options.webhookRotationDays,
       quotas: (tenant.options.quotas ?? {}) as JsonObject,
       ...(tenant.options.prices === undefined ? {} : { prices: wirePrices(tenant.options.prices) }),
+      signatures: { ...(tenant.options.signatures ?? NO_DEMANDS) },
     },
     created_at: instant(tenant.createdAt),
   };
