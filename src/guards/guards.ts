@@ -17,10 +17,7 @@ import { JwtVerifier } from './jwt.ts';
 import { type ConfiguredJwtKey, JwtKeys } from './jwt-keys.ts';
 import { KeyProof } from './key-proof.ts';
 import { RateLimits, type RateOptions } from './limits.ts';
-import { AgentKeys } from './messages/agent-keys.ts';
-import { MessageConfidence } from './messages/confidence.ts';
-import { ServerKeys } from './messages/server-keys.ts';
-import { MessageSignatures } from './messages/signatures.ts';
+import { createMessageGuards, type MessageGuards } from './messages/messages.ts';
 import { TaskQuotas } from './quotas.ts';
 import { RefreshFamilies } from './refresh-families.ts';
 import { Repeats } from './repeats.ts';
@@ -64,10 +61,7 @@ export interface Guards extends Service {
   readonly repeats: Repeats;
   readonly secrets: Secrets;
   readonly sealer: Sealer;
-  readonly agentKeys: AgentKeys;
-  readonly serverKeys: ServerKeys;
-  readonly signatures: MessageSignatures;
-  readonly confidence: MessageConfidence;
+  readonly messages: MessageGuards;
 }
 
 /** Makes the guards; throws `invalid_request` for a weak configured key. Starting rejects under a wrong master key. */
@@ -95,8 +89,6 @@ export function createGuards(
   const limits = new RateLimits(log, clock, random, store, options.rates);
   const families = new RefreshFamilies(clock, random, store, vault);
   const patterns = options.maskPatterns === undefined ? {} : { patterns: options.maskPatterns };
-  const agentKeys = new AgentKeys(clock, random, store, vault);
-  const serverKeys = new ServerKeys(clock, store, vault);
   return {
     vault,
     audit,
@@ -129,10 +121,7 @@ export function createGuards(
     repeats: new Repeats(log, clock, random, store, vault, { isAlone: !store.capabilities.shared }),
     secrets: new Secrets(clock, store, vault, tenants, patterns),
     sealer: createSealer(),
-    agentKeys,
-    serverKeys,
-    signatures: new MessageSignatures({ clock, agentKeys, serverKeys, tenants, attempts }),
-    confidence: new MessageConfidence({ agentKeys, serverKeys }),
+    messages: createMessageGuards(clock, random, store, { vault, tenants, attempts }),
     ...together([auditHeads, audit, tenants, quotas, usage, limits], () => proveMasterKey(store, vault)),
   };
 }

@@ -9,8 +9,8 @@ const IDS = 'TASK-85 ARMY-108 BLOG-98 NOOB-138';
 
 test(`${IDS} keys to sign and to receive are kept by their use, and shown without secrets`, async () => {
   const { guards, store, ana, a1 } = await setUp();
-  await guards.agentKeys.add(ana, { jwk: receiver('r1').jwk });
-  const shown = await guards.agentKeys.list(ana);
+  await guards.messages.agentKeys.add(ana, { jwk: receiver('r1').jwk });
+  const shown = await guards.messages.agentKeys.list(ana);
   assert.deepEqual(
     shown.map(({ kid, algorithm }) => [kid, algorithm]),
     [
@@ -55,20 +55,23 @@ test(`${IDS} weak, private, foreign and malformed keys are refused without being
     {},
   ];
   for (const jwk of unfit) {
-    const error = await refusedWith('invalid_request', guards.agentKeys.add(ana, { jwk }));
+    const error = await refusedWith('invalid_request', guards.messages.agentKeys.add(ana, { jwk }));
     for (const value of [jwk.d, jwk.k, jwk.x])
       if (typeof value === 'string')
         assert.ok(!JSON.stringify([error.message, error.details]).includes(value));
   }
-  assert.equal((await guards.agentKeys.list(ana)).length, 2);
-  assert.equal((await guards.agentKeys.add(ana, { jwk: { kty: 'oct', k: secret(32) } })).algorithm, 'HS256');
+  assert.equal((await guards.messages.agentKeys.list(ana)).length, 2);
+  assert.equal(
+    (await guards.messages.agentKeys.add(ana, { jwk: { kty: 'oct', k: secret(32) } })).algorithm,
+    'HS256',
+  );
 });
 
 test(`${IDS} a key is good within its dates alone`, async () => {
   const { guards, ana, check, clock } = await setUp();
   const own = signer('dated');
   const now = clock.now();
-  await guards.agentKeys.add(ana, { jwk: own.jwk, notBefore: now + HOUR, expiresAt: now + DAY });
+  await guards.messages.agentKeys.add(ana, { jwk: own.jwk, notBefore: now + HOUR, expiresAt: now + DAY });
   const sent = () => check(signedWith(own, envelope({ timestamp: new Date(clock.now()).toISOString() })));
   await refusedWith('unauthenticated', sent());
   clock.pass(HOUR);
@@ -78,38 +81,47 @@ test(`${IDS} a key is good within its dates alone`, async () => {
   clock.pass(1);
   await refusedWith('unauthenticated', sent());
   for (const expiresAt of [clock.now(), clock.now() - 1])
-    await refusedWith('invalid_request', guards.agentKeys.add(ana, { jwk: signer('x').jwk, expiresAt }));
+    await refusedWith(
+      'invalid_request',
+      guards.messages.agentKeys.add(ana, { jwk: signer('x').jwk, expiresAt }),
+    );
   const never = { notBefore: clock.now() + DAY, expiresAt: clock.now() + HOUR };
-  await refusedWith('invalid_request', guards.agentKeys.add(ana, { jwk: signer('x').jwk, ...never }));
+  await refusedWith(
+    'invalid_request',
+    guards.messages.agentKeys.add(ana, { jwk: signer('x').jwk, ...never }),
+  );
 });
 
 test(`${IDS} a key takes over from another, which stays good for 24 h more and no longer`, async () => {
   const { guards, ana, a1, check, clock } = await setUp();
   const a2 = signer('a2');
-  await guards.agentKeys.add(ana, { jwk: a2.jwk, replaces: 'a1' });
+  await guards.messages.agentKeys.add(ana, { jwk: a2.jwk, replaces: 'a1' });
   const sent = (by: typeof a1) =>
     check(signedWith(by, envelope({ timestamp: new Date(clock.now()).toISOString() })));
   for (const by of [a1, a2]) assert.equal(await sent(by), true);
   clock.pass(DAY);
   await refusedWith('unauthenticated', sent(a1));
   assert.equal(await sent(a2), true);
-  await refusedWith('not_found', guards.agentKeys.add(ana, { jwk: signer('a3').jwk, replaces: 'none' }));
-  await refusedWith('conflict', guards.agentKeys.add(ana, { jwk: signer('a2').jwk }));
+  await refusedWith(
+    'not_found',
+    guards.messages.agentKeys.add(ana, { jwk: signer('a3').jwk, replaces: 'none' }),
+  );
+  await refusedWith('conflict', guards.messages.agentKeys.add(ana, { jwk: signer('a2').jwk }));
 });
 
 test(`${IDS} TASK-87 ARMY-110 BLOG-100 NOOB-140 a revocation holds on every node from its answer on`, async () => {
   const { guards, node, ana, a1, arrive } = await setUp();
   const other = await node();
   const messages = [signedWith(a1), signedByHmac('s1', SECRET)];
-  for (const message of messages) assert.equal(await other.signatures.check(arrive(message)), true);
-  const first = await guards.agentKeys.revoke(ana, 'a1');
-  await guards.agentKeys.revoke(ana, 's1');
+  for (const message of messages) assert.equal(await other.messages.signatures.check(arrive(message)), true);
+  const first = await guards.messages.agentKeys.revoke(ana, 'a1');
+  await guards.messages.agentKeys.revoke(ana, 's1');
   for (const one of [other, guards])
     for (const message of messages)
-      await refusedWith('unauthenticated', one.signatures.check(arrive(message)));
-  assert.deepEqual(await other.agentKeys.revoke(ana, 'a1'), first);
-  await refusedWith('not_found', guards.agentKeys.revoke(ana, 'never'));
-  await refusedWith('conflict', guards.agentKeys.add(ana, { jwk: signer('a1').jwk }));
+      await refusedWith('unauthenticated', one.messages.signatures.check(arrive(message)));
+  assert.deepEqual(await other.messages.agentKeys.revoke(ana, 'a1'), first);
+  await refusedWith('not_found', guards.messages.agentKeys.revoke(ana, 'never'));
+  await refusedWith('conflict', guards.messages.agentKeys.add(ana, { jwk: signer('a1').jwk }));
 });
 
 test(`${IDS} keys registered at once by two nodes are all kept`, async () => {
@@ -117,32 +129,34 @@ test(`${IDS} keys registered at once by two nodes are all kept`, async () => {
   const other = await node();
   const kids = Array.from({ length: 8 }, (_, at) => `k${at}`);
   await Promise.all(
-    kids.map((kid, at) => (at % 2 === 0 ? guards : other).agentKeys.add(ana, { jwk: signer(kid).jwk })),
+    kids.map((kid, at) =>
+      (at % 2 === 0 ? guards : other).messages.agentKeys.add(ana, { jwk: signer(kid).jwk }),
+    ),
   );
-  const kept = (await guards.agentKeys.list(ana)).map(({ kid }) => kid);
+  const kept = (await guards.messages.agentKeys.list(ana)).map(({ kid }) => kid);
   assert.deepEqual(kept.slice(2).sort(), kids);
 });
 
 test(`${IDS} an agent has 50 keys at most; those that are over give way to new ones, and a removed agent has none`, async () => {
   const { guards, ana, ben } = await setUp();
-  for (let at = 2; at < 50; at++) await guards.agentKeys.add(ana, { jwk: signer(`k${at}`).jwk });
-  await refusedWith('unprocessable', guards.agentKeys.add(ana, { jwk: signer('one-more').jwk }));
-  await guards.agentKeys.revoke(ana, 'k7');
-  await guards.agentKeys.add(ana, { jwk: signer('one-more').jwk });
-  const kids = (await guards.agentKeys.list(ana)).map(({ kid }) => kid);
+  for (let at = 2; at < 50; at++) await guards.messages.agentKeys.add(ana, { jwk: signer(`k${at}`).jwk });
+  await refusedWith('unprocessable', guards.messages.agentKeys.add(ana, { jwk: signer('one-more').jwk }));
+  await guards.messages.agentKeys.revoke(ana, 'k7');
+  await guards.messages.agentKeys.add(ana, { jwk: signer('one-more').jwk });
+  const kids = (await guards.messages.agentKeys.list(ana)).map(({ kid }) => kid);
   assert.deepEqual([kids.length, kids.includes('k7'), kids.at(-1)], [50, false, 'one-more']);
-  await guards.agentKeys.removeAll(ana);
-  await guards.agentKeys.removeAll(ana);
-  assert.deepEqual(await guards.agentKeys.list(ana), []);
-  assert.equal((await guards.agentKeys.list(ben)).length, 1);
+  await guards.messages.agentKeys.removeAll(ana);
+  await guards.messages.agentKeys.removeAll(ana);
+  assert.deepEqual(await guards.messages.agentKeys.list(ana), []);
+  assert.equal((await guards.messages.agentKeys.list(ben)).length, 1);
 });
 
 test(`${IDS} the same agent’s name in another tenant has other keys`, async () => {
   const { guards, ana } = await setUp();
-  assert.deepEqual(await guards.agentKeys.list({ ...ana, tenant: ACME }), []);
-  await guards.agentKeys.add({ tenant: ACME, agentId: ANA }, { jwk: signer('a1').jwk });
-  await guards.agentKeys.revoke({ tenant: ACME, agentId: ANA }, 'a1');
-  assert.equal((await guards.agentKeys.list(ana))[0]?.revokedAt, null);
+  assert.deepEqual(await guards.messages.agentKeys.list({ ...ana, tenant: ACME }), []);
+  await guards.messages.agentKeys.add({ tenant: ACME, agentId: ANA }, { jwk: signer('a1').jwk });
+  await guards.messages.agentKeys.revoke({ tenant: ACME, agentId: ANA }, 'a1');
+  assert.equal((await guards.messages.agentKeys.list(ana))[0]?.revokedAt, null);
 });
 
 test(`${IDS} a secret that was moved to another agent or kid in the store opens for nobody`, async () => {
@@ -152,13 +166,15 @@ test(`${IDS} a secret that was moved to another agent or kid in the store opens 
     { tenant: ben.tenant, kind: 'agent_keys', id: ben.agentId, body: mine?.body ?? null },
   ]);
   const stolen = signedByHmac('s1', SECRET);
-  await refusedWith('internal', guards.signatures.check(arrive(stolen, { sender: ben.agentId })));
+  await refusedWith('internal', guards.messages.signatures.check(arrive(stolen, { sender: ben.agentId })));
 });
 
 test('TASK-88 ARMY-111 BLOG-101 NOOB-141 the server’s keys are made once, shared by nodes, and sealed in the store', async () => {
   const { guards, node, store } = await setup();
   const others = await Promise.all([node(), node()]);
-  const published = await Promise.all([guards, ...others].map(one => one.serverKeys.published(ACME)));
+  const published = await Promise.all(
+    [guards, ...others].map(one => one.messages.serverKeys.published(ACME)),
+  );
   assert.deepEqual(published[0]?.map(({ use, alg, crv }) => [use, alg, crv]).sort(), [
     ['enc', 'ECDH-ES+A256KW', 'X25519'],
     ['sig', 'EdDSA', 'Ed25519'],
@@ -171,7 +187,7 @@ test('TASK-88 ARMY-111 BLOG-101 NOOB-141 the server’s keys are made once, shar
 
 test('TASK-88 ARMY-111 BLOG-101 NOOB-141 the server’s keys are renewed: published before they sign, opening for long after, gone at last', async () => {
   const { guards, clock } = await setup();
-  const { serverKeys } = guards;
+  const { serverKeys } = guards.messages;
   const kids = async () => (await serverKeys.published(ACME)).map(({ kid }) => kid);
   const first = await serverKeys.signer(ACME);
   const [opener] = await serverKeys.openers(ACME);

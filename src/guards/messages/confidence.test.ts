@@ -19,10 +19,10 @@ async function setUp() {
   const bundle = await setUpKeys();
   const { guards, ana, ben } = bundle;
   const [aEnc, bEnc] = [receiver('a-enc'), receiver('b-enc')];
-  await guards.agentKeys.add(ana, { jwk: aEnc.jwk });
-  await guards.agentKeys.add(ben, { jwk: bEnc.jwk });
+  await guards.messages.agentKeys.add(ana, { jwk: aEnc.jwk });
+  await guards.messages.agentKeys.add(ben, { jwk: bEnc.jwk });
   const ours = async (tenant = DEFAULT_TENANT): Promise<JsonObject> => {
-    const keys = await guards.serverKeys.published(tenant);
+    const keys = await guards.messages.serverKeys.published(tenant);
     return keys.findLast(key => key.use === 'enc') ?? assert.fail('no key is published');
   };
   /** As any client would, by the documentation alone. */
@@ -43,7 +43,7 @@ async function setUp() {
     return (await jwe.encrypt()) as unknown as JsonObject;
   };
   const open = (message: JsonObject, form: EnvelopeForm = FLAT, tenant = DEFAULT_TENANT) =>
-    guards.confidence.open(tenant, message, form);
+    guards.messages.confidence.open(tenant, message, form);
   const opens = async (jwe: Json, message: JsonObject = envelope()) =>
     (await open({ ...message, payload: { jwe } })).status === 'opened';
   return { ...bundle, aEnc, bEnc, ours, encryptToUs, open, opens };
@@ -52,7 +52,7 @@ async function setUp() {
 test('TASK-89 ARMY-112 BLOG-102 NOOB-142 each receiver opens what this server encrypts with its own key, and nobody else does', async () => {
   const { guards, aEnc, bEnc } = await setUp();
   const terms = { tenant: DEFAULT_TENANT, receivers: [ANA, BEN], members: ['payload'] };
-  const sealed = await guards.confidence.encrypt(envelope(), NESTED, terms);
+  const sealed = await guards.messages.confidence.encrypt(envelope(), NESTED, terms);
   assert.deepEqual(without(sealed), without(envelope()));
   const jwe = jweAt(sealed);
   assert.deepEqual(
@@ -90,7 +90,7 @@ test('TASK-90 ARMY-113 BLOG-103 NOOB-143 a signature added after encryption leav
   const { guards, encryptToUs, open } = await setUp();
   for (const form of [FLAT, NESTED]) {
     const sealed = { ...envelope(), payload: { jwe: await encryptToUs() } };
-    const signed = await guards.signatures.sign(DEFAULT_TENANT, sealed, form);
+    const signed = await guards.messages.signatures.sign(DEFAULT_TENANT, sealed, form);
     const opened = await open(signed, form);
     assert.deepEqual(opened, { status: 'opened', envelope: { ...signed, payload: { secret: 1 } } });
   }
@@ -123,7 +123,7 @@ test('TASK-89 each field of its own is encrypted beside clear ones, and of two n
     reason: 'r',
   };
   const terms = { tenant: DEFAULT_TENANT, receivers: [ANA], members: ['result', 'state', 'metrics'] };
-  const sealed = await guards.confidence.encrypt(message, FIELDWISE, terms);
+  const sealed = await guards.messages.confidence.encrypt(message, FIELDWISE, terms);
   const clear = { type: 'task.result', task_id: 't', reason: 'r' };
   assert.deepEqual({ ...sealed, result: 1, state: 2 }, { ...clear, result: 1, state: 2 });
   for (const member of ['result', 'state']) {
@@ -133,8 +133,11 @@ test('TASK-89 each field of its own is encrypted beside clear ones, and of two n
   }
   const server = 'server' as AgentId;
   const { use: _, alg: __, ...jwk } = await ours();
-  await guards.agentKeys.add({ tenant: DEFAULT_TENANT, agentId: server }, { jwk });
-  const toUs = await guards.confidence.encrypt(message, FIELDWISE, { ...terms, receivers: [server] });
+  await guards.messages.agentKeys.add({ tenant: DEFAULT_TENANT, agentId: server }, { jwk });
+  const toUs = await guards.messages.confidence.encrypt(message, FIELDWISE, {
+    ...terms,
+    receivers: [server],
+  });
   assert.deepEqual(await open(toUs, FIELDWISE), { status: 'opened', envelope: message });
   const { result = null, state = null } = toUs;
   const swapped = { ...toUs, result: state, state: result };
@@ -146,7 +149,7 @@ test('TASK-89 each field of its own is encrypted beside clear ones, and of two n
 test('TASK-90 ARMY-113 BLOG-103 NOOB-143 what is meant for others, or for this server in another tenant, does not open', async () => {
   const { guards, open, encryptToUs, ours } = await setUp();
   const terms = { tenant: DEFAULT_TENANT, receivers: [BEN], members: ['payload'] };
-  const forBen = await guards.confidence.encrypt(envelope(), FLAT, terms);
+  const forBen = await guards.messages.confidence.encrypt(envelope(), FLAT, terms);
   assert.deepEqual(await open(forBen), { status: 'undecryptable' });
   const jwe = jweAt(forBen);
   const { kid } = await ours();
@@ -208,7 +211,7 @@ const zeroPoint = { kty: 'OKP', crv: 'X25519', x: Buffer.alloc(32).toString('bas
 test('TASK-89 ARMY-112 BLOG-102 NOOB-142 nothing is encrypted for a receiver without a good key, and the newest good key is taken', async () => {
   const { guards, ana, clock } = await setUp();
   const encrypt = (receivers: readonly string[]) =>
-    guards.confidence.encrypt(envelope(), FLAT, {
+    guards.messages.confidence.encrypt(envelope(), FLAT, {
       tenant: DEFAULT_TENANT,
       receivers: receivers as readonly AgentId[],
       members: ['payload'],
@@ -217,12 +220,12 @@ test('TASK-89 ARMY-112 BLOG-102 NOOB-142 nothing is encrypted for a receiver wit
   assert.deepEqual(error.details.without_key, ['nobody']);
   await refusedWith('unprocessable', encrypt([]));
   const kids = async () => jweAt(await encrypt(['ana'])).recipients.map(({ header }) => header?.kid);
-  await guards.agentKeys.add(ana, { jwk: receiver('a-later').jwk, notBefore: clock.now() + DAY });
+  await guards.messages.agentKeys.add(ana, { jwk: receiver('a-later').jwk, notBefore: clock.now() + DAY });
   assert.deepEqual(await kids(), ['a-enc']);
   clock.pass(DAY);
   assert.deepEqual(await kids(), ['a-later']);
-  await guards.agentKeys.revoke(ana, 'a-later');
+  await guards.messages.agentKeys.revoke(ana, 'a-later');
   assert.deepEqual(await kids(), ['a-enc']);
-  await guards.agentKeys.revoke(ana, 'a-enc');
+  await guards.messages.agentKeys.revoke(ana, 'a-enc');
   await refusedWith('unprocessable', encrypt(['ana']));
 });

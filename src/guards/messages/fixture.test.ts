@@ -104,9 +104,9 @@ export async function setUp() {
   const [a1, b1] = [signer('a1'), signer('b1')];
   const ana = { tenant, agentId: ANA };
   const ben = { tenant, agentId: BEN };
-  await guards.agentKeys.add(ana, { jwk: a1.jwk });
-  await guards.agentKeys.add(ana, { jwk: { kty: 'oct', k: SECRET, kid: 's1' } });
-  await guards.agentKeys.add(ben, { jwk: b1.jwk });
+  await guards.messages.agentKeys.add(ana, { jwk: a1.jwk });
+  await guards.messages.agentKeys.add(ana, { jwk: { kty: 'oct', k: SECRET, kid: 's1' } });
+  await guards.messages.agentKeys.add(ben, { jwk: b1.jwk });
   const arrive = (message: JsonObject, more: Partial<ArrivedMessage> = {}): ArrivedMessage => ({
     envelope: message,
     form: FLAT,
@@ -118,7 +118,7 @@ export async function setUp() {
     ...more,
   });
   const check = (message: JsonObject, more: Partial<ArrivedMessage> = {}) =>
-    guards.signatures.check(arrive(message, more));
+    guards.messages.signatures.check(arrive(message, more));
   return { ...bundle, a1, b1, ana, ben, arrive, check, lastRefusal: () => lastRefusal(bundle) };
 }
 

@@ -141,7 +141,7 @@ test('TASK-87 ARMY-110 BLOG-100 NOOB-140 an unknown kid, another agent’s, anot
   const nameless = jws({ alg: 'EdDSA' }, bytes, eddsa(a1.privateKey));
   await refuse({ ...envelope(), signature: nameless });
   assert.equal(told.size, 1);
-  await guards.agentKeys.add({ tenant: ACME, agentId: ANA }, { jwk: b1.jwk });
+  await guards.messages.agentKeys.add({ tenant: ACME, agentId: ANA }, { jwk: b1.jwk });
   await refuse(signedWith(b1));
 });
 
@@ -201,18 +201,18 @@ test('TASK-87 ARMY-110 ARMY-114 BLOG-100 NOOB-140 what a tenant demands signed m
 test('TASK-88 ARMY-111 BLOG-101 NOOB-141 what this server says is signed so that anybody verifies it by the published keys', async () => {
   const { guards } = await setUp();
   for (const form of [FLAT, NESTED]) {
-    const signed = await guards.signatures.sign(DEFAULT_TENANT, envelope(), form);
+    const signed = await guards.messages.signatures.sign(DEFAULT_TENANT, envelope(), form);
     assert.deepEqual(withoutMember(signed, form.signature), envelope());
     const [header = '', payload, signature = ''] = String(memberAt(signed, form.signature)).split('.');
     assert.equal(payload, '');
     const { alg, kid } = JSON.parse(Buffer.from(header, 'base64url').toString());
-    const published = await guards.serverKeys.published(DEFAULT_TENANT);
+    const published = await guards.messages.serverKeys.published(DEFAULT_TENANT);
     const jwk = published.find(one => one.kid === kid);
     assert.deepEqual([alg, jwk?.use, jwk?.d], ['EdDSA', 'sig', undefined]);
     const input = `${header}.${Buffer.from(canonicalJson(envelope())).toString('base64url')}`;
     const key = createPublicKey({ key: jwk as JsonObject, format: 'jwk' });
     assert.ok(verify(null, Buffer.from(input), key, Buffer.from(signature, 'base64url')));
-    const again = await guards.signatures.sign(DEFAULT_TENANT, signed, form);
+    const again = await guards.messages.signatures.sign(DEFAULT_TENANT, signed, form);
     assert.deepEqual(again, signed);
   }
 });

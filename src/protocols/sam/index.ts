@@ -57,8 +57,7 @@ export interface SamDeps {
     | 'audit'
     | 'auditHeads'
     | 'sealer'
-    | 'agentKeys'
-    | 'serverKeys'
+    | 'messages'
   > & {
     readonly secrets: Pick<Guards['secrets'], 'set' | 'names' | 'remove' | 'sealWebhookSecret'>;
   };
@@ -109,7 +108,7 @@ function taskRoutes({ engine, store, blobs, clock, random, guards, options }: Sa
 function administrativeRoutes(deps: SamDeps): readonly Route[] {
   const { engine, store, clock, random, guards, workflows, options } = deps;
   const { tenants, quotas, apiKeys, usage, jwtKeys, tokens, authenticator, secrets, audit } = guards;
-  const { agentKeys, serverKeys } = guards;
+  const { agentKeys, serverKeys } = guards.messages;
   const { version, auditKey } = options;
   return [
     ...agentRoutes({ engine, remoteAgents: deps.remoteAgents, agentKeys }),

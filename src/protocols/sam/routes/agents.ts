@@ -92,7 +92,11 @@ const agentAnswer = Type.Object(
 const common = { tag: 'agents', rate: 'standard' } as const;
 
 /** The routes that register, show, drain and remove agents. */
-export function agentRoutes({ engine, remoteAgents, agentKeys }: AgentDeps): readonly Route[] {
+export function agentRoutes(deps: AgentDeps): readonly Route[] {
+  return [...comingRoutes(deps), ...leavingRoutes(deps)];
+}
+
+function comingRoutes({ engine, remoteAgents }: AgentDeps): readonly Route[] {
   return [
     route({
       ...common,
@@ -124,6 +128,11 @@ export function agentRoutes({ engine, remoteAgents, agentKeys }: AgentDeps): rea
         return json(200, { agents: shown, total: all.length, limit, offset });
       },
     }),
+  ];
+}
+
+function leavingRoutes({ engine, remoteAgents, agentKeys }: AgentDeps): readonly Route[] {
+  return [
     route({
       ...common,
       method: 'POST',
@@ -145,8 +154,8 @@ export function agentRoutes({ engine, remoteAgents, agentKeys }: AgentDeps): rea
       params,
       answers: { 204: nothing },
       async handle({ principal, params: { agent_id: id } }) {
-        await engine.removeAgent(principal.tenant, id as AgentId);
         const agent = { tenant: principal.tenant, agentId: id as AgentId };
+        await engine.removeAgent(agent.tenant, agent.agentId);
         await remoteAgents.forget(agent);
         await agentKeys.removeAll(agent);
         return { kind: 'empty', status: 204 };
