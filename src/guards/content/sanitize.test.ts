@@ -15,9 +15,12 @@ test('ARMY-81 text is composed, and loses control characters and bidirectional o
   assert.equal(sanitizedText('e\u0000\u0301'), 'é');
 });
 
+/** Half surrogate pairs among them. */
+const anyUnit = fc.integer({ min: 0, max: 0xffff }).map(code => String.fromCharCode(code));
+
 test('ARMY-81 what is clean stays as it is: cleaning twice is cleaning once', () => {
   fc.assert(
-    fc.property(fc.string({ unit: 'binary' }), text => {
+    fc.property(fc.string({ unit: anyUnit }), text => {
       const clean = sanitizedText(text);
       assert.equal(sanitizedText(clean), clean);
       assert.deepEqual(uncleanFields(clean), []);
