@@ -33,15 +33,15 @@ const DENIALS = new Set(
     ' ',
   ),
 );
-const ARTICLES = new Set(
-  'los las esos esas estos estas todos todas the these those all most los/las'.split(' '),
-);
+const ARTICLES = new Set('los las esos esas estos estas todos todas the these those all most'.split(' '));
 /** Before the group they make it an object of something else, which is the subject. */
 const RELATIONS = new Set(
-  'for against of by to with among between about from in towards at under de del contra para por con entre a al sobre hacia en'.split(
+  'for against of by to with among between about from in towards at under de del contra para por con entre al sobre hacia en'.split(
     ' ',
   ),
 );
+/** What people should get is no place they are sent to. */
+const RECEIVING = new Set('have get receive tener recibir'.split(' '));
 const PREDICATE_REACH = 4;
 const NOUN_REACH = 3;
 const DUTY_REACH = 6;
@@ -75,12 +75,12 @@ function note(found: Map<Group, boolean>, group: Group, isDehumanizing: boolean)
 }
 
 function isSubject(words: readonly string[], at: number, needsArticle: boolean): boolean {
-  const before = words[at - 1];
-  const hasArticle = before !== undefined && ARTICLES.has(before);
-  if (needsArticle && !hasArticle) return false;
   let start = at;
   while (ARTICLES.has(words[start - 1] ?? '')) start--;
-  return !RELATIONS.has(words[start - 1] ?? '');
+  if (needsArticle && start === at) return false;
+  const before = words[start - 1] ?? '';
+  // In Spanish `a` relates too; in English it is an article, and stands before none of the groups.
+  return before !== 'a' && !RELATIONS.has(before);
 }
 
 /** Whether the few words before it, in the same sentence, say that it is not so. */
@@ -105,6 +105,7 @@ function saidOf(words: readonly string[], from: number): 'demeaning' | 'dehumani
   if (incapable !== null) return reaches(words, incapable, 3, ABILITIES.predicates) ? 'demeaning' : null;
   const obliged = after(DUTIES);
   if (obliged !== null) {
+    if (RECEIVING.has(words[obliged] ?? '')) return null;
     if (reaches(words, obliged, DUTY_REACH, HARM)) return 'dehumanizing';
     return reaches(words, obliged, DUTY_REACH, PLACES) ? 'demeaning' : null;
   }
