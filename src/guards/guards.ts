@@ -17,6 +17,7 @@ import { JwtVerifier } from './jwt.ts';
 import { type ConfiguredJwtKey, JwtKeys } from './jwt-keys.ts';
 import { KeyProof } from './key-proof.ts';
 import { RateLimits, type RateOptions } from './limits.ts';
+import { createMessageGuards, type MessageGuards } from './messages/messages.ts';
 import { TaskQuotas } from './quotas.ts';
 import { RefreshFamilies } from './refresh-families.ts';
 import { Repeats } from './repeats.ts';
@@ -60,6 +61,7 @@ export interface Guards extends Service {
   readonly repeats: Repeats;
   readonly secrets: Secrets;
   readonly sealer: Sealer;
+  readonly messages: MessageGuards;
 }
 
 /** Makes the guards; throws `invalid_request` for a weak configured key. Starting rejects under a wrong master key. */
@@ -119,6 +121,7 @@ export function createGuards(
     repeats: new Repeats(log, clock, random, store, vault, { isAlone: !store.capabilities.shared }),
     secrets: new Secrets(clock, store, vault, tenants, patterns),
     sealer: createSealer(),
+    messages: createMessageGuards(clock, random, store, { vault, tenants, attempts }),
     ...together([auditHeads, audit, tenants, quotas, usage, limits], () => proveMasterKey(store, vault)),
   };
 }

@@ -4,12 +4,13 @@
 import { createHmac, hash } from 'node:crypto';
 import { compactDecrypt, compactVerify, errors } from 'jose';
 import { isCallerId, type TenantId } from '../domain/ids.ts';
-import { isJsonObject, type JsonObject } from '../domain/json.ts';
+import type { JsonObject } from '../domain/json.ts';
 import type { Principal } from '../domain/principal.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Scene } from './api-key.ts';
 import { BoundedMap } from './bounded-map.ts';
 import { sameBytes } from './constant-time.ts';
+import { readBytes, readJson } from './jose-parts.ts';
 import {
   assertAddressed,
   assertBound,
@@ -193,23 +194,6 @@ function readToken(token: string): ReadToken {
   const read = { header: readJson(header), claims: readJson(payload), signature: readBytes(signature) };
   if (read.header.crit !== undefined) throw new Refusal('header');
   return { ...read, signingInput: `${header}.${payload}` };
-}
-
-function readJson(part: string): JsonObject {
-  try {
-    const value: unknown = JSON.parse(readBytes(part).toString('utf8'));
-    if (isJsonObject(value)) return value;
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
-  }
-  throw new Refusal('malformed');
-}
-
-/** Only the canonical spelling counts: a lenient decoder would read one token from many texts. */
-function readBytes(part: string): Buffer {
-  const bytes = Buffer.from(part, 'base64url');
-  if (bytes.toString('base64url') !== part) throw new Refusal('malformed');
-  return bytes;
 }
 
 function kidOf(header: JsonObject): string | null {

@@ -12,6 +12,7 @@ import type { Random } from '../runtime/random.ts';
 import type { Service } from '../runtime/service.ts';
 import { changeDocument, createDocument, type Documents, everyDocument } from './documents.ts';
 import { FreshCache } from './fresh-cache.ts';
+import { requireSoundDemands, type SignatureDemands } from './messages/demands.ts';
 import { type QuotaPlan, requireSound } from './quota-plan.ts';
 import type { QuotaPlans } from './quotas.ts';
 import type { Vault } from './vault.ts';
@@ -32,6 +33,8 @@ export interface TenantOptions {
   readonly prices?: PriceTable;
   /** Where its tasks may run; null or absent: anywhere (`SAM-225`). */
   readonly residency?: Residency | null;
+  /** Which messages must be signed; a change replaces it whole, and absent none must (`ARMY-114`). */
+  readonly signatures?: SignatureDemands;
 }
 
 /** The regions a tenant's tasks may run in: on nodes and agents of these alone. */
@@ -274,6 +277,7 @@ function settled(tenant: Tenant, options: TenantOptions, changes: Partial<Tenant
   if (!isDays(webhookRotationDays)) throw invalid('options.webhook_rotation_days', 'must be 1 or more days');
   requireRegions(chosen.residency);
   requireSound(chosen.quotas);
+  if (chosen.signatures !== undefined) requireSoundDemands(chosen.signatures);
   return { ...tenant, options: chosen };
 }
 

@@ -11,6 +11,7 @@ import type { HealthReport } from '../health.ts';
 import type { Protocol, Route } from '../protocol.ts';
 import { errorPages, errorSchema, renderError } from './errors.ts';
 import { PREFIX } from './route.ts';
+import { agentKeyRoutes } from './routes/agent-keys.ts';
 import { agentRoutes, type RemoteEnrolment } from './routes/agents.ts';
 import { apiKeyRoutes } from './routes/api-keys.ts';
 import { approvalRoutes } from './routes/approvals.ts';
@@ -57,6 +58,7 @@ export interface SamDeps {
     | 'audit'
     | 'auditHeads'
     | 'sealer'
+    | 'messages'
   > & {
     readonly secrets: Pick<Guards['secrets'], 'set' | 'names' | 'remove' | 'sealWebhookSecret'>;
   };
@@ -107,9 +109,11 @@ function taskRoutes({ engine, store, blobs, clock, random, guards, options }: Sa
 function administrativeRoutes(deps: SamDeps): readonly Route[] {
   const { engine, store, clock, random, guards, workflows, options } = deps;
   const { tenants, quotas, apiKeys, usage, jwtKeys, tokens, authenticator, secrets, audit } = guards;
+  const { agentKeys, serverKeys } = guards.messages;
   const { version, auditKey } = options;
   return [
-    ...agentRoutes({ engine, remoteAgents: deps.remoteAgents }),
+    ...agentRoutes({ engine, remoteAgents: deps.remoteAgents, agentKeys }),
+    ...agentKeyRoutes({ agentKeys, serverKeys, tenants, audit }),
     ...nodeRoutes({ engine }),
     ...canaryRoutes({ engine, audit }),
     ...receivedRoutes(deps.remoteAgents),

@@ -5,6 +5,7 @@ import type { AgentId, TenantId } from '../../../domain/ids.ts';
 import type { JsonObject } from '../../../domain/json.ts';
 import type { ResourceLimits } from '../../../domain/task.ts';
 import type { AgentRegistration, AgentView, EngineApi } from '../../../engine/api.ts';
+import type { AgentKeys } from '../../../guards/messages/agent-keys.ts';
 import type { Route } from '../../protocol.ts';
 import { limitsOf } from '../decode.ts';
 import { refuseForeignAgent, requireAny } from '../refusals.ts';
@@ -17,6 +18,7 @@ import { anyObject, callerId, instant, paging } from '../vocabulary.ts';
 export interface AgentDeps {
   readonly engine: Pick<EngineApi, 'agents' | 'registerAgent' | 'drainAgent' | 'removeAgent'>;
   readonly remoteAgents: RemoteEnrolment;
+  readonly agentKeys: Pick<AgentKeys, 'removeAll'>;
 }
 
 /** Whoever drives agents of kind `sam`: told of how to reach them, and when they are removed (`SAM-98`). */
@@ -94,7 +96,11 @@ const agentAnswer = Type.Object(
 const common = { tag: 'agents', rate: 'standard' } as const;
 
 /** The routes that register, show, drain and remove agents. */
-export function agentRoutes({ engine, remoteAgents }: AgentDeps): readonly Route[] {
+export function agentRoutes(deps: AgentDeps): readonly Route[] {
+  return [...comingRoutes(deps), ...leavingRoutes(deps)];
+}
+
+function comingRoutes({ engine, remoteAgents }: AgentDeps): readonly Route[] {
   return [
     route({
       ...common,
@@ -126,6 +132,11 @@ export function agentRoutes({ engine, remoteAgents }: AgentDeps): readonly Route
         return json(200, { agents: shown, total: all.length, limit, offset });
       },
     }),
+  ];
+}
+
+function leavingRoutes({ engine, remoteAgents, agentKeys }: AgentDeps): readonly Route[] {
+  return [
     route({
       ...common,
       method: 'POST',
@@ -147,8 +158,10 @@ export function agentRoutes({ engine, remoteAgents }: AgentDeps): readonly Route
       params,
       answers: { 204: nothing },
       async handle({ principal, params: { agent_id: id } }) {
-        await engine.removeAgent(principal.tenant, id as AgentId);
-        await remoteAgents.forget({ tenant: principal.tenant, agentId: id as AgentId });
+        const agent = { tenant: principal.tenant, agentId: id as AgentId };
+        await engine.removeAgent(agent.tenant, agent.agentId);
+        await remoteAgents.forget(agent);
+        await agentKeys.removeAll(agent);
         return { kind: 'empty', status: 204 };
       },
     }),

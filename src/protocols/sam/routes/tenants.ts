@@ -8,6 +8,7 @@ import type { PriceTable } from '../../../domain/price.ts';
 import type { Principal } from '../../../domain/principal.ts';
 import type { ApiKeys } from '../../../guards/api-keys.ts';
 import type { AuditRecorder } from '../../../guards/audit.ts';
+import { NO_DEMANDS } from '../../../guards/messages/demands.ts';
 import { QUOTAS, type QuotaPlan } from '../../../guards/quota-plan.ts';
 import type { Tenant, TenantOptions, TenantSettings, Tenants } from '../../../guards/tenants.ts';
 import type { Route } from '../../protocol.ts';
@@ -68,6 +69,16 @@ const residency = Type.Union(
   { description: 'Where its tasks may run: on nodes and agents of these regions alone; null lifts it.' },
 );
 
+const signatures = Type.Object(
+  {
+    types: Type.Optional(
+      Type.Array(Type.String(), { maxItems: 200, description: '`<wire>/<type>`, `<wire>/*` or `*`.' }),
+    ),
+    critical: Type.Optional(Type.Boolean({ description: 'All of the most urgent priority.' })),
+  },
+  { additionalProperties: false, description: 'Messages that must be signed; replaced whole.' },
+);
+
 const options = Type.Object({
   hmac_window_seconds: Type.Optional(Type.Integer({ minimum: 30, maximum: 900 })),
   require_jti: Type.Optional(Type.Boolean()),
@@ -76,6 +87,7 @@ const options = Type.Object({
   quotas: Type.Optional(quotas),
   prices: Type.Optional(prices),
   residency: Type.Optional(residency),
+  signatures: Type.Optional(signatures),
 });
 
 const settings = {
@@ -230,6 +242,7 @@ function optionsOf(chosen: Static<typeof options>): Partial<TenantOptions> {
     ...(chosen.quotas === undefined ? {} : { quotas: chosen.quotas as QuotaPlan }),
     ...(chosen.prices === undefined ? {} : { prices: pricesOf(chosen.prices) }),
     ...(chosen.residency === undefined ? {} : { residency: chosen.residency }),
+    ...(chosen.signatures === undefined ? {} : { signatures: { ...NO_DEMANDS, ...chosen.signatures } }),
   };
 }
 
@@ -263,6 +276,7 @@ function wireTenant(tenant: Tenant): JsonObject {
       quotas: (tenant.options.quotas ?? {}) as JsonObject,
       ...(tenant.options.prices === undefined ? {} : { prices: wirePrices(tenant.options.prices) }),
       residency: tenant.options.residency ? { regions: tenant.options.residency.regions } : null,
+      signatures: { ...(tenant.options.signatures ?? NO_DEMANDS) },
     },
     created_at: instant(tenant.createdAt),
   };
