@@ -13,7 +13,7 @@ import { actorOf, isChildOf } from './child-order.ts';
 export interface ChildrenParts {
   readonly clock: Clock;
   readonly engine: Pick<EngineApi, 'submit' | 'onEnd' | 'cancel' | 'pause' | 'resume'>;
-  readonly store: Pick<Store, 'read'>;
+  readonly read: Store['read'];
 }
 
 const BATCH_MAX = 1_000;
@@ -113,9 +113,7 @@ export class Children {
     const { tenant } = this.#parent;
     const found: (Task | null)[] = [];
     for (let from = 0; from < ids.length; from += READ_MAX)
-      found.push(
-        ...(await this.#parts.store.read(ids.slice(from, from + READ_MAX).map(id => ({ tenant, id })))),
-      );
+      found.push(...(await this.#parts.read(ids.slice(from, from + READ_MAX).map(id => ({ tenant, id })))));
     return found;
   }
 
