@@ -104,6 +104,7 @@ function fanOutOf(width: number): JsonObject {
       {
         id: 'all',
         kind: 'map',
+        // biome-ignore lint/suspicious/noTemplateCurlyInString: a template of Batuta's
         items: '${{ input.items }}',
         max_items: width,
         concurrency: width,
