@@ -1,28 +1,19 @@
 // Batuta's workflows as a peer among peers: the real engine and coordinator in this process; a step is a task whose executor does nothing.
 
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { VERSION } from '../src/app/version.ts';
-import type { TaskId } from '../src/domain/ids.ts';
 import type { JsonObject } from '../src/domain/json.ts';
-import type { AttemptContext, AttemptResult } from '../src/engine/ports/executor.ts';
 import { createWorkflowExecutor } from '../src/executors/workflow/executor.ts';
 import { silentLog } from '../src/runtime/log.ts';
 import { openPostgres } from '../src/store/postgres/open.ts';
-import { openSqlite } from '../src/store/sqlite/open.ts';
-import type { Store } from '../src/store/store.ts';
-import { openHouse, orderOf, until } from '../test/harness.ts';
+import { type BenchParts, openBenchHouse } from './house.ts';
 import { startPostgres } from './peers/servers.ts';
 import type { WorkflowPeer } from './peers/workflow-peer.ts';
 
 const SLOTS = 100;
 
 /** Workflows on a SQLite file of their own. */
-export async function startPeer(): Promise<WorkflowPeer> {
-  const dir = mkdtempSync(join(tmpdir(), 'batuta-bench-'));
-  const store = await openSqlite({ path: join(dir, 'batuta.db'), auditKey: Buffer.alloc(32) });
-  return workflowPeer(store, dir, 'SQLite, each commit synced before it is answered');
+export function startPeer(): Promise<WorkflowPeer> {
+  return workflowPeer({}, 'SQLite, each commit synced before it is answered');
 }
 
 /** Workflows on a PostgreSQL of their own. */
@@ -30,8 +21,7 @@ export async function startPostgresPeer(): Promise<WorkflowPeer> {
   const postgres = await startPostgres();
   const url = `postgres://bench@127.0.0.1:${postgres.port}/postgres`;
   const store = await openPostgres({ url, auditKey: Buffer.alloc(32) });
-  const dir = mkdtempSync(join(tmpdir(), 'batuta-bench-'));
-  const peer = await workflowPeer(store, dir, 'postgresql, fsync, synchronous_commit');
+  const peer = await workflowPeer({ store }, 'postgresql, fsync, synchronous_commit');
   return {
     ...peer,
     async stop() {
@@ -41,37 +31,11 @@ export async function startPostgresPeer(): Promise<WorkflowPeer> {
   };
 }
 
-async function workflowPeer(store: Store, dir: string, server: string): Promise<WorkflowPeer> {
-  const ending = new Map<TaskId, () => void>();
-  const house = await openHouse({
-    store,
-    dir,
-    run: async () => ({ status: 'completed', output: null }),
-    executors: parts => {
-      const executor = createWorkflowExecutor({ log: silentLog, ...parts });
-      const run = executor.run.bind(executor);
-      const told = async (context: AttemptContext): Promise<AttemptResult> => {
-        try {
-          return await run(context);
-        } finally {
-          ending.get(context.task.id)?.();
-        }
-      };
-      return [Object.assign(executor, { run: told })];
-    },
-    options: { slotsPerType: SLOTS, archiveDelayMs: 3_600_000 },
-  });
-  let started = 0;
+async function workflowPeer(parts: Pick<BenchParts, 'store'>, server: string): Promise<WorkflowPeer> {
+  const executors: BenchParts['executors'] = given => [createWorkflowExecutor({ log: silentLog, ...given })];
+  const house = await openBenchHouse({ ...parts, slots: SLOTS, executors });
   const run = async (payload: JsonObject): Promise<void> => {
-    const id = `run-${started++}` as TaskId;
-    // Nobody looks before there is something to see: the coordinator is through, and its end is about to be stored.
-    const through = new Promise<void>(resolve => ending.set(id, resolve));
-    const [admission] = await house.engine.submit([orderOf(id, { type: 'workflow_orchestration', payload })]);
-    if (admission?.kind !== 'admitted') throw new Error(`not admitted: ${JSON.stringify(admission)}`);
-    await through;
-    ending.delete(id);
-    const { outcome } = await until(house, id, task => task.outcome !== null);
-    if (outcome !== 'completed') throw new Error(`${id} is ${outcome}`);
+    await house.run('workflow_orchestration', payload);
   };
   return {
     name: 'batuta workflows',
@@ -79,10 +43,7 @@ async function workflowPeer(store: Store, dir: string, server: string): Promise<
     server,
     chain: steps => run(chainOf(steps)),
     fanOut: width => run(fanOutOf(width)),
-    async stop() {
-      await house.stop();
-      rmSync(dir, { recursive: true, force: true });
-    },
+    stop: () => house.stop(),
   };
 }
 
