@@ -36,7 +36,10 @@ const run = (name: string, file: string, ...args: string[]): Figures | null => {
   return JSON.parse(stdout.trim().split('\n').at(-1) ?? 'null');
 };
 
-if (wants('bullmq') && !existsSync(here('peers/node_modules'))) {
+const PEERS = ['bullmq', 'graphile', 'pgboss', 'dbos', 'restate'];
+// One that came later is not there yet where the others were installed before.
+const newest = here('peers/node_modules/@restatedev/restate-server');
+if (PEERS.some(wants) && !existsSync(newest)) {
   process.stderr.write('installing the peers …\n');
   execFileSync('npm', ['install', '--prefix', here('peers'), '--no-audit', '--no-fund'], {
     stdio: 'inherit',
@@ -55,6 +58,19 @@ const postgresClaims = run('postgres-claims', 'claims.ts', '--postgres');
 const nodes = run('nodes', 'nodes.ts', '--seconds', seconds);
 const start = run('start', 'start.ts');
 const webhooks = run('webhooks', 'webhooks.ts');
+const workflows = run('workflows', 'peers/run.ts', 'batuta-workflows', '--seconds', seconds);
+const postgresWorkflows = run(
+  'postgres-workflows',
+  'peers/run.ts',
+  'batuta-workflows-postgres',
+  '--seconds',
+  seconds,
+);
+const dbos = run('dbos', 'peers/run.ts', 'dbos', '--seconds', seconds);
+const restate = run('restate', 'peers/run.ts', 'restate', '--seconds', seconds);
+const javascript = run('javascript', 'javascript.ts', '--seconds', seconds);
+const browser = run('browser', 'browser.ts', '--seconds', seconds);
+const data = run('data', 'data.ts');
 
 const over = (a: number | undefined, b: number | undefined): number | null =>
   a === undefined || b === undefined ? null : Math.round((a / b) * 100) / 100;
@@ -72,6 +88,11 @@ const atMost = (what: string, measured: number | null | undefined, target: numbe
   target: `≤ ${target}`,
   reached: measured == null ? null : measured <= target,
 });
+const untargeted = (what: string, measured: number | null | undefined, unit: string): Row => ({
+  ...{ what, unit, measured: measured ?? null },
+  target: '',
+  reached: null,
+});
 
 function postgresRows(): readonly Row[] {
   const rate = postgres?.lifecyclePerSecond;
@@ -82,6 +103,26 @@ function postgresRows(): readonly Row[] {
     atLeast('two nodes / one, where work is the limit', nodes?.ratio, 1.5, '×'),
     atMost('PostgreSQL claim p99, 1,000,000 queued / 1,000', postgresClaims?.p99Ratio, 1.5, '×'),
     atLeast('PostgreSQL claims under a held xmin / without', postgresClaims?.heldRatio, 0.5, '×'),
+  ];
+}
+
+function workflowRows(): readonly Row[] {
+  const [sqlite, shared] = [workflows?.stepsPerSecond, postgresWorkflows?.stepsPerSecond];
+  return [
+    atLeast('workflow steps / DBOS', over(sqlite, dbos?.stepsPerSecond), 3, '×'),
+    atLeast('workflow steps on PostgreSQL / DBOS', over(shared, dbos?.stepsPerSecond), 3, '×'),
+    atLeast('workflow steps / Restate', over(sqlite, restate?.stepsPerSecond), 3, '×'),
+    atMost('1,000 steps side by side and their join', workflows?.fanOutMs, 1_000, 'ms'),
+    atMost('the same on PostgreSQL', postgresWorkflows?.fanOutMs, 1_000, 'ms'),
+  ];
+}
+
+function executorRows(): readonly Row[] {
+  return [
+    atLeast('sandboxed JavaScript jobs', javascript?.perSecond, 500, '/s'),
+    atMost('a lone JavaScript job on a warm process, p50', javascript?.loneP50Ms, 5, 'ms'),
+    untargeted('browser job on a fresh browser / on a kept one', browser?.ratio, '×'),
+    atMost('data_processing / DuckDB alone', data?.ratio, 1.2, '×'),
   ];
 }
 
@@ -111,10 +152,13 @@ const rows: readonly Row[] = [
   atMost('start to ready', start?.medianMs, 1_000, 'ms'),
   atLeast('webhooks delivered', webhooks?.perSecond, 1_000, '/s'),
   ...postgresRows(),
+  ...workflowRows(),
+  ...executorRows(),
 ];
 const raw = {
   ...{ empty, http, engine, workers, bullmq, claims, start, webhooks },
   ...{ postgres, graphile, pgboss, postgresClaims, nodes },
+  ...{ workflows, postgresWorkflows, dbos, restate, javascript, browser, data },
 };
 const machine = `${cpus()[0]?.model ?? 'unknown'}, ${availableParallelism()} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.version}`;
 if (values.json === true) console.log(JSON.stringify({ machine, rows, raw }));

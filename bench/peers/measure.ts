@@ -89,11 +89,13 @@ async function concurrently(caller: () => Promise<void>): Promise<void> {
   await Promise.all(Array.from({ length: CALLERS }, caller));
 }
 
-function perSecond(count: number, startedAt: number): number {
+/** Of so many since that instant of `performance.now()`, rounded. */
+export function perSecond(count: number, startedAt: number): number {
   return Math.round((count * 1_000) / (performance.now() - startedAt));
 }
 
-function percentile(sorted: readonly number[], share: number): number {
+/** The value under which that share of sorted values lies, to two places. */
+export function percentile(sorted: readonly number[], share: number): number {
   const value = sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
   return Math.round(value * 100) / 100;
 }

@@ -80,3 +80,52 @@ declare module 'pg-boss' {
     offWork(name: string, options: { readonly wait: boolean }): Promise<void>;
   }
 }
+
+declare module '@dbos-inc/dbos-sdk' {
+  interface Logger {
+    info(entry: unknown): void;
+    debug(entry: unknown): void;
+    warn(entry: unknown): void;
+    error(entry: unknown): void;
+  }
+  export const DBOS: {
+    setConfig(config: {
+      readonly name: string;
+      readonly systemDatabaseUrl: string;
+      readonly systemDatabasePoolSize: number;
+      readonly logger: Logger;
+    }): void;
+    registerWorkflow(
+      work: (size: number) => Promise<void>,
+      options: { readonly name: string },
+    ): (size: number) => Promise<void>;
+    runStep<Value>(step: () => Promise<Value>, options: { readonly name: string }): Promise<Value>;
+    launch(): Promise<void>;
+    shutdown(): Promise<void>;
+  };
+}
+
+declare module '@restatedev/restate-sdk' {
+  import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
+
+  interface Service {
+    readonly name: string;
+  }
+  interface Running<Value> extends Promise<Value> {
+    readonly [Symbol.toStringTag]: string;
+  }
+  export interface Context {
+    run<Value>(name: string, step: () => Value): Running<Value>;
+  }
+  export const RestatePromise: {
+    all(running: readonly Running<unknown>[]): Promise<readonly unknown[]>;
+  };
+  export function service(definition: {
+    readonly name: string;
+    readonly handlers: Readonly<Record<string, (context: Context, size: number) => Promise<void>>>;
+  }): Service;
+  export function createEndpointHandler(options: {
+    readonly services: readonly Service[];
+    readonly logger: () => void;
+  }): (request: Http2ServerRequest, response: Http2ServerResponse) => void;
+}

@@ -1,9 +1,10 @@
-// Starts a Redis or a PostgreSQL of our own: loopback only, a free port, a temporary directory, data kept on disk as in
+// Starts a Redis, a PostgreSQL or a Restate of our own: loopback only, a free port, a temporary directory, data kept on disk as in
 // production. Whatever was started is gone again when the process ends, however it ends.
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chownSync, existsSync, globSync, mkdtempSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -47,6 +48,35 @@ export async function startPostgres(): Promise<Server> {
   const options = ['-D', data, '-p', String(port), ...[...settings, ...durable].flatMap(one => ['-c', one])];
   const child = spawn(postgresBinary('postgres'), options, { ...user, cwd: folder, stdio: 'ignore' });
   return running(child, { port, folder, isReady: () => accepts(port) });
+}
+
+/** Restate as it is by default, one node, its log's fsync on; told nothing but where to listen. */
+export async function startRestate(): Promise<Server & { readonly adminPort: number }> {
+  const [port, adminPort, nodePort] = [await freePort(), await freePort(), await freePort()];
+  const folder = temporaryFolder();
+  const program = `@restatedev/restate-server-${process.platform}-${process.arch}/bin/restate-server`;
+  const env = {
+    RESTATE_BIND_IP: '127.0.0.1',
+    RESTATE_ADVERTISED_HOST: '127.0.0.1',
+    RESTATE_BIND_PORT: String(nodePort),
+    RESTATE_LISTEN_MODE: 'tcp',
+    RESTATE_INGRESS__BIND_PORT: String(port),
+    RESTATE_ADMIN__BIND_PORT: String(adminPort),
+    RESTATE_DISABLE_TELEMETRY: 'true',
+    // It looks for newer versions of itself.
+    RESTATE_LOG_FILTER: 'error,octocrab=off',
+  };
+  const options = ['--base-dir', folder, '--no-logo'];
+  const child = spawn(createRequire(import.meta.url).resolve(program), options, {
+    env,
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  const isReady = async (): Promise<boolean> => {
+    const paths = [`${adminPort}/health`, `${port}/restate/health`];
+    const answers = paths.map(path => fetch(`http://127.0.0.1:${path}`).catch(() => null));
+    return (await Promise.all(answers)).every(answer => answer?.ok === true);
+  };
+  return { ...(await running(child, { port, folder, isReady })), adminPort };
 }
 
 interface Start {

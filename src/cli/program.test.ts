@@ -40,7 +40,7 @@ function runnables(
 test('every command the contract names is there', () => {
   const names = commandsOf({ app }).map(({ name }) => name);
   const wanted =
-    'serve demo submit status watch logs cancel pause resume retry tasks schedules agents nodes canaries deliveries keys token backup restore migrate copy doctor completion';
+    'serve demo submit status watch logs cancel pause resume retry tasks schedules workflow agents nodes canaries deliveries keys token backup restore migrate copy doctor completion';
   assert.deepEqual(names.toSorted(), wanted.split(' ').toSorted());
 });
 

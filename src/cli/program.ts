@@ -26,6 +26,7 @@ import { submitCommand } from './submit.ts';
 import { tasksCommand } from './tasks.ts';
 import { tokenCommand } from './token.ts';
 import { watchCommand } from './watch.ts';
+import { workflowCommand } from './workflow.ts';
 
 /** The commands this host offers, in the order of help. */
 export function commandsOf({ app }: Pick<CliHost, 'app'>): readonly CommandSpec[] {
@@ -39,6 +40,7 @@ export function commandsOf({ app }: Pick<CliHost, 'app'>): readonly CommandSpec[
     ...controlCommands,
     tasksCommand,
     schedulesCommand,
+    workflowCommand,
     agentsCommand,
     nodesCommand,
     canariesCommand,

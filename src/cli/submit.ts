@@ -1,8 +1,7 @@
 // `batuta submit`: hands a task in, from flags or from a file.
 
-import { readFileSync } from 'node:fs';
 import { nearest } from '../app/config.ts';
-import { isJsonObject, type JsonObject } from '../domain/json.ts';
+import type { JsonObject } from '../domain/json.ts';
 import { TASK_TYPES, type TaskType } from '../domain/task.ts';
 import { outcomeOf, outputOf } from '../sdk/outcome.ts';
 import { EndWatch } from '../sdk/waiting.ts';
@@ -10,6 +9,7 @@ import type { Acceptance, ExecutionConfig, TaskRequest, WirePriority } from '../
 import type { CommandCall, CommandSpec, Flags, OptionSpec } from './command.ts';
 import { EXIT, UsageError } from './failure.ts';
 import type { CliHost } from './host.ts';
+import { jsonFrom } from './json-source.ts';
 import { exitCodeOf } from './task-text.ts';
 import { followToEnd } from './watch.ts';
 
@@ -77,7 +77,11 @@ export const submitCommand: CommandSpec = {
   },
 };
 
-async function awaitEnd(call: CommandCall, { task_id: taskId }: Acceptance): Promise<number> {
+/** Waits for the end of a task just handed in and prints its output; answers the exit code. */
+export async function awaitEnd(
+  call: CommandCall,
+  { task_id: taskId }: Pick<Acceptance, 'task_id'>,
+): Promise<number> {
   const { client, output, host } = call;
   output.note(`${taskId} is accepted`);
   if (output.isTerminal) await followToEnd(call, taskId);
@@ -89,7 +93,8 @@ async function awaitEnd(call: CommandCall, { task_id: taskId }: Acceptance): Pro
   return exitCodeOf(outcomeOf(status) ?? 'failed');
 }
 
-function acceptanceText(acceptance: Acceptance, styled: (text: string) => string): string {
+/** What is told of a task that was taken. */
+export function acceptanceText(acceptance: Acceptance, styled: (text: string) => string): string {
   const { status, task_id: taskId, queue_position: position, timestamps } = acceptance;
   const place = position > 0 ? `  place ${position}, expected to start ${timestamps.estimated_start}` : '';
   return `${styled(status)}  ${taskId}${place}`;
@@ -181,38 +186,6 @@ function concurrencyOf(flags: Flags): ExecutionConfig['concurrency'] {
   if (key !== undefined) return { key, ...defined({ limit }) };
   if (limit !== undefined) throw new UsageError('--concurrency-limit needs a --concurrency-key');
   return undefined;
-}
-
-async function jsonFrom(source: string, flag: string, host: Pick<CliHost, 'readStdin'>): Promise<JsonObject> {
-  const text =
-    source === '-'
-      ? await host.readStdin()
-      : source.startsWith('@')
-        ? fileText(source.slice(1), flag)
-        : source;
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    const hint =
-      source.startsWith('@') || source === '-' ? undefined : 'quote it for the shell, or use @file';
-    throw new UsageError(
-      `${flag} is not JSON: ${error instanceof Error ? error.message : String(error)}`,
-      hint,
-    );
-  }
-  if (isJsonObject(value)) return value;
-  throw new UsageError(
-    `${flag} must be a JSON object, not ${Array.isArray(value) ? 'an array' : JSON.stringify(value)}`,
-  );
-}
-
-function fileText(path: string, flag: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    throw new UsageError(`${flag} cannot be read: ${error instanceof Error ? error.message : String(error)}`);
-  }
 }
 
 function defined<Fields extends object>(fields: Fields): Partial<Fields> {

@@ -37,6 +37,7 @@ export type Admission =
   | {
       readonly kind: 'admitted';
       readonly task: TaskId;
+      readonly key: TaskKey;
       readonly executionId: ExecutionId;
       /** `accepted` when an eligible agent has a free slot now, else `queued` (`SAM-40`). */
       readonly status: 'accepted' | 'queued';
@@ -350,6 +351,9 @@ export interface EngineApi {
 
   /** Yields whenever something was written about the task (or, with null, about any of the tenant's), until the signal aborts. */
   changes(tenant: TenantId, key: TaskKey | null, signal: AbortSignal): AsyncIterable<void>;
+
+  /** Calls back when the task may have ended, perhaps often, perhaps never where another node ended it; answers how to stop that. */
+  onEnd(key: TaskKey, wake: () => void): () => void;
 
   /** Resolves when what tasks here have logged so far is stored, so that whoever reads then misses none of it. */
   flushJournal(): Promise<void>;

@@ -253,6 +253,10 @@ export class Engine implements EngineApi, Service {
     return this.#rooms.signals.changes(tenant, key, signal);
   }
 
+  onEnd(key: TaskKey, wake: () => void): () => void {
+    return this.#rooms.signals.onEnd(key, wake);
+  }
+
   async measure(): Promise<EngineMeasure> {
     const measure = await this.#parts.store.measure();
     return {

@@ -1,7 +1,7 @@
 // What can be said of a task before it ends: where it stands in line, why it waits, when it may start and finish. Estimates are
 // estimates; what is unknown is null, never invented (`SAM-58`).
 
-import type { AgentId, ExecutionId, TenantId } from '../domain/ids.ts';
+import type { AgentId, ExecutionId, TaskKey, TenantId } from '../domain/ids.ts';
 import { estimatedCost } from '../domain/price.ts';
 import {
   type LimitModes,
@@ -78,8 +78,13 @@ export class Forecaster {
   }
 
   /** What is said of a task just stored; from memory alone, so that a submit waits for nothing (`SAM-40`, `SAM-41`). */
-  admission(order: TaskOrder, executionId: ExecutionId, at: number, waits: boolean): Admission {
+  admission(
+    order: TaskOrder,
+    made: { readonly key: TaskKey; readonly executionId: ExecutionId; readonly at: number },
+    waits: boolean,
+  ): Admission {
     const { tenant, spec } = order;
+    const { key, executionId, at } = made;
     const ahead = this.#dispatcher.depthOf(tenant, workTypeOf(spec));
     const startsNow = !waits && this.#dispatcher.couldStartNow(tenant, order, ahead);
     const queuePosition = startsNow ? 0 : ahead + 1;
@@ -91,6 +96,7 @@ export class Forecaster {
     return {
       kind: 'admitted',
       task: order.id,
+      key,
       executionId,
       status: startsNow ? 'accepted' : 'queued',
       repeated: false,
@@ -115,6 +121,7 @@ export class Forecaster {
     return {
       kind: 'admitted',
       task: task.id,
+      key: task.key,
       executionId: task.executionId,
       status: task.state === 'queued' || task.state === 'paused' ? 'queued' : 'accepted',
       repeated: true,

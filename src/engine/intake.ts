@@ -258,7 +258,8 @@ export class Intake {
           return { kind: 'rejected', task: order.id, executionId: task.executionId, error };
         for (const timer of task.timers) this.#parts.wakers.timer(timer.dueInMs);
         const waits = task.timers.some(({ kind }) => kind !== 'queue_timeout');
-        const admission = this.#parts.forecaster.admission(order, task.executionId, outcome.at, waits);
+        const made = { ...outcome, executionId: task.executionId };
+        const admission = this.#parts.forecaster.admission(order, made, waits);
         if (!waits) this.#parts.wakers.ready(order);
         return admission;
       }

@@ -97,8 +97,9 @@ export class Lifecycle {
   }
 
   #tell(task: Task, draft: Draft, dependentsWoken: number): void {
-    if (draft.events.length > 0) this.#signals.publish(task.tenant, task.key);
-    if (draft.placement !== undefined || draft.outcome !== undefined) this.#wakers.left(task, draft);
+    const isEnd = draft.outcome !== undefined;
+    if (draft.events.length > 0) this.#signals.publish(task.tenant, task.key, isEnd);
+    if (draft.placement !== undefined || isEnd) this.#wakers.left(task, draft);
     if (draft.placement === 'ready') this.#wakers.ready(task);
     for (const timer of draft.timers ?? []) this.#wakers.timer(timer.dueInMs);
     if (dependentsWoken > 0) this.#wakers.timer(0);

@@ -109,6 +109,8 @@ export class LocalWorker {
         lane.withdraw = null;
         lane.busy += attempts.length;
         for (const attempt of attempts) {
+          // It waits for tasks that need the slots it would take.
+          if (lane.executor.coordinates === true) this.#attempts.park(attempt);
           const run = this.#run(lane, attempt);
           this.#running.set(attempt, run);
         }

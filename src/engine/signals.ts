@@ -7,17 +7,26 @@ import type { TaskKey, TenantId } from '../domain/ids.ts';
 export class Signals {
   readonly #byTask = new Map<TaskKey, Set<() => void>>();
   readonly #byTenant = new Map<TenantId, Set<() => void>>();
+  readonly #ends = new Map<TaskKey, Set<() => void>>();
 
-  /** Tells everyone who watches the task or its tenant. */
-  publish(tenant: TenantId, key: TaskKey): void {
+  /** Tells everyone who watches the task or its tenant; those who wait for its end only of that. */
+  publish(tenant: TenantId, key: TaskKey, isEnd = false): void {
     for (const wake of this.#byTask.get(key) ?? []) wake();
+    if (isEnd) for (const wake of this.#ends.get(key) ?? []) wake();
     for (const wake of this.#byTenant.get(tenant) ?? []) wake();
   }
 
   /** Tells everyone who watches one of the tasks, or any tenant's whole; null: everyone. */
   ring(keys: readonly TaskKey[] | null): void {
-    const rooms = keys === null ? this.#byTask.values() : keys.map(key => this.#byTask.get(key) ?? []);
-    for (const room of [...rooms, ...this.#byTenant.values()]) for (const wake of room) wake();
+    const found = (rooms: ReadonlyMap<TaskKey, Set<() => void>>) =>
+      keys === null ? rooms.values() : keys.map(key => rooms.get(key) ?? []);
+    for (const room of [...found(this.#byTask), ...found(this.#ends), ...this.#byTenant.values()])
+      for (const wake of room) wake();
+  }
+
+  /** Calls back at the task's end, and at whatever is done to it elsewhere, of which no more is known; answers how to stop that. */
+  onEnd(key: TaskKey, wake: () => void): () => void {
+    return join(this.#ends, key, wake);
   }
 
   /** Yields once at the start and then after every publication, several between two reads as one. */

@@ -55,7 +55,12 @@ export class Workflows {
     workflowId: string,
     definition: JsonObject,
     options: { readonly description?: string; readonly dryRun?: boolean } = {},
-  ): Promise<{ readonly workflow_id?: string; readonly version?: number; readonly mermaid?: string }> {
+  ): Promise<{
+    readonly workflow_id?: string;
+    readonly version?: number;
+    readonly graph?: JsonObject;
+    readonly mermaid?: string;
+  }> {
     const { description, dryRun } = options;
     return this.#transport.json({
       method: 'PUT',

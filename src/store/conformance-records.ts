@@ -93,6 +93,9 @@ export const keeping = suite(test => {
     assert.deepEqual(await store.artifacts({ tenant: ACME }), [two, one, input]);
     assert.deepEqual(await store.artifacts({ tenant: ACME, id: '3' as ArtifactId }), [input]);
     assert.deepEqual(await store.artifacts({ tenant: ACME, taskId: 'a' as TaskId }), [two, one]);
+    const ids = ['nobody', 'a'] as TaskId[];
+    assert.deepEqual(await store.artifacts({ tenant: ACME, taskIds: ids }), [two, one]);
+    assert.deepEqual(await store.artifacts({ tenant: ACME, taskIds: [] }), []);
     assert.deepEqual(await store.artifacts({ tenant: ACME, name: 'photo.png' }), [two]);
     await store.putArtifacts([{ ...two, quarantined: false }]);
     assert.deepEqual(await store.artifacts({ tenant: ACME, id: '2' as ArtifactId }), [

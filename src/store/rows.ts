@@ -253,6 +253,8 @@ export interface ArtifactQuery {
   readonly tenant: TenantId;
   readonly id?: ArtifactId;
   readonly taskId?: TaskId;
+  /** Of any of these tasks. */
+  readonly taskIds?: readonly TaskId[];
   readonly name?: string;
 }
 

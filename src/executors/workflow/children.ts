@@ -1,8 +1,8 @@
-// The child tasks of one run: handed in, watched, and looked at again when something was written about them. What became of them is the
+// The child tasks of one run: handed in, watched, and looked at again when they may have ended. What became of them is the
 // store's to say; a signal only says that it is worth looking.
 
 import { asDomainError, DomainError, ERROR_CODES } from '../../domain/errors.ts';
-import type { TaskId } from '../../domain/ids.ts';
+import type { TaskId, TaskKey } from '../../domain/ids.ts';
 import type { Task, TaskError } from '../../domain/task.ts';
 import type { Admission, EngineApi, TaskOrder } from '../../engine/api.ts';
 import { type Clock, pause } from '../../runtime/clock.ts';
@@ -12,8 +12,8 @@ import { actorOf, isChildOf } from './child-order.ts';
 /** What children are kept with. */
 export interface ChildrenParts {
   readonly clock: Clock;
-  readonly engine: Pick<EngineApi, 'submit' | 'changes' | 'cancel' | 'pause' | 'resume'>;
-  readonly store: Pick<Store, 'read'>;
+  readonly engine: Pick<EngineApi, 'submit' | 'onEnd' | 'cancel' | 'pause' | 'resume'>;
+  readonly read: Store['read'];
 }
 
 const BATCH_MAX = 1_000;
@@ -26,7 +26,8 @@ export class Children {
   readonly #parent: Task;
   readonly #signal: AbortSignal;
   readonly #changed: () => void;
-  readonly #watched = new Map<TaskId, AbortController>();
+  /** By child, how to watch it no more. */
+  readonly #watched = new Map<TaskId, () => void>();
   readonly #dirty = new Set<TaskId>();
 
   /** `changed` is called whenever `ended` may have something new. */
@@ -48,8 +49,10 @@ export class Children {
         const some = left.slice(from, from + BATCH_MAX);
         const admissions = await this.#admissions(some);
         for (const [index, order] of some.entries()) {
-          const error = errorOf(admissions[index]);
-          if (error === null) taken.push(order.id);
+          const admission = admissions[index];
+          const error = errorOf(admission);
+          if (admission?.kind === 'admitted' && !admission.repeated) this.#follow(order.id, admission.key);
+          else if (error === null) taken.push(order.id);
           else if (error.code === 'conflict') {
             if (await this.#isOurs(order.id)) taken.push(order.id);
             else faults.set(order.id, errorFrom(error));
@@ -84,7 +87,7 @@ export class Children {
       .filter(task => task !== null)
       .filter(({ outcome }) => outcome !== null);
     for (const { id } of ended) {
-      this.#watched.get(id)?.abort();
+      this.#watched.get(id)?.();
       this.#watched.delete(id);
     }
     return ended;
@@ -110,34 +113,29 @@ export class Children {
     const { tenant } = this.#parent;
     const found: (Task | null)[] = [];
     for (let from = 0; from < ids.length; from += READ_MAX)
-      found.push(
-        ...(await this.#parts.store.read(ids.slice(from, from + READ_MAX).map(id => ({ tenant, id })))),
-      );
+      found.push(...(await this.#parts.read(ids.slice(from, from + READ_MAX).map(id => ({ tenant, id })))));
     return found;
   }
 
   /** Watches nothing any more. */
   stop(): void {
-    for (const controller of this.#watched.values()) controller.abort();
+    for (const leave of this.#watched.values()) leave();
     this.#watched.clear();
   }
 
   #watch({ id, key, outcome }: Task): void {
-    if (outcome !== null || this.#watched.has(id)) {
-      this.#dirty.add(id);
-      this.#changed();
-      return;
-    }
-    const controller = new AbortController();
-    this.#watched.set(id, controller);
-    void this.#follow(id, key, controller.signal);
+    if (outcome === null && !this.#watched.has(id)) this.#follow(id, key);
+    // It may have ended since it was read.
+    this.#dirty.add(id);
+    this.#changed();
   }
 
-  async #follow(id: TaskId, key: Task['key'], signal: AbortSignal): Promise<void> {
-    for await (const _ of this.#parts.engine.changes(this.#parent.tenant, key, signal)) {
+  #follow(id: TaskId, key: TaskKey): void {
+    const leave = this.#parts.engine.onEnd(key, () => {
       this.#dirty.add(id);
       this.#changed();
-    }
+    });
+    this.#watched.set(id, leave);
   }
 
   /** A store that cannot be written now can be later; the run has nothing better to do than to wait. */

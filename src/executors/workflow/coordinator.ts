@@ -106,7 +106,7 @@ export class Coordinator {
     const now = this.#parts.clock.now();
     const ended = await this.#endedChildren(now);
     const facts = [...ended, ...this.#waiting.facts(this.#run, now)];
-    // Most rings say that a child was handed in or has begun.
+    // Many a ring says nothing new.
     if (facts.length === 0 && this.#kept === this.#run) {
       if (this.#tellAt <= now) this.#save();
       return;

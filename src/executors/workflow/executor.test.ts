@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { AGENT_SLOTS_MAX } from '../../engine/roster.ts';
 import { $, type Loose, step, works } from './fixture.test.ts';
 
 test('SAM-162 SAM-166 a chain of steps runs in order, each reading input and what came before with its type', async t => {
@@ -66,4 +67,11 @@ test('SAM-164 a map runs a step for each item of a list and gathers what they an
   assert.equal(output.result, 999_000);
   const { items }: Loose = output.steps.each;
   assert.deepEqual(items, { total: 1_000, completed: 1_000, failed: 0, cancelled: 0 });
+});
+
+test('SAM-54 SAM-165 more workflows at once than an agent has slots leave the slots to their steps', async t => {
+  const { start, end } = await works(t);
+  const ids = Array.from({ length: AGENT_SLOTS_MAX + 20 }, (_, at) => `w${at}`);
+  await Promise.all(ids.map(id => start(id, { steps: [step('a')] })));
+  for (const id of ids) assert.equal((await end(id)).task.outcome, 'completed');
 });

@@ -16,6 +16,7 @@ import type {
   ExecutorStatus,
   Farewell,
 } from '../../engine/ports/executor.ts';
+import { Batcher } from '../../runtime/batcher.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
 import { childId } from './child-order.ts';
@@ -29,6 +30,8 @@ import { WORKFLOW_PAYLOAD, type WorkflowPayload } from './payload.ts';
 import { planOf, refuse } from './plan.ts';
 import { reach, release } from './reach.ts';
 
+const READS_MAX = 500;
+const READS_UNDER_WAY_MAX = 4;
 /** Runs at once in one process; each is little more than its checkpoint. */
 const SLOTS = 10_000;
 
@@ -64,6 +67,7 @@ class WorkflowOrchestration implements WorkflowExecutor {
   readonly #store: WorkflowParts['store'];
   readonly #engine: () => EngineApi;
   readonly #mail: Mail;
+  readonly #reads: Batcher<Pick<Task, 'tenant' | 'id'>, Task | null>;
   readonly #afterwards = new Set<Promise<void>>();
 
   constructor(parts: Parameters<typeof createWorkflowExecutor>[0]) {
@@ -71,6 +75,10 @@ class WorkflowOrchestration implements WorkflowExecutor {
     this.#clock = parts.clock;
     this.#store = parts.store;
     this.#engine = parts.engine;
+    this.#reads = new Batcher(refs => parts.store.read(refs), {
+      batchMax: READS_MAX,
+      underWayMax: READS_UNDER_WAY_MAX,
+    });
     this.#mail = new Mail(parts.log, parts.clock, parts.store);
   }
 
@@ -187,6 +195,7 @@ class WorkflowOrchestration implements WorkflowExecutor {
       clock: this.#clock,
       store: this.#store,
       engine: this.#engine(),
+      read: refs => Promise.all(refs.map(ref => this.#reads.add(ref))),
       mail: this.#mail,
     };
   }

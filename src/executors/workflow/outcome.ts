@@ -141,11 +141,10 @@ async function artifactsOf(
   const found: Json[] = [];
   for (let from = 0; from < children.length && found.length < ARTIFACTS_MAX; from += AT_ONCE) {
     const some = children.slice(from, from + AT_ONCE);
-    const lists = await Promise.all(
-      some.map(({ taskId }) => store.artifacts({ tenant: parent.tenant, taskId })),
-    );
-    for (const [at, list] of lists.entries())
-      for (const artifact of list) found.push(artifactView(some[at]?.step ?? '', artifact));
+    const left = await store.artifacts({ tenant: parent.tenant, taskIds: some.map(({ taskId }) => taskId) });
+    const byTask = Map.groupBy(left, ({ taskId }) => taskId);
+    for (const { step, taskId } of some)
+      for (const artifact of byTask.get(taskId) ?? []) found.push(artifactView(step, artifact));
   }
   return found.slice(0, ARTIFACTS_MAX);
 }

@@ -12,5 +12,7 @@ export interface WorkflowParts {
   readonly clock: Clock;
   readonly engine: EngineApi;
   readonly store: Pick<Store, 'read' | 'list' | 'events' | 'artifacts' | 'documents' | 'putDocuments'>;
+  /** As the store's, gathering what many runs read at once. */
+  readonly read: Store['read'];
   readonly mail: Mail;
 }

@@ -38,6 +38,7 @@ export class Artifacts {
     const conditions = new Conditions('tenant = $1', plain(query.tenant))
       .add('id = ?', text(query.id))
       .add('task_id = ?', text(query.taskId))
+      .add('task_id = ANY(?::text[])', query.taskIds?.map(plain))
       .add('(md5(name) = md5(?) AND name = ?)', text(query.name));
     const statement = reading(
       `artifacts ${conditions.shape}`,

@@ -61,6 +61,10 @@ export class Artifacts {
     equals('id', query.id);
     equals('task_id', query.taskId);
     equals('name', query.name);
+    if (query.taskIds !== undefined) {
+      conditions.push('task_id IN (SELECT value FROM json_each(?))');
+      values.push(JSON.stringify(query.taskIds));
+    }
     return this.#connection
       .prepare<ArtifactRow>(
         `SELECT * FROM artifact WHERE ${conditions.join(' AND ')} ORDER BY created_at, key`,
