@@ -16,16 +16,16 @@ import {
   until,
   workAs,
 } from '../../test/harness.ts';
+import { growMail, toldOfMail } from '../../test/mail.ts';
 import { freshDatabase, postgresMissing } from '../../test/postgres.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { TaskId, TaskKey, TenantId } from '../domain/ids.ts';
 import { DEFAULT_TENANT } from '../domain/ids.ts';
 import type { Json } from '../domain/json.ts';
-import type { MessageId } from '../domain/message.ts';
 import type { SendOutcome } from '../engine/ports/channel.ts';
 import { systemRandom } from '../runtime/random.ts';
 import { auditHash } from '../store/audit-chain.ts';
-import { INBOX, letter, posted, taken, takenIds } from '../store/conformance-mail-setup.ts';
+import { letter, takenIds } from '../store/conformance-mail-setup.ts';
 import {
   ACME,
   artifact,
@@ -44,7 +44,6 @@ import {
   telling,
 } from '../store/conformance-setup.ts';
 import { blobPath, openFileBlobs } from '../store/files/blobs.ts';
-import type { MailStore, MailVerdict } from '../store/mail.ts';
 import { openPostgres } from '../store/postgres/open.ts';
 import { receive } from '../store/postgres/transfer.ts';
 import { openSqlite } from '../store/sqlite/open.ts';
@@ -134,43 +133,8 @@ async function grow(store: Store): Promise<readonly string[]> {
   await store.putDocuments([document('one'), document('two', { expiresAt: 9e12 }), document('one')]);
   for (let at = 0; at < 5; at++)
     await store.appendAudit([auditEntry(`action.${at}`, { object: `task ${at}` })]);
-  await growMail(store.mail);
+  await growMail(store.mail, HOUR_MS);
   return ['done', 'retried', 'held', 'refused', 'waiting', 'waiting-2', 'cancelled', 'after', 'later'];
-}
-
-/** Messages that wait, for their time too, one that is held, one that died, one that was settled and one with a copy. */
-async function growMail(mail: MailStore): Promise<void> {
-  const [first = assert.fail()] = await posted(
-    mail,
-    letter('dead', { from: '1' }),
-    letter('acked', { from: '2' }),
-    letter('later', { from: '3' }),
-    letter('kept', { from: '4', taskId: 't', replyTo: 'dead' as MessageId, expiresAt: 9e12 }),
-    letter('behind', { from: '4', priority: 0 }),
-  );
-  const entry = { inbox: INBOX, lane: 'x', cause: 'subscription' };
-  await mail.fanOut([{ tenant: ACME, position: first.position, entry }]);
-  const held = await taken(mail, 'reader', { visibilityMs: HOUR_MS });
-  const settle = (id: string, verdict: MailVerdict): Promise<unknown> =>
-    mail.settle(
-      held
-        .filter(one => one.mail.id === id && one.cause === null)
-        .map(({ entry: of, attempt }) => ({ tenant: ACME, reader: 'reader', entry: of, attempt, verdict })),
-    );
-  await settle('dead', { outcome: 'bury', reason: 'rejected_by_receiver', error: 'no' });
-  await settle('acked', { outcome: 'ack' });
-  await settle('later', { outcome: 'nack', delayMs: HOUR_MS });
-  await settle('behind', { outcome: 'nack', delayMs: 0 });
-}
-
-/** All that can be asked about messages without changing any; positions are the store's own. */
-async function toldOfMail({ mail }: Store): Promise<unknown> {
-  const letters = await mail.deadLetters({ tenant: ACME, limit: 10 });
-  return {
-    mail: (await mail.mail({ tenant: ACME, limit: 100 })).map(({ position: _, ...one }) => one),
-    depths: await mail.depths(ACME),
-    dead: letters.map(({ mail: of, ...one }) => ({ ...one, of: of?.id })),
-  };
 }
 
 async function emptied(url: string): Promise<void> {
@@ -202,7 +166,7 @@ async function told(store: Store, ids: readonly string[]): Promise<Json> {
       artifacts: await store.artifacts({ tenant: ACME }),
       documents: await store.documents({ kind: 'agent' }),
       audit: await store.audit({ tenant: ACME, limit: 100 }),
-      mail: await toldOfMail(store),
+      mail: await toldOfMail(store.mail),
       stream: (await store.events({ of: 'tenant', tenant: ACME, afterCursor: null, limit: 1_000 })).map(
         ({ sequence, taskId }) => `${taskId} ${sequence}`,
       ),
