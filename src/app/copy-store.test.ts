@@ -16,6 +16,7 @@ import {
   until,
   workAs,
 } from '../../test/harness.ts';
+import { growMail, toldOfMail } from '../../test/mail.ts';
 import { freshDatabase, postgresMissing } from '../../test/postgres.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { TaskId, TaskKey, TenantId } from '../domain/ids.ts';
@@ -24,6 +25,7 @@ import type { Json } from '../domain/json.ts';
 import type { SendOutcome } from '../engine/ports/channel.ts';
 import { systemRandom } from '../runtime/random.ts';
 import { auditHash } from '../store/audit-chain.ts';
+import { letter, takenIds } from '../store/conformance-mail-setup.ts';
 import {
   ACME,
   artifact,
@@ -131,6 +133,7 @@ async function grow(store: Store): Promise<readonly string[]> {
   await store.putDocuments([document('one'), document('two', { expiresAt: 9e12 }), document('one')]);
   for (let at = 0; at < 5; at++)
     await store.appendAudit([auditEntry(`action.${at}`, { object: `task ${at}` })]);
+  await growMail(store.mail, HOUR_MS);
   return ['done', 'retried', 'held', 'refused', 'waiting', 'waiting-2', 'cancelled', 'after', 'later'];
 }
 
@@ -163,6 +166,7 @@ async function told(store: Store, ids: readonly string[]): Promise<Json> {
       artifacts: await store.artifacts({ tenant: ACME }),
       documents: await store.documents({ kind: 'agent' }),
       audit: await store.audit({ tenant: ACME, limit: 100 }),
+      mail: await toldOfMail(store.mail),
       stream: (await store.events({ of: 'tenant', tenant: ACME, afterCursor: null, limit: 1_000 })).map(
         ({ sequence, taskId }) => `${taskId} ${sequence}`,
       ),
@@ -193,6 +197,18 @@ describe('copying into PostgreSQL', { skip: postgresMissing }, () => {
       assert.equal(entry.hash, auditHash(auditKey, hash, entry));
       hash = entry.hash;
     }
+    const [kept = assert.fail()] = await target.mail.mail({ tenant: ACME, taskId: 't', limit: 1 });
+    const another = letter('fresh', { from: '5' });
+    assert.deepEqual(
+      (await target.mail.post([letter('kept'), another])).map(({ status }) => status),
+      ['same', 'stored'],
+    );
+    assert.deepEqual(
+      (await target.mail.mail({ tenant: ACME, after: kept.position, limit: 9 })).map(({ id }) => id),
+      ['behind', 'fresh'],
+    );
+    assert.deepEqual(await takenIds(target.mail, 'another'), ['fresh']);
+    assert.deepEqual(await takenIds(target.mail, 'reader'), ['behind']);
     await target.appendAudit([auditEntry('after the move')]);
     const [next] = (await target.audit({ tenant: ACME, limit: 100 })).slice(-1);
     assert.ok(next !== undefined && next.hash === auditHash(auditKey, hash, next), 'the chain goes on');

@@ -28,6 +28,9 @@ describe('a transfer', { skip: postgresMissing }, () => {
         lease: ['txn'],
         event: ['txn'],
         delivery: ['next_at'],
+        mail: ['txn'],
+        // Which inboxes the next sweep tells of: hints.
+        mail_due: ['box'],
         meta: ['one', 'schema', 'min_program', 'txn_base', 'home'],
       },
       // Counted anew; reserved numbers go to the sequences.

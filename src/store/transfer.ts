@@ -86,6 +86,46 @@ export const TRANSFER_FIELDS = {
   ],
   document: ['kind', 'tenant', 'id', 'version', 'expires_at', 'body'],
   audit: ['tenant', 'sequence', 'at', 'action', 'principal', 'object', 'detail', 'request_id', 'hash'],
+  mail: [
+    ...[
+      'position',
+      'tenant',
+      'id',
+      'name',
+      'fingerprint',
+      'dialect',
+      'type',
+      'sender',
+      'correlation',
+      'reply_to',
+    ],
+    ...['task_id', 'priority', 'expires_at', 'accepted_at', 'refusal', 'addressed', 'content'],
+  ],
+  mail_name: ['name', 'fingerprint', 'mail', 'at'],
+  mail_copy: ['mail', 'inbox', 'cause'],
+  mail_box: ['id', 'tenant', 'name'],
+  inbox: [
+    ...['box', 'lane', 'priority', 'entry', 'mail', 'cause', 'attempt', 'since', 'not_before', 'expires_at'],
+    ...['reader', 'visible_until', 'turn'],
+  ],
+  mail_verdict: ['entry', 'attempt', 'box', 'reader', 'outcome', 'at'],
+  dead_letter: [
+    ...[
+      'id',
+      'tenant',
+      'dialect',
+      'inbox',
+      'lane',
+      'cause',
+      'reason',
+      'error',
+      'mail',
+      'raw',
+      'sender',
+      'attempts',
+    ],
+    ...['died_at', 'told'],
+  ],
 } as const satisfies Readonly<Record<string, readonly string[]>>;
 
 /** A table that moves. */
@@ -97,6 +137,7 @@ export const TRANSFER_TABLES = Object.keys(TRANSFER_FIELDS) as readonly Transfer
 /** Numbers that only grow and that callers may have kept. */
 export const TRANSFER_SEQUENCES = [
   ...['task', 'token', 'event', 'delivery', 'timer', 'queue', 'log', 'sample', 'artifact'],
+  ...['mail', 'inbox', 'mail_box', 'dead_letter'],
 ] as const;
 
 /** A store that gives all it holds, as of one instant. */

@@ -74,7 +74,7 @@ async function settleIn(client: PoolClient): Promise<void> {
   await client.query(
     `UPDATE batuta.meta SET home = ${HOME}, txn_base = greatest(
        txn_base, (SELECT coalesce(max(txn), 0) FROM batuta.event), (SELECT coalesce(max(txn), 0) FROM batuta.task),
-       (SELECT coalesce(max(txn), 0) FROM batuta.lease)) + 1`,
+       (SELECT coalesce(max(txn), 0) FROM batuta.lease), (SELECT coalesce(max(txn), 0) FROM batuta.mail)) + 1`,
   );
 }
 

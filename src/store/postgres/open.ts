@@ -1,6 +1,5 @@
 // Opening a PostgreSQL database as a store that any number of processes share.
 
-import { DomainError } from '../../domain/errors.ts';
 import { type Clock, systemClock } from '../../runtime/clock.ts';
 import type { Store } from '../store.ts';
 import { Artifacts } from './artifacts.ts';
@@ -15,6 +14,7 @@ import { Events } from './events.ts';
 import { Hints } from './hints.ts';
 import { Intake } from './intake.ts';
 import { Logs } from './logs.ts';
+import { mailOf } from './mail.ts';
 import { migrate } from './migrate.ts';
 import { Queues } from './queues.ts';
 import { Tasks } from './tasks.ts';
@@ -90,9 +90,7 @@ function storeOf(context: Context, { queues, upkeep, hints, auditKey }: Parts): 
     position: (key, limit) => tasks.position(key, limit),
     hear: listener => hints.hear(listener),
     ...recordsOf(context, changes, auditKey),
-    get mail(): never {
-      throw new DomainError('unavailable', 'messages need the SQLite store until PostgreSQL keeps them too');
-    },
+    mail: mailOf(context),
     purge: (terms, limit) => upkeep.purge(terms, limit),
     measure: () => upkeep.measure(),
     async stop() {

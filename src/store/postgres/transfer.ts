@@ -63,6 +63,16 @@ const SHAPES: { readonly [Table in TransferTable]: Shape } = {
   },
   document: {},
   audit: {},
+  mail: { into: row => ({ ...row, txn: BEFORE_ALL }) },
+  mail_name: {},
+  mail_copy: {},
+  mail_box: {},
+  inbox: {},
+  mail_verdict: {},
+  dead_letter: {
+    into: row => ({ ...row, told: row.told !== 0 }),
+    from: { told: 'told::integer' },
+  },
 };
 
 /** What gives each sequence its numbers here. */
@@ -76,6 +86,10 @@ const SEQUENCES: { readonly [Name in keyof TransferSource['next']]: string } = {
   log: `pg_get_serial_sequence('batuta.log', 'id')`,
   sample: `pg_get_serial_sequence('batuta.sample', 'id')`,
   artifact: `pg_get_serial_sequence('batuta.artifact', 'key')`,
+  mail: `'batuta.mail_position'`,
+  inbox: `'batuta.inbox_entry'`,
+  mail_box: `pg_get_serial_sequence('batuta.mail_box', 'id')`,
+  dead_letter: `pg_get_serial_sequence('batuta.dead_letter', 'id')`,
 };
 
 const TABLES_SQL = TRANSFER_TABLES.map(table => `batuta.${table}`).join(', ');

@@ -31,8 +31,8 @@ export interface DatabaseCounts {
 
 /** Further than any server gets between a backup and its restore: 10^12 numbers are four months of 100,000 a second. */
 const LEAP = 1_000_000_000_000;
-/** Sequences whose numbers callers keep: workers their fencing tokens, streams and readers their place. */
-const NUMBERS_GIVEN_OUT = ['token', 'event', 'log'];
+/** Sequences whose numbers callers keep: workers their fencing tokens, streams and readers their place, receivers their messages. */
+const NUMBERS_GIVEN_OUT = ['token', 'event', 'log', 'mail', 'inbox', 'dead_letter'];
 const FAULTS_MAX = 20;
 
 const COUNTS = `SELECT
@@ -58,6 +58,14 @@ const LAWS: Readonly<Record<string, string>> = {
     SELECT DISTINCT t.id FROM event e JOIN task t ON t.key = e.task WHERE json_array_length(e.body) <> e.count`,
   'there are events of a task that is not there, of key': `
     SELECT DISTINCT task AS id FROM event WHERE task NOT IN (SELECT key FROM task)`,
+  'an entry of an inbox is of a message that is not there, of entry': `
+    SELECT entry AS id FROM inbox WHERE mail NOT IN (SELECT position FROM mail)`,
+  'nobody has the turn of the first entry that waits, of entry': `
+    SELECT entry AS id FROM (
+      SELECT *, row_number() OVER (PARTITION BY box, lane, priority ORDER BY entry) AS place FROM inbox
+      WHERE visible_until IS NULL
+    ) i WHERE (turn IS NOT NULL) <> (place = 1 AND not_before IS NULL AND (SELECT count(DISTINCT h.reader) FROM inbox h
+      WHERE h.box = i.box AND h.lane = i.lane AND h.visible_until IS NOT NULL) < 2)`,
   'a task is both held and waiting': `
     SELECT t.id FROM ready r JOIN lease l ON l.task = r.task JOIN task t ON t.key = r.task`,
 };
@@ -131,8 +139,8 @@ export function faultsInDatabase(path: string): readonly string[] {
 
 /**
  * Makes a restored database fit to be served after having slept for so long: indexes are rebuilt, numbers given out before it was
- * lost are never given out again, the sleep does not count as running time of the tasks that were held, and no delivery waits for
- * the sender that died with it.
+ * lost are never given out again, the sleep does not count as running time of the tasks and messages that were held, and no delivery
+ * waits for the sender that died with it.
  */
 export function wakeDatabase(path: string, sleptMs: number): void {
   const database = new DatabaseSync(path);
@@ -146,6 +154,9 @@ export function wakeDatabase(path: string, sleptMs: number): void {
     database.exec(`UPDATE task SET started_at = (SELECT claimed_at FROM lease WHERE task = key)
       WHERE started_at IS NULL AND key IN (SELECT task FROM lease)`);
     database.prepare('UPDATE lease SET claimed_at = claimed_at + ?').run(sleptMs);
+    database
+      .prepare('UPDATE inbox SET visible_until = visible_until + ? WHERE visible_until IS NOT NULL')
+      .run(sleptMs);
     database.exec(`UPDATE delivery SET due_at = created_at, next_at = created_at WHERE status = 'sending'`);
     database.exec('COMMIT');
   } catch (error) {

@@ -110,10 +110,7 @@ export class Inboxes {
          UNION ALL
          SELECT min(expires_at) FROM inbox WHERE expires_at IS NOT NULL AND visible_until IS NULL)`,
     );
-    const held = connection.prepare<HeldEntry>(
-      `SELECT ${COLUMNS} FROM inbox WHERE visible_until IS NOT NULL`,
-    );
-    this.held.load(held.all());
+    this.held.load(heldIn(connection));
   }
 
   /** Puts an entry at the end of its line; answers its number and deliveries. */
@@ -258,6 +255,10 @@ export class Inboxes {
     if (first.turn !== turn) this.#setTurn.run(turn, ...keyOf(first));
     if (second !== undefined && second.turn !== null) this.#setTurn.run(null, ...keyOf(second));
   }
+}
+
+function heldIn(connection: Connection): readonly HeldEntry[] {
+  return connection.prepare<HeldEntry>(`SELECT ${COLUMNS} FROM inbox WHERE visible_until IS NOT NULL`).all();
 }
 
 function keyOf({ box, lane, priority, entry }: Entry): [number, string, number, number] {

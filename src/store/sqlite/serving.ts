@@ -22,7 +22,9 @@ export interface SqliteOptions {
 }
 
 /** Reads whose cost grows with all there ever was, not with what they answer. */
-const BROAD_READS: ReadonlySet<VerbName> = new Set<VerbName>(['list', 'deliveries', 'audit', 'logs']);
+const BROAD_READS: ReadonlySet<VerbName> = new Set<VerbName>([
+  ...(['list', 'deliveries', 'audit', 'logs', 'mail.depths', 'mail.deadLetters'] as const),
+]);
 
 /** Pages the log may hold before it is brought into the database: 16 MB, and how many commits may pass between looks at it. */
 const LOG_PAGES_MAX = 4_000;
@@ -41,7 +43,7 @@ export async function openSqlite(options: SqliteOptions): Promise<Store> {
 
   const send: Send = async <Name extends VerbName>(verb: Name, ...args: Parameters<Verbs[Name]>) => {
     if (stopping !== null) throw closed();
-    if (!BROAD_READS.has(verb)) {
+    if (!isBroad({ verb, args })) {
       const answer = commits.ask({ verb, args });
       latest = answer;
       return (await answer) as ReturnType<Verbs[Name]>;
@@ -64,6 +66,14 @@ export async function openSqlite(options: SqliteOptions): Promise<Store> {
       return stopping;
     },
   });
+}
+
+function isBroad({ verb, args }: Call): boolean {
+  if (verb !== 'mail.mail') return BROAD_READS.has(verb);
+  const [{ ids, correlationId, replyTo, taskId, dialect, type }] = args as Parameters<Verbs['mail.mail']>;
+  const isLookup = [ids, correlationId, replyTo, taskId].some(name => name !== undefined);
+  // What is looked for by neither an index nor its place may be far between.
+  return !isLookup && (dialect !== undefined || type !== undefined);
 }
 
 interface SideReading {

@@ -17,6 +17,10 @@ const SEQUENCES = {
   log: { column: 'id', reserved: 'log' },
   sample: { column: 'id' },
   artifact: { column: 'key' },
+  mail: { column: 'position', reserved: 'mail' },
+  inbox: { column: 'entry', reserved: 'inbox' },
+  mail_box: { column: 'id', reserved: 'mail_box' },
+  dead_letter: { column: 'id', reserved: 'dead_letter' },
 } as const satisfies Readonly<
   Record<
     keyof TransferSource['next'],

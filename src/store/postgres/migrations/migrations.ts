@@ -9,6 +9,10 @@ import { WRITES } from './0001-records.ts';
 import { SUBMIT } from './0001-submit.ts';
 import { RECORDS, TABLES } from './0001-tables.ts';
 import { BLOBS } from './0002-blobs.ts';
+import { MAIL_ENDS } from './0003-mail-ends.ts';
+import { MAIL_LINES } from './0003-mail-lines.ts';
+import { MAIL_TABLES } from './0003-mail-tables.ts';
+import { MAIL_VERBS } from './0003-mail-verbs.ts';
 
 /** One step of the schema. */
 export interface Migration {
@@ -21,4 +25,5 @@ export interface Migration {
 export const MIGRATIONS: readonly Migration[] = [
   { sql: [TABLES, RECORDS, MOMENTS, SUBMIT, COMMIT, DELIVERIES, CLAIM, WRITES].join('\n'), programMin: 1 },
   { sql: BLOBS, programMin: 1 },
+  { sql: [MAIL_TABLES, MAIL_LINES, MAIL_VERBS, MAIL_ENDS].join('\n'), programMin: 1 },
 ];
