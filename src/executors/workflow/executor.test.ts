@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { AGENT_SLOTS_MAX } from '../../engine/roster.ts';
+import { AGENT_SLOTS_MAX } from '../../engine/roster-member.ts';
 import { $, type Loose, step, works } from './fixture.test.ts';
 
 test('SAM-162 SAM-166 a chain of steps runs in order, each reading input and what came before with its type', async t => {
