@@ -56,7 +56,7 @@ export function personalDataIn(text: string): readonly PersonalData[] {
   return found.length === 0 ? found : apart(found, text.length);
 }
 
-/** The text with every piece of personal data replaced by `***`. */
+/** The text with every piece of personal data replaced by `***`, also what only shows as such once its neighbours are gone. */
 export function maskPersonalData(text: string): string {
   let masked = '';
   let copied = 0;
@@ -64,7 +64,7 @@ export function maskPersonalData(text: string): string {
     masked += text.slice(copied, start) + MASK;
     copied = end;
   }
-  return copied === 0 ? text : masked + text.slice(copied);
+  return copied === 0 ? text : maskPersonalData(masked + text.slice(copied));
 }
 
 /** The same for every string, name and number of a JSON value. */
