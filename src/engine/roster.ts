@@ -11,6 +11,7 @@ import type { DocumentWrite, LeaseRow } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import type { AgentRegistration, AgentView } from './api.ts';
 import { added, type Load, left, NO_LOAD } from './roster-load.ts';
+import { Members } from './roster-members.ts';
 
 const KIND = 'agent';
 const SEEN_WRITE_MS = 20_000;
@@ -52,7 +53,7 @@ interface Member {
 export class Roster {
   readonly #clock: Clock;
   readonly #store: Pick<Store, 'documents' | 'putDocuments'>;
-  readonly #members = new Map<string, Member>();
+  readonly #members = new Members<Member>();
   /** Agents inside nodes serve every tenant. */
   readonly #pool = new Set<string>();
   /** Those of them that are inside other nodes. */
@@ -183,8 +184,8 @@ export class Roster {
     tenant: TenantId,
     typeName: string,
   ): { readonly input?: JsonObject; readonly output?: JsonObject } | null {
-    for (const member of this.#members.values()) {
-      const found = member.agent.tenant === tenant ? member.schemas?.[typeName] : undefined;
+    for (const member of this.#members.of(tenant)) {
+      const found = member.schemas?.[typeName];
       if (found !== undefined) return found;
     }
     return null;
@@ -289,8 +290,10 @@ export class Roster {
   }
 
   *#serving(tenant: TenantId): Iterable<Member> {
-    for (const [key, member] of this.#members) {
-      if (member.agent.tenant === tenant || this.#pool.has(key)) yield member;
+    yield* this.#members.of(tenant);
+    for (const key of this.#pool) {
+      const member = this.#members.get(key);
+      if (member !== undefined && member.agent.tenant !== tenant) yield member;
     }
   }
 
