@@ -67,7 +67,10 @@ export function createGuards(
   log: Log,
   clock: Clock,
   random: Random,
-  store: Pick<Store, 'capabilities' | 'documents' | 'putDocuments' | 'appendAudit' | 'audit' | 'list'>,
+  store: Pick<
+    Store,
+    'capabilities' | 'documents' | 'putDocuments' | 'hear' | 'appendAudit' | 'audit' | 'list'
+  >,
   options: GuardOptions,
 ): Guards {
   const vault = new Vault(random, options.masterKey, options.masterKeysBefore);
