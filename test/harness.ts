@@ -25,6 +25,7 @@ import type {
   ProgressReport,
 } from '../src/engine/ports/executor.ts';
 import { type Quotas, UNLIMITED } from '../src/engine/ports/quotas.ts';
+import type { PayloadCheck } from '../src/engine/ports/schemas.ts';
 import type { SecretKeeper, TenantWeights } from '../src/engine/ports/secrets.ts';
 import { createSealer } from '../src/guards/sealer.ts';
 import { instructionsIn } from '../src/protocols/sam/instructions.ts';
@@ -60,6 +61,8 @@ export interface HouseOptions {
   readonly weights?: Readonly<Record<string, number>>;
   readonly prices?: TenantWeights['prices'];
   readonly quotas?: Quotas;
+  /** Checks by JSON Schema; all passes unless given. */
+  readonly schemas?: PayloadCheck;
 }
 
 /** An engine, its store, and what its channel sent. */
@@ -93,7 +96,7 @@ export async function openHouse(choice: HouseOptions = {}): Promise<House> {
       quotas: choice.quotas ?? UNLIMITED,
       sealer: createSealer(),
       outbound: { send: unreachable, check: choice.check ?? (async () => {}), stop: async () => {} },
-      schemas: { check: async () => {}, admit: async () => {} },
+      schemas: choice.schemas ?? { check: async () => {}, admit: async () => {} },
       renderer: plainRenderer,
       channels: [recordingChannel(sent, choice.send)],
       executors: [

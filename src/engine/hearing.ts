@@ -1,10 +1,10 @@
 // What other processes on the same store did, brought to the rooms it concerns. Hints get lost, so every room also looks by itself;
 // what is heard here only makes it look sooner.
 
+import type { Watch } from '../runtime/watch.ts';
 import type { Store } from '../store/store.ts';
 import type { Attempts } from './attempts.ts';
 import type { Dispatcher } from './dispatch.ts';
-import type { Roster } from './roster.ts';
 import type { Schedules } from './schedules.ts';
 import type { Signals } from './signals.ts';
 import type { Sweeper } from './sweeper.ts';
@@ -20,7 +20,7 @@ export function hearOthers(
     readonly attempts: Attempts;
     readonly dispatcher: Dispatcher;
     readonly sweeper: Sweeper;
-    readonly roster: Roster;
+    readonly agents: Watch;
     readonly schedules: Pick<Schedules, 'look'>;
   },
   onError: (error: unknown) => void,
@@ -31,7 +31,7 @@ export function hearOthers(
     rooms.attempts.refresh(tasks).catch(onError);
     if (ready) rooms.dispatcher.look();
     if (due) rooms.sweeper.wake(SWEEP_SOON_MS);
-    if (documents === null || documents.includes('agent')) rooms.roster.load().catch(onError);
+    if (documents === null || documents.includes('agent')) rooms.agents.tell();
     if (documents === null || documents.includes('schedule')) rooms.schedules.look();
   });
 }

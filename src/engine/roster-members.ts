@@ -33,6 +33,10 @@ export class Members<Member extends { readonly agent: { readonly tenant: TenantI
     return this.#byTenant.get(tenant)?.values() ?? [];
   }
 
+  keys(): Iterable<string> {
+    return this.#byKey.keys();
+  }
+
   values(): Iterable<Member> {
     return this.#byKey.values();
   }

@@ -48,8 +48,9 @@ test('it looks at once, every so often, and whenever it is told to', async () =>
   fire();
   await settled();
   watch.tell();
+  fire();
   await settled();
-  assert.deepEqual([state.looks, waits], [3, [1_000, 1_000, 1_000]]);
+  assert.deepEqual([state.looks, waits], [3, [1_000, 1_000, 0, 1_000]]);
   await watch.stop();
   watch.tell();
   fire();
@@ -79,4 +80,6 @@ test('a look that takes long is not had often, whoever tells', async () => {
   fire();
   await settled();
   assert.deepEqual(waits, [2_000, 2_000]);
+  watch.tell();
+  assert.deepEqual([state.looks, waits.at(-1)], [2, 2_000]);
 });

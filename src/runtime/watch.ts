@@ -15,6 +15,7 @@ export class Watch {
   #timer: Cancel = () => {};
   #looking: Promise<void> | null = null;
   #isTold = false;
+  #notBefore = Number.NEGATIVE_INFINITY;
   #open = false;
 
   constructor(clock: Clock, everyMs: number, look: () => Promise<void>) {
@@ -40,7 +41,7 @@ export class Watch {
   tell(): void {
     if (!this.#open) return;
     this.#isTold = true;
-    if (this.#looking === null) void this.#run();
+    if (this.#looking === null) this.#lookIn(this.#notBefore - this.#clock.monotonic());
   }
 
   #run(): Promise<void> {
@@ -50,11 +51,15 @@ export class Watch {
     this.#looking = this.#look().then(() => {
       this.#looking = null;
       if (!this.#open) return;
-      const rest = (this.#clock.monotonic() - began) / SHARE_MAX;
-      this.#timer = this.#clock.after(this.#isTold ? rest : Math.max(this.#everyMs, rest), () => {
-        void this.#run();
-      });
+      const restMs = (this.#clock.monotonic() - began) / SHARE_MAX;
+      this.#notBefore = this.#clock.monotonic() + restMs;
+      this.#lookIn(this.#isTold ? restMs : Math.max(this.#everyMs, restMs));
     });
     return this.#looking;
+  }
+
+  #lookIn(ms: number): void {
+    this.#timer();
+    this.#timer = this.#clock.after(Math.max(0, ms), () => void this.#run());
   }
 }
