@@ -19,6 +19,8 @@ export interface ClusterOptions {
   /** Puts the last node on an island; see `islandsMissing`. */
   readonly island?: boolean;
   readonly settings?: Readonly<Record<string, string>>;
+  /** What its nodes run at first, if not this version. */
+  readonly main?: string;
 }
 
 /** One node of a cluster. */
@@ -26,8 +28,8 @@ export interface ClusterNode {
   readonly id: string;
   readonly url: string;
   readonly server: ServerProcess;
-  /** Starts it, with a clock that is wrong by so much. */
-  start(options?: { readonly skewMs?: number }): Promise<void>;
+  /** Starts it, with a clock that is wrong by so much; `main` is another version's program. */
+  start(options?: { readonly skewMs?: number; readonly main?: string }): Promise<void>;
   /** Stops its process as it stands, as a machine that swaps or a hypervisor that migrates it does. */
   freeze(): void;
   thaw(): void;
@@ -52,6 +54,7 @@ export async function startCluster({
   nodes: count = 3,
   island: wantsIsland = false,
   settings = {},
+  main,
 }: ClusterOptions = {}): Promise<Cluster> {
   const dir = mkdtempSync(join(tmpdir(), 'batuta-cluster-'));
   // The database's process does not keep ours awake, whatever we wait for.
@@ -94,7 +97,7 @@ export async function startCluster({
         return nodeOf(id, server);
       }),
     );
-    await Promise.all(nodes.map(node => node.start()));
+    await Promise.all(nodes.map(node => node.start(main === undefined ? {} : { main })));
     const front = await openFront(nodes.map(({ url }) => url));
     undo.push(() => front.close());
     return { nodes, front, island, postgres, databaseUrl, auditKey, here, stop };
@@ -113,9 +116,10 @@ function nodeOf(id: string, server: ServerProcess): ClusterNode {
     id,
     url: server.url,
     server,
-    start: ({ skewMs = 0 } = {}) =>
+    start: ({ skewMs = 0, main } = {}) =>
       server.start(
         skewMs === 0 ? {} : { NODE_OPTIONS: `--import=${SKEW}`, BATUTA_TEST_SKEW_MS: String(skewMs) },
+        main,
       ),
     freeze: () => signal('SIGSTOP'),
     thaw: () => signal('SIGCONT'),
