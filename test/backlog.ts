@@ -57,7 +57,12 @@ export function backlogTask(id: string): object {
 }
 
 /** Has workers take so many tasks from a server; resolves when they hold them. */
-export async function holdLeases(url: string, count: number): Promise<Leases> {
+export async function holdLeases(
+  url: string,
+  count: number,
+  headers: Readonly<Record<string, string>> = ADMIN_HEADERS,
+): Promise<Leases> {
+  const exchange = exchangeAt(url, headers);
   const holders: Holder[] = [];
   for (let held = 0; held < count; held += HELD_MAX) {
     const agent = `holder-${holders.length}`;
@@ -66,7 +71,7 @@ export async function holdLeases(url: string, count: number): Promise<Leases> {
     while (leases.length < wanted) {
       const types = [`custom:bench-${holders.length % KINDS}`];
       const said = { agent_id: agent, types, slots: wanted - leases.length, wait_seconds: 5 };
-      const { leases: taken } = await exchange(url, said);
+      const { leases: taken } = await exchange(said);
       for (const { task, fencing_token } of taken) leases.push({ task_id: task.task_id, fencing_token });
     }
     holders.push({ agent, held: leases });
@@ -76,7 +81,7 @@ export async function holdLeases(url: string, count: number): Promise<Leases> {
     for (const { agent, held } of holders) {
       const types = ['custom:bench-0'];
       const said = { agent_id: agent, types, slots: 0, wait_seconds: 0, heartbeats: held };
-      const { extensions, rejected } = await exchange(url, said);
+      const { extensions, rejected } = await exchange(said);
       kept += extensions.length;
       lost += rejected.length;
     }
@@ -107,15 +112,13 @@ interface Exchanged {
   readonly rejected: readonly unknown[];
 }
 
-async function exchange(url: string, said: object): Promise<Exchanged> {
-  const answer = await fetch(`${url}/api/v2/work`, {
-    method: 'POST',
-    headers: ADMIN_HEADERS,
-    body: JSON.stringify(said),
-  });
-  const text = await answer.text();
-  assert.equal(answer.status, 200, text);
-  return JSON.parse(text) as Exchanged;
+function exchangeAt(url: string, headers: Readonly<Record<string, string>>) {
+  return async (said: object): Promise<Exchanged> => {
+    const answer = await fetch(`${url}/api/v2/work`, { method: 'POST', headers, body: JSON.stringify(said) });
+    const text = await answer.text();
+    assert.equal(answer.status, 200, text);
+    return JSON.parse(text) as Exchanged;
+  };
 }
 
 function waitingTask(number: number): NewTask {
