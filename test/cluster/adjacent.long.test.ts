@@ -37,7 +37,7 @@ test('SAM-227 SAM-226 the version before serves on a database that this one has 
 }, async t => {
   const previous = unpackPrevious();
   t.after(() => previous.remove());
-  const cluster = await startCluster({ nodes: 2, settings: CLUSTER_SETTINGS, main: previous.main });
+  const cluster = await startCluster({ settings: CLUSTER_SETTINGS, main: previous.main });
   t.after(() => cluster.stop());
   // Opens the store as this version does, which migrates it under the nodes of the one before.
   const storm = await openStorm(cluster);
@@ -47,14 +47,15 @@ test('SAM-227 SAM-226 the version before serves on a database that this one has 
     name: 'two versions at once',
     seamless: true,
     async strike(_, load) {
-      const [first, second] = cluster.nodes;
-      assert.ok(first !== undefined && second !== undefined);
+      const [first, second, third] = cluster.nodes;
+      assert.ok(first !== undefined && second !== undefined && third !== undefined);
       // Each state of the cluster has to take tasks in, run them and tell of them before the next.
       const steps: readonly (readonly [ClusterNode, string?])[] = [
         [first, previous.main],
         [first],
         [second],
-        [second, previous.main],
+        [third],
+        [third, previous.main],
       ];
       let resumedMs = 0;
       for (const [node, main] of steps) {

@@ -64,12 +64,15 @@ suite('two deaf servers on one PostgreSQL', { skip: postgresMissing }, () => {
       const body = { ...taskBody(id), task_type: 'custom', task_data: { type_name: 'x' } };
       await b.post('/api/v2/execute-task', body);
       assert.equal((await state(a)).state, 'queued');
-      const [lease] = (await a.post('/api/v2/work', { ...work, slots: 1 })).body.leases;
+      const [lease] = (await a.post('/api/v2/work', { ...work, slots: 1, wait_seconds: 10 })).body.leases;
       assert.deepEqual([(await state(b)).state, lease.task.task_id], ['running', id]);
       const { fencing_token } = lease;
       const progress = [{ task_id: id, fencing_token, percentage: 40 + round }];
       await b.post('/api/v2/work', { ...work, slots: 0, progress });
-      assert.equal((await a.get(`/api/v2/task-status/${id}`)).body.progress.percentage, 40 + round);
+      assert.equal(
+        (await a.get(`/api/v2/task-status/${id}`)).body.current_status.progress.percentage,
+        40 + round,
+      );
       const results = [{ task_id: id, fencing_token, status: 'completed', output: { round } }];
       await a.post('/api/v2/work', { ...work, slots: 0, results });
       assert.equal((await state(b)).outcome, 'completed');
