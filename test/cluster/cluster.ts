@@ -21,6 +21,8 @@ export interface ClusterOptions {
   readonly settings?: Readonly<Record<string, string>>;
   /** What its nodes run at first, if not this version. */
   readonly main?: string;
+  /** How long a node may say nothing until the front holds it to be gone; a second unless given. */
+  readonly silentMsMax?: number;
 }
 
 /** One node of a cluster. */
@@ -55,6 +57,7 @@ export async function startCluster({
   island: wantsIsland = false,
   settings = {},
   main,
+  silentMsMax,
 }: ClusterOptions = {}): Promise<Cluster> {
   const dir = mkdtempSync(join(tmpdir(), 'batuta-cluster-'));
   // The database's process does not keep ours awake, whatever we wait for.
@@ -98,7 +101,10 @@ export async function startCluster({
       }),
     );
     await Promise.all(nodes.map(node => node.start(main === undefined ? {} : { main })));
-    const front = await openFront(nodes.map(({ url }) => url));
+    const front = await openFront(
+      nodes.map(({ url }) => url),
+      silentMsMax,
+    );
     undo.push(() => front.close());
     return { nodes, front, island, postgres, databaseUrl, auditKey, here, stop };
   } catch (error) {
