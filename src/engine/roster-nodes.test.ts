@@ -4,11 +4,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { orderOf, workAs } from '../../test/harness.ts';
 import { type Node, setupNodes } from '../../test/nodes.ts';
+import { DomainError } from '../domain/errors.ts';
 import type { AgentId } from '../domain/ids.ts';
 import { DEFAULT_TENANT } from '../domain/ids.ts';
-import { SchemaGuard } from '../guards/schemas.ts';
-import { systemClock } from '../runtime/clock.ts';
 import type { AgentRegistration } from './api.ts';
+import type { PayloadCheck } from './ports/schemas.ts';
 
 const BATCH = { type: 'custom', typeName: 'x' } as const;
 const SELF: AgentRegistration = {
@@ -19,6 +19,16 @@ const SELF: AgentRegistration = {
   capabilities: [],
   slots: 7,
   capacity: {},
+};
+
+/** Of a schema, knows what it requires. */
+const NEEDS_ALONE: PayloadCheck = {
+  async admit() {},
+  async check({ required }, payload) {
+    for (const field of required as readonly string[])
+      if (!Object.hasOwn(payload as object, field))
+        throw new DomainError('invalid_request', `${field} is missing`);
+  },
 };
 
 async function agentAt(node: Node) {
@@ -60,9 +70,7 @@ test('SAM-233 an agent that one node drained gets nothing at another a second la
 });
 
 test('SAM-233 a task is checked by the schema its worker registered with another node within the last second', async t => {
-  const schemas = new SchemaGuard(systemClock, []);
-  t.after(() => schemas.stop());
-  const { clock, node } = setupNodes(t, { schemas });
+  const { clock, node } = setupNodes(t, { schemas: NEEDS_ALONE });
   const [a, b] = [await node('a'), await node('b')];
   for (const { handle } of [a, b]) handle.deaf = true;
   const needing = (field: string) => ({

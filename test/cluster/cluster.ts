@@ -52,13 +52,8 @@ export interface Cluster {
 }
 
 /** Starts a PostgreSQL, so many nodes (3 unless said otherwise) and a front; resolves when all of them are ready. */
-export async function startCluster({
-  nodes: count = 3,
-  island: wantsIsland = false,
-  settings = {},
-  main,
-  silentMsMax,
-}: ClusterOptions = {}): Promise<Cluster> {
+export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
+  const { nodes: count = 3, island: wantsIsland = false, settings = {}, main, silentMsMax } = options;
   const dir = mkdtempSync(join(tmpdir(), 'batuta-cluster-'));
   // The database's process does not keep ours awake, whatever we wait for.
   const awake = setInterval(() => {}, 60_000);
@@ -101,10 +96,7 @@ export async function startCluster({
       }),
     );
     await Promise.all(nodes.map(node => node.start(main === undefined ? {} : { main })));
-    const front = await openFront(
-      nodes.map(({ url }) => url),
-      silentMsMax,
-    );
+    const front = await openFront(nodes, silentMsMax);
     undo.push(() => front.close());
     return { nodes, front, island, postgres, databaseUrl, auditKey, here, stop };
   } catch (error) {

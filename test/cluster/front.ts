@@ -17,7 +17,11 @@ export interface Front {
 }
 
 /** Opens a front before these nodes; each is looked at ten times a second, and held to be gone when it says nothing for so long. */
-export async function openFront(urls: readonly string[], silentMsMax = LOOK_MS_MAX): Promise<Front> {
+export async function openFront(
+  nodes: readonly { readonly url: string }[],
+  silentMsMax = LOOK_MS_MAX,
+): Promise<Front> {
+  const urls = nodes.map(({ url }) => url);
   const ready = new Set<string>();
   let open = true;
   let turn = 0;
