@@ -26,6 +26,7 @@ import type {
   ProgressReport,
 } from '../src/engine/ports/executor.ts';
 import { type Quotas, UNLIMITED } from '../src/engine/ports/quotas.ts';
+import type { PayloadCheck } from '../src/engine/ports/schemas.ts';
 import type { SecretKeeper, TenantWeights } from '../src/engine/ports/secrets.ts';
 import { createSealer } from '../src/guards/sealer.ts';
 import { instructionsIn } from '../src/protocols/sam/instructions.ts';
@@ -62,6 +63,8 @@ export interface HouseOptions {
   readonly prices?: TenantWeights['prices'];
   readonly regions?: TenantWeights['regions'];
   readonly quotas?: Quotas;
+  /** Checks by JSON Schema; all passes unless given. */
+  readonly schemas?: PayloadCheck;
 }
 
 /** An engine, its store, and what its channel sent. */
@@ -95,7 +98,7 @@ export async function openHouse(choice: HouseOptions = {}): Promise<House> {
       sealer: createSealer(),
       alerts: { raise: async alert => void alerts.push(alert) },
       outbound: { send: unreachable, check: choice.check ?? (async () => {}), stop: async () => {} },
-      schemas: { check: async () => {}, admit: async () => {} },
+      schemas: choice.schemas ?? { check: async () => {}, admit: async () => {} },
       renderer: plainRenderer,
       channels: [recordingChannel(sent, choice.send)],
       executors: [

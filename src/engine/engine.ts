@@ -8,6 +8,7 @@ import { workTypeOf } from '../domain/task.ts';
 import { hasEnded } from '../domain/transitions.ts';
 import type { Cancel } from '../runtime/clock.ts';
 import type { Service } from '../runtime/service.ts';
+import { Watch } from '../runtime/watch.ts';
 import { obeyInstructions } from './acknowledgement.ts';
 import type {
   Admission,
@@ -31,6 +32,7 @@ import { LocalWorker } from './local.ts';
 import { takeUpAgain } from './restart.ts';
 import { purge } from './retention.ts';
 import { type EngineOptions, type EngineParts, furnish, type Rooms } from './rooms.ts';
+import type { Roster } from './roster.ts';
 import { Schedules } from './schedules.ts';
 
 export type { EngineOptions, EngineParts } from './rooms.ts';
@@ -38,6 +40,8 @@ export type { EngineOptions, EngineParts } from './rooms.ts';
 const SAVE_MS = 60_000;
 /** Hints of other nodes may be lost: so often everyone looks without one. */
 const LISTEN_ANEW_MS = 5_000;
+/** And so often what other nodes were told of agents is read. */
+const AGENTS_MS = 800;
 /** So often is counted what other nodes gave agents and run of tenants; an end shows at the second count. */
 const RECOUNT_MS = 900;
 /** A day's purge in hourly portions, so that a server that is restarted every night purges too. */
@@ -48,6 +52,7 @@ export class Engine implements EngineApi, Service {
   readonly #parts: EngineParts;
   readonly #options: EngineOptions;
   readonly #rooms: Rooms;
+  readonly #agentsElsewhere: Watch;
   /** Orders handed in again and again. */
   readonly schedules: Schedules;
   #local: LocalWorker | null = null;
@@ -62,6 +67,11 @@ export class Engine implements EngineApi, Service {
       const hands = { engine: this, control: this.#rooms.control, outbound: parts.outbound };
       void obeyInstructions(parts.log, hands, due, instructions);
     });
+    this.#agentsElsewhere = new Watch(parts.clock, AGENTS_MS, () =>
+      this.#rooms.roster.load().catch(error => {
+        parts.log.warn('the agents could not be read again', { error: String(error) });
+      }),
+    );
     this.schedules = new Schedules(parts.log, parts.clock, parts.store, {
       submit: orders => this.submit(orders),
       cancel: call => this.cancel(call),
@@ -90,6 +100,7 @@ export class Engine implements EngineApi, Service {
     await this.#startLocal();
     this.#rooms.sweeper.start();
     await this.#rooms.endpoints.start();
+    await this.#rooms.bars.start();
     this.#rooms.outbox.start();
     this.schedules.start();
     this.#repeat(SAVE_MS, () => this.#rooms.statistics.save());
@@ -98,15 +109,13 @@ export class Engine implements EngineApi, Service {
     });
     if (!store.capabilities.shared) return;
     this.#periodic.push(
-      hearOthers(store, { ...this.#rooms, schedules: this.schedules }, error =>
+      hearOthers(store, { ...this.#rooms, agents: this.#agentsElsewhere, schedules: this.schedules }, error =>
         log.warn('a hint led nowhere', { error: String(error) }),
       ),
     );
     this.#repeat(RECOUNT_MS, () => this.#recount());
-    this.#repeat(LISTEN_ANEW_MS, async () => {
-      signals.ring(null);
-      await this.#rooms.roster.load();
-    });
+    await this.#agentsElsewhere.start();
+    this.#repeat(LISTEN_ANEW_MS, async () => signals.ring(null));
   }
 
   /** Drains, then lets go of everything but the store, which is its opener's. */
@@ -204,7 +213,7 @@ export class Engine implements EngineApi, Service {
   }
 
   async agents(tenant: TenantId): Promise<readonly AgentView[]> {
-    return this.#rooms.roster.list(tenant);
+    return (await this.#roster()).list(tenant);
   }
 
   async registerAgent(registration: AgentRegistration): Promise<AgentView> {
@@ -212,17 +221,17 @@ export class Engine implements EngineApi, Service {
       if (input !== undefined) await this.#parts.schemas.admit(input, 'schemas.input');
       if (output !== undefined) await this.#parts.schemas.admit(output, 'schemas.output');
     }
-    const view = await this.#rooms.roster.register(registration);
+    const view = await (await this.#roster()).register(registration);
     this.#rooms.dispatcher.wake();
     return view;
   }
 
-  drainAgent(tenant: TenantId, id: AgentId): Promise<AgentView> {
-    return this.#rooms.roster.drain(tenant, id);
+  async drainAgent(tenant: TenantId, id: AgentId): Promise<AgentView> {
+    return (await this.#roster()).drain(tenant, id);
   }
 
-  removeAgent(tenant: TenantId, id: AgentId): Promise<void> {
-    return this.#rooms.roster.remove(tenant, id);
+  async removeAgent(tenant: TenantId, id: AgentId): Promise<void> {
+    await (await this.#roster()).remove(tenant, id);
   }
 
   canaries(): CanaryView {
@@ -318,11 +327,13 @@ export class Engine implements EngineApi, Service {
 
   async #stop(): Promise<void> {
     for (const cancel of this.#periodic) cancel();
+    await this.#agentsElsewhere.stop();
     await this.drain(this.#options.drainMs);
     await this.schedules.stop();
     await this.#rooms.sweeper.stop();
     await this.#rooms.outbox.stop();
     await this.#rooms.endpoints.stop();
+    await this.#rooms.bars.stop();
     await this.#rooms.journal.stop();
     await this.#rooms.statistics.save();
     await this.#rooms.canaries.stop();
@@ -332,6 +343,13 @@ export class Engine implements EngineApi, Service {
       ...executors.map(executor => executor.stop()),
       ...channels.map(channel => channel.stop()),
     ]);
+  }
+
+  /** The agents as they are, whichever node was told of them last. */
+  async #roster(): Promise<Roster> {
+    const { roster } = this.#rooms;
+    if (this.#parts.store.capabilities.shared) await roster.load();
+    return roster;
   }
 
   async #recount(): Promise<void> {

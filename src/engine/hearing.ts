@@ -1,11 +1,11 @@
 // What other processes on the same store did, brought to the rooms it concerns. Hints get lost, so every room also looks by itself;
 // what is heard here only makes it look sooner.
 
+import type { Watch } from '../runtime/watch.ts';
 import type { Store } from '../store/store.ts';
 import type { Attempts } from './attempts.ts';
 import type { Canaries } from './canaries.ts';
 import type { Dispatcher } from './dispatch.ts';
-import type { Roster } from './roster.ts';
 import type { Schedules } from './schedules.ts';
 import type { Signals } from './signals.ts';
 import type { Sweeper } from './sweeper.ts';
@@ -21,7 +21,7 @@ export function hearOthers(
     readonly attempts: Attempts;
     readonly dispatcher: Dispatcher;
     readonly sweeper: Sweeper;
-    readonly roster: Roster;
+    readonly agents: Watch;
     readonly canaries: Pick<Canaries, 'look'>;
     readonly schedules: Pick<Schedules, 'look'>;
   },
@@ -33,7 +33,7 @@ export function hearOthers(
     rooms.attempts.refresh(tasks).catch(onError);
     if (ready) rooms.dispatcher.look();
     if (due) rooms.sweeper.wake(SWEEP_SOON_MS);
-    if (documents === null || documents.includes('agent')) rooms.roster.load().catch(onError);
+    if (documents === null || documents.includes('agent')) rooms.agents.tell();
     if (documents?.includes('canary') === true) void rooms.canaries.look();
     if (documents === null || documents.includes('schedule')) rooms.schedules.look();
   });

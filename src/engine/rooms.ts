@@ -9,6 +9,7 @@ import type { Blobs } from '../store/blobs.ts';
 import type { Store } from '../store/store.ts';
 import { Addressing } from './addressing.ts';
 import { Attempts } from './attempts.ts';
+import { Breakers, type BreakerTerms } from './breakers.ts';
 import { Canaries } from './canaries.ts';
 import { ClaimTimes } from './claim-times.ts';
 import { Control } from './control.ts';
@@ -128,6 +129,15 @@ export function furnish(parts: EngineParts, options: EngineOptions, onAcknowledg
   return { ...yard, nodes, sweeper, outbox, intake, workbench, work, control };
 }
 
+/** An agent whose own errors, not its tasks', ended five attempts running gets nothing for a while, wherever it asks (`SAM-113`). */
+const AGENT_BARS: BreakerTerms = {
+  kind: 'agent_bar',
+  failuresMax: 5,
+  firstOpenMs: 60_000,
+  openMsMax: 600_000,
+  lapses: true,
+};
+
 /** What the other rooms stand on: who there is, what runs, and how a change is made. */
 function groundFloor(parts: EngineParts, options: EngineOptions) {
   const { log, clock, random, store, schemas, weights, quotas, sealer } = parts;
@@ -135,7 +145,8 @@ function groundFloor(parts: EngineParts, options: EngineOptions) {
     parts.executors.map(executor => [executor.type, executor]),
   );
   const signals = new Signals();
-  const roster = new Roster(clock, store, tenant => weights.regions?.(tenant));
+  const bars = new Breakers(log, clock, store, AGENT_BARS);
+  const roster = new Roster(clock, store, bars, tenant => weights.regions?.(tenant));
   const attempts = new Attempts(store, roster);
   const canaries = new Canaries(log, clock, random, store, { alerts: parts.alerts, node: options.serverId });
   attempts.onOver = ({ task, agentTenant, agentId }, how) => {
@@ -172,6 +183,7 @@ function groundFloor(parts: EngineParts, options: EngineOptions) {
   return {
     executors,
     signals,
+    bars,
     roster,
     attempts,
     canaries,

@@ -64,12 +64,17 @@ export interface Guards extends Service {
   readonly messages: MessageGuards;
 }
 
+type GuardStore = Pick<
+  Store,
+  'capabilities' | 'documents' | 'putDocuments' | 'hear' | 'appendAudit' | 'audit' | 'list'
+>;
+
 /** Makes the guards; throws `invalid_request` for a weak configured key. Starting rejects under a wrong master key. */
 export function createGuards(
   log: Log,
   clock: Clock,
   random: Random,
-  store: Pick<Store, 'capabilities' | 'documents' | 'putDocuments' | 'appendAudit' | 'audit' | 'list'>,
+  store: GuardStore,
   options: GuardOptions,
 ): Guards {
   const vault = new Vault(random, options.masterKey, options.masterKeysBefore);
