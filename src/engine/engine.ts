@@ -26,6 +26,7 @@ import type {
 import { defaultResources, limitModes } from './forecast.ts';
 import { hearOthers } from './hearing.ts';
 import { LocalWorker } from './local.ts';
+import type { Pipes } from './pipes.ts';
 import { takeUpAgain } from './restart.ts';
 import { purge } from './retention.ts';
 import { type EngineOptions, type EngineParts, furnish, type Rooms } from './rooms.ts';
@@ -212,6 +213,10 @@ export class Engine implements EngineApi, Service {
 
   removeAgent(tenant: TenantId, id: AgentId): Promise<void> {
     return this.#rooms.roster.remove(tenant, id);
+  }
+
+  get pipes(): Pipes {
+    return this.#rooms.pipes;
   }
 
   nodes(): readonly NodeView[] {

@@ -1,9 +1,11 @@
 // What other processes on the same store did, brought to the rooms it concerns. Hints get lost, so every room also looks by itself;
 // what is heard here only makes it look sooner.
 
+import { PIPE_IN_KIND, PIPE_OUT_KIND } from '../domain/pipe.ts';
 import type { Store } from '../store/store.ts';
 import type { Attempts } from './attempts.ts';
 import type { Dispatcher } from './dispatch.ts';
+import type { Pipes } from './pipes.ts';
 import type { Roster } from './roster.ts';
 import type { Schedules } from './schedules.ts';
 import type { Signals } from './signals.ts';
@@ -21,6 +23,7 @@ export function hearOthers(
     readonly dispatcher: Dispatcher;
     readonly sweeper: Sweeper;
     readonly roster: Roster;
+    readonly pipes: Pick<Pipes, 'heard'>;
     readonly schedules: Pick<Schedules, 'look'>;
   },
   onError: (error: unknown) => void,
@@ -33,5 +36,10 @@ export function hearOthers(
     if (due) rooms.sweeper.wake(SWEEP_SOON_MS);
     if (documents === null || documents.includes('agent')) rooms.roster.load().catch(onError);
     if (documents === null || documents.includes('schedule')) rooms.schedules.look();
+    if (documents === null || documents.some(isPipe)) rooms.pipes.heard();
   });
+}
+
+function isPipe(kind: string): boolean {
+  return kind === PIPE_OUT_KIND || kind === PIPE_IN_KIND;
 }

@@ -20,6 +20,7 @@ import { Nodes } from './nodes.ts';
 import { type OnAcknowledged, Outbox } from './outbox.ts';
 import { checkOutput } from './output.ts';
 import { Permits } from './permits.ts';
+import { Pipes } from './pipes.ts';
 import type { Channel, NotificationRenderer } from './ports/channel.ts';
 import type { Executor } from './ports/executor.ts';
 import type { Outbound } from './ports/outbound.ts';
@@ -110,7 +111,8 @@ export function furnish(parts: EngineParts, options: EngineOptions, onAcknowledg
   const { outbound, schemas } = parts;
   const guards = { secrets, outbound, schemas, quotas, sealer };
   const intake = new Intake(clock, random, store, { ...yard, ...guards, wakers }, options);
-  const workbench = new Workbench(log, clock, random, store, { ...yard, blobs, secrets, sealer }, options);
+  const bench = { ...yard, blobs, secrets, sealer };
+  const workbench = new Workbench(log, clock, random, store, bench, options);
   const work = new WorkExchange(clock, store, { ...yard, secrets }, options);
   const control = new Control(store, lifecycle, attempts, {
     stop: (task, _cause, reason) => work.stop(task, reason),
@@ -120,7 +122,7 @@ export function furnish(parts: EngineParts, options: EngineOptions, onAcknowledg
 
 /** What the other rooms stand on: who there is, what runs, and how a change is made. */
 function groundFloor(parts: EngineParts, options: EngineOptions) {
-  const { log, clock, random, store, schemas, weights, quotas, sealer } = parts;
+  const { log, clock, random, store, blobs, schemas, weights, quotas, sealer } = parts;
   const executors: ReadonlyMap<TaskType, Executor> = new Map(
     parts.executors.map(executor => [executor.type, executor]),
   );
@@ -149,7 +151,8 @@ function groundFloor(parts: EngineParts, options: EngineOptions) {
   const doors = { weights, quotas, permits, reuse };
   const claims = new ClaimTimes(clock, store);
   const dispatcher = new Dispatcher(log, clock, claims, roster, attempts, doors, options);
-  const lookout = { dispatcher, roster, attempts, statistics, executors, quotas, permits, weights };
+  const pipes = new Pipes(clock, store, { blobs, attempts });
+  const lookout = { dispatcher, roster, attempts, statistics, executors, quotas, permits, weights, pipes };
   const forecaster = new Forecaster(clock, store, lookout, options);
   return {
     executors,
@@ -164,6 +167,7 @@ function groundFloor(parts: EngineParts, options: EngineOptions) {
     dispatcher,
     settlement,
     reuse,
+    pipes,
     forecaster,
   };
 }
