@@ -26,7 +26,6 @@ import {
 import type { Task } from '../domain/task.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Blobs } from '../store/blobs.ts';
-import type { Attempts } from './attempts.ts';
 import { PipeBells } from './pipe-bells.ts';
 import { type Kept, PipeRecords, type PipeStore } from './pipe-records.ts';
 import type { InputPosition, OutputPosition } from './ports/pipes.ts';
@@ -77,6 +76,11 @@ export interface PipeView {
   readonly state: 'open' | 'waiting_downstream' | 'ended' | 'failed';
 }
 
+/** Whoever knows which attempt leads which task; `find` throws `lease_lost` for any other. */
+interface Leads {
+  find(tenant: TenantId, task: TaskId, token: FencingToken): Promise<{ readonly task: Task }>;
+}
+
 interface Output extends Kept<PipeOut> {
   readonly pipe: string;
 }
@@ -90,13 +94,13 @@ interface Input extends Kept<PipeIn> {
 export class Pipes {
   readonly #records: PipeRecords;
   readonly #store: Pick<PipeStore, 'read'>;
-  readonly #attempts: Pick<Attempts, 'find'>;
+  readonly #attempts: Leads;
   readonly #bells: PipeBells;
 
   constructor(
     clock: Clock,
     store: PipeStore,
-    parts: { readonly blobs: Blobs; readonly attempts: Pick<Attempts, 'find'> },
+    parts: { readonly blobs: Blobs; readonly attempts: Leads },
   ) {
     this.#records = new PipeRecords(clock, store, parts.blobs);
     this.#store = store;
