@@ -68,6 +68,8 @@ export interface PipeIn {
   readonly bytes: number;
   /** What the reader left with that acknowledgement. */
   readonly state: Json;
+  /** Its step is over: nothing is kept for it any more. */
+  readonly isGone: boolean;
 }
 
 /** What waits in a pipe. */
@@ -77,9 +79,9 @@ export interface PipeFill {
 }
 
 /** A reader that has acknowledged nothing. */
-export const UNREAD: PipeIn = { token: 0, read: 0, bytes: 0, state: null };
+export const UNREAD: PipeIn = { token: 0, read: 0, bytes: 0, state: null, isGone: false };
 
-/** What the slowest of these readers has not acknowledged; nothing where there is none. */
+/** What the slowest of these readers has not acknowledged; nothing where all are gone. */
 export function fillOf({ written, bytes }: PipeOut, readers: readonly PipeIn[]): PipeFill {
   const slowest = slowestOf(readers);
   return slowest === null
@@ -87,9 +89,10 @@ export function fillOf({ written, bytes }: PipeOut, readers: readonly PipeIn[]):
     : { chunks: written - slowest.read, bytes: bytes - slowest.bytes };
 }
 
-/** The reader that is behind the others; null where there is none. */
+/** Of the readers that are not gone the one behind the others; null where all are. */
 export function slowestOf(readers: readonly PipeIn[]): PipeIn | null {
-  return readers.reduce<PipeIn | null>(
+  const reading = readers.filter(({ isGone }) => !isGone);
+  return reading.reduce<PipeIn | null>(
     (slowest, one) => (slowest === null || one.read < slowest.read ? one : slowest),
     null,
   );

@@ -2,7 +2,8 @@
 
 import { buffer } from 'node:stream/consumers';
 import type { RunningAttempt } from './attempts.ts';
-import type { PipeEnd, Pipes } from './pipes.ts';
+import type { PipeEnd } from './pipe-calls.ts';
+import type { Pipes } from './pipes.ts';
 import type { PipeInput, PipeOutput } from './ports/pipes.ts';
 
 /** An input of the attempt's task. */
@@ -13,12 +14,12 @@ export function inputFor(
   signal: AbortSignal,
 ): PipeInput {
   const end = endOf(attempt, name);
-  const patience = { waitMs: Number.POSITIVE_INFINITY, signal };
   return {
     open: () => pipes.openInput(end),
-    async next(after) {
-      const found = await pipes.read(end, after, patience);
-      if (found === null || found.kind === 'end') return null;
+    async next(after, waitMs = Number.POSITIVE_INFINITY) {
+      const found = await pipes.read(end, after, { waitMs, signal });
+      if (found === null) return 'later';
+      if (found.kind === 'end') return 'end';
       return { number: found.number, bytes: await buffer(found.stream) };
     },
     acknowledge: (upTo, state) => pipes.acknowledge(end, upTo, state),

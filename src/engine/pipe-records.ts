@@ -36,7 +36,7 @@ export interface Kept<End> {
 /** What pipes need of a store. */
 export type PipeStore = Pick<
   Store,
-  'documents' | 'putDocuments' | 'artifacts' | 'putArtifacts' | 'dropArtifacts' | 'read'
+  'documents' | 'putDocuments' | 'artifacts' | 'putArtifacts' | 'dropArtifacts'
 >;
 
 /** A chunk that waits. */
@@ -155,19 +155,6 @@ export class PipeRecords {
   /** Forgets what an attempt stored whose end had been taken from it meanwhile. */
   dropStray(tenant: TenantId, pipe: string, number: number, token: number): Promise<void> {
     return this.#drop(tenant, [chunkId(pipe, number, token)]);
-  }
-
-  /** Forgets the ends of a pipe. */
-  async forget(tenant: TenantId, pipe: string, readers: readonly PipeReader[]): Promise<void> {
-    await this.#store.putDocuments([
-      { tenant, kind: PIPE_OUT_KIND, id: pipe, body: null },
-      ...readers.map(reader => ({
-        tenant,
-        kind: PIPE_IN_KIND,
-        id: pipeInId(pipe, reader),
-        body: null,
-      })),
-    ]);
   }
 
   async #drop(tenant: TenantId, ids: readonly ArtifactId[]): Promise<void> {

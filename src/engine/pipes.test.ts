@@ -14,7 +14,7 @@ import { systemRandom } from '../runtime/random.ts';
 import { openPostgresBlobs } from '../store/postgres/blobs.ts';
 import { openPostgres } from '../store/postgres/open.ts';
 import type { WorkLease } from './api.ts';
-import type { PipeEnd } from './pipes.ts';
+import type { PipeEnd } from './pipe-calls.ts';
 
 const MIB = 1_024 ** 2;
 const NOW = { waitMs: 0, signal: new AbortController().signal };
@@ -102,6 +102,9 @@ async function setup(
       const { token } = leaseOf(task);
       return { tenant, taskId: task as TaskId, token, name: task === 'w' ? 'rows' : 'in' };
     },
+    /** Its step is over, as its workflow would say. */
+    over: (task: string, how: 'ended' | 'failed') =>
+      house.engine.pipes.settle(DEFAULT_TENANT, task as TaskId, pipes[task] as TaskPipes, how),
     async chunks() {
       const all = await house.store.artifacts({ tenant: DEFAULT_TENANT });
       return all.filter(({ type }) => type === CHUNK_TYPE);
@@ -127,7 +130,7 @@ function code(expected: string) {
 }
 
 function tests(open: Open): void {
-  test('SAM-229 a reader gets the chunks by number, waits for the next, and finds the end once the writer has completed', async t => {
+  test('SAM-229 a reader gets the chunks by number, waits for the next, and finds the end once the writer is over', async t => {
     const scene = await setup(t, open);
     await scene.begin('r');
     assert.equal(await read(scene, 0), null, 'its writer is not even there');
@@ -140,7 +143,7 @@ function tests(open: Open): void {
     const found = await waiting;
     assert.ok(found?.kind === 'chunk' && found.number === 2);
     found.stream.destroy();
-    await scene.agent.complete(scene.leaseOf('w'), {});
+    await scene.over('w', 'ended');
     assert.equal(await read(scene, 1), '2: chunk 2');
     assert.deepEqual(await scene.pipes.read(scene.end('r'), 2, PATIENT), { kind: 'end' });
   });
@@ -254,7 +257,7 @@ function tests(open: Open): void {
     const scene = await setup(t, open);
     await scene.begin('w', 'r');
     await write(scene, 1);
-    await scene.agent.fail(scene.leaseOf('w'), { code: 'policy_violation', recoverable: false });
+    await scene.over('w', 'failed');
     assert.equal(await read(scene, 0), '1: chunk 1');
     await assert.rejects(scene.pipes.read(scene.end('r'), 1, PATIENT), code('dependency_failed'));
   });
@@ -264,10 +267,11 @@ function tests(open: Open): void {
     await scene.begin('w', 'r');
     for (let number = 1; number <= 16; number++) await write(scene, number, 'x'.repeat(4 * MIB));
     assert.equal(await write(scene, 17), 'full');
-    await scene.agent.complete(scene.leaseOf('r'), {});
-    assert.equal(await write(scene, 17), 'unwanted');
-    await scene.pipes.discard(await scene.house.engine.task(DEFAULT_TENANT, 'w' as TaskId));
+    const waiting = write(scene, 17, 'x', PATIENT);
+    await scene.over('r', 'ended');
+    assert.equal(await waiting, 'unwanted');
     assert.deepEqual(await scene.chunks(), []);
+    await assert.rejects(scene.pipes.acknowledge(scene.end('r'), 1), code('lease_lost'));
   });
 
   test('SAM-229 nobody reads what was not written for them, and nobody acknowledges what was not written', async t => {

@@ -2,7 +2,6 @@
 // that any node serves any end. What an attempt may do is settled by its end's document: taking the end over writes its fencing token
 // there, every write expects the document it has read, so an attempt that was followed by another changes nothing.
 
-import type { Readable } from 'node:stream';
 import { DomainError } from '../domain/errors.ts';
 import type { FencingToken, TaskId, TenantId } from '../domain/ids.ts';
 import type { Json } from '../domain/json.ts';
@@ -11,15 +10,14 @@ import {
   fillOf,
   fits,
   PIPE_STATE_LENGTH_MAX,
-  type PipeFill,
   type PipeIn,
-  type PipeMode,
   type PipeOut,
   type PipeReader,
   pipeOutId,
   pipesOf,
   sealed,
   slowestOf,
+  type TaskPipes,
   takenOver,
   writerOf,
 } from '../domain/pipe.ts';
@@ -27,54 +25,9 @@ import type { Task } from '../domain/task.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Blobs } from '../store/blobs.ts';
 import { PipeBells } from './pipe-bells.ts';
+import type { NewChunk, Patience, PipeEnd, PipeView, ReadOutcome, WriteOutcome } from './pipe-calls.ts';
 import { type Kept, PipeRecords, type PipeStore } from './pipe-records.ts';
 import type { InputPosition, OutputPosition } from './ports/pipes.ts';
-
-/** Whose end it is: a task, the token that shows who leads it, and the name by which the task knows the pipe. */
-export interface PipeEnd {
-  readonly tenant: TenantId;
-  readonly taskId: TaskId;
-  readonly token: FencingToken;
-  readonly name: string;
-}
-
-/** How long a call may wait, and what ends the wait. */
-export interface Patience {
-  readonly waitMs: number;
-  readonly signal: AbortSignal;
-}
-
-/** A chunk on its way in; `size` is what it will not exceed. */
-export interface NewChunk {
-  readonly number: number;
-  readonly size: number;
-  readonly source: Readable | Uint8Array;
-  readonly state?: Json;
-}
-
-/** What became of a chunk: kept, of no use to anybody any more, or not taken since the pipe stayed full. */
-export type WriteOutcome = 'kept' | 'unwanted' | 'full';
-
-/** What a reader finds: a chunk, or the end behind the last one. */
-export type ReadOutcome =
-  | {
-      readonly kind: 'chunk';
-      readonly number: number;
-      readonly sizeBytes: number;
-      readonly stream: Readable;
-    }
-  | { readonly kind: 'end' };
-
-/** A pipe as people look at it. */
-export interface PipeView {
-  readonly from: { readonly task: string; readonly output: string };
-  readonly to: readonly PipeReader[];
-  readonly mode: PipeMode;
-  readonly written: number;
-  readonly acknowledged: number;
-  readonly pending: PipeFill;
-  readonly state: 'open' | 'waiting_downstream' | 'ended' | 'failed';
-}
 
 /** Whoever knows which attempt leads which task; `find` throws `lease_lost` for any other. */
 interface Leads {
@@ -93,17 +46,11 @@ interface Input extends Kept<PipeIn> {
 /** All pipes. */
 export class Pipes {
   readonly #records: PipeRecords;
-  readonly #store: Pick<PipeStore, 'read'>;
   readonly #attempts: Leads;
   readonly #bells: PipeBells;
 
-  constructor(
-    clock: Clock,
-    store: PipeStore,
-    parts: { readonly blobs: Blobs; readonly attempts: Leads },
-  ) {
+  constructor(clock: Clock, store: PipeStore, parts: { readonly blobs: Blobs; readonly attempts: Leads }) {
     this.#records = new PipeRecords(clock, store, parts.blobs);
-    this.#store = store;
     this.#attempts = parts.attempts;
     this.#bells = new PipeBells(clock);
   }
@@ -183,7 +130,7 @@ export class Pipes {
       // Each time: whoever waits may have lost its lease meanwhile.
       await this.#source(end);
       const kept = await this.#records.out(tenant, pipe);
-      if (kept === null || kept.end.written <= after) return await this.#endOf(tenant, pipe, from, kept);
+      if (kept === null || kept.end.written <= after) return endOf(kept, from);
       const isReader = kept.end.readers.some(one => one.task === reader.task && one.input === reader.input);
       if (!isReader) throw noSuchPipe(end);
       const chunk = await this.#records.chunk(tenant, pipe, kept.end, after + 1);
@@ -235,18 +182,14 @@ export class Pipes {
     );
   }
 
-  /** Lets go of all that is left of the task's outputs; nobody may read them any more. */
-  async discard(task: Task): Promise<void> {
-    const { tenant } = task;
-    for (const [output, { readers }] of Object.entries(pipesOf(task.spec).outputs)) {
-      const pipe = pipeOutId(task.id, output);
-      const kept = await this.#records.out(tenant, pipe);
-      if (kept === null) continue;
-      const ins = (await this.#records.ins(tenant, pipe, readers)).map(one => one.end);
-      const after = slowestOf(ins)?.read ?? 0;
-      await this.#records.dropChunks(tenant, pipe, kept.end, { after, upTo: kept.end.written });
-      await this.#records.forget(tenant, pipe, readers);
-    }
+  /**
+   * The step is over: nothing more comes out of its outputs, and nothing is kept for its inputs. `failed`: its readers are to know that
+   * something is missing. Harmless when repeated.
+   */
+  async settle(tenant: TenantId, taskId: TaskId, pipes: TaskPipes, how: 'ended' | 'failed'): Promise<void> {
+    for (const output of Object.keys(pipes.outputs)) await this.#seal(tenant, pipeOutId(taskId, output), how);
+    for (const [input, { task, output }] of Object.entries(pipes.inputs))
+      await this.#leave(tenant, pipeOutId(task, output), { task: taskId, input });
   }
 
   /** The output with room for the chunk; what else there is to say of it; null while there is none. */
@@ -263,40 +206,37 @@ export class Pipes {
 
   async #roomFor(tenant: TenantId, output: Output, size: number): Promise<Output | WriteOutcome | null> {
     const { end: out, pipe } = output;
-    if (out.end !== 'open' || out.readers.length === 0) return 'unwanted';
+    if (out.end !== 'open') return 'unwanted';
     if (out.mode === 'batch' && out.bytes + size > BATCH_BYTES_MAX)
       throw new DomainError('payload_too_large', `a whole output has at most ${BATCH_BYTES_MAX} bytes`, {
         details: { pipe, limit_bytes: BATCH_BYTES_MAX },
       });
     const ins = (await this.#records.ins(tenant, pipe, out.readers)).map(one => one.end);
-    if (fits(out.mode, fillOf(out, ins), size)) return output;
-    const tasks = await this.#store.read(out.readers.map(({ task }) => ({ tenant, id: task as TaskId })));
-    const reading = ins.filter((_, at) => (tasks[at]?.outcome ?? null) === null);
-    if (reading.length === 0) return 'unwanted';
-    return fits(out.mode, fillOf(out, reading), size) ? output : null;
+    if (slowestOf(ins) === null) return 'unwanted';
+    return fits(out.mode, fillOf(out, ins), size) ? output : null;
   }
 
-  /** What there is behind the last chunk: the end, or (null) nothing yet. */
-  async #endOf(
-    tenant: TenantId,
-    pipe: string,
-    from: TaskId,
-    kept: Kept<PipeOut> | null,
-  ): Promise<ReadOutcome | null> {
-    const how = kept?.end.end ?? 'open';
-    if (how === 'ended') return { kind: 'end' };
-    if (how === 'failed')
-      throw new DomainError('dependency_failed', `${from} ended before it had written all of ${pipe}`, {
-        details: { task_id: from, pipe },
-      });
-    const [writer] = await this.#store.read([{ tenant, id: from }]);
-    const outcome = writer?.outcome ?? null;
-    if (outcome === null) return null;
-    const end = sealed(kept?.end ?? null, outcome === 'completed' ? 'ended' : 'failed');
-    // Whoever lost its lease a moment ago may just have written one more; the next look finds it, and seals then.
-    await this.#records.putOut(tenant, pipe, end, kept?.version ?? null);
-    this.#bells.ring(pipe);
-    return null;
+  /** Whoever lost its lease a moment ago may just have written one more: then what is sealed is that. */
+  async #seal(tenant: TenantId, pipe: string, how: 'ended' | 'failed'): Promise<void> {
+    for (;;) {
+      const kept = await this.#records.out(tenant, pipe);
+      if (kept !== null && kept.end.end !== 'open') return;
+      const end = sealed(kept?.end ?? null, how);
+      if (await this.#records.putOut(tenant, pipe, end, kept?.version ?? null)) return this.#bells.ring(pipe);
+    }
+  }
+
+  async #leave(tenant: TenantId, pipe: string, reader: PipeReader): Promise<void> {
+    for (;;) {
+      const [kept] = await this.#records.ins(tenant, pipe, [reader]);
+      if (kept === undefined || kept.end.isGone) return;
+      const next: PipeIn = { ...kept.end, token: Number.MAX_SAFE_INTEGER, isGone: true };
+      if (!(await this.#records.putIn(tenant, pipe, reader, next, kept.version))) continue;
+      this.#bells.ring(pipe);
+      const out = await this.#records.out(tenant, pipe);
+      if (out !== null) await this.#letGo(tenant, pipe, out.end, { reader, before: kept.end, next });
+      return;
+    }
   }
 
   async #letGo(
@@ -308,8 +248,8 @@ export class Pipes {
     const { reader, before, next } = change;
     const others = out.readers.filter(one => one.task !== reader.task || one.input !== reader.input);
     const ins = (await this.#records.ins(tenant, pipe, others)).map(one => one.end);
-    const after = slowestOf([...ins, before])?.read ?? 0;
-    const upTo = slowestOf([...ins, next])?.read ?? 0;
+    const after = slowestOf([...ins, before])?.read ?? out.written;
+    const upTo = slowestOf([...ins, next])?.read ?? out.written;
     await this.#records.dropChunks(tenant, pipe, out, { after, upTo });
   }
 
@@ -353,6 +293,20 @@ export class Pipes {
 
   async #leading({ tenant, taskId, token }: PipeEnd): Promise<Task> {
     return (await this.#attempts.find(tenant, taskId, token)).task;
+  }
+}
+
+/** What there is behind the last chunk: the end, or (null) nothing yet. */
+function endOf(kept: Kept<PipeOut> | null, from: TaskId): ReadOutcome | null {
+  switch (kept?.end.end ?? 'open') {
+    case 'open':
+      return null;
+    case 'ended':
+      return { kind: 'end' };
+    case 'failed':
+      throw new DomainError('dependency_failed', `${from} ended before it had written all there was to be`, {
+        details: { task_id: from },
+      });
   }
 }
 

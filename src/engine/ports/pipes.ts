@@ -29,8 +29,11 @@ export interface PipeChunk {
 export interface PipeInput {
   /** Where it stands; from now on no earlier attempt may acknowledge anything. */
   open(): Promise<InputPosition>;
-  /** The chunk behind the given one, waited for; null at the end. Rejects with `dependency_failed` where the writer gave up. */
-  next(after: number): Promise<PipeChunk | null>;
+  /**
+   * The chunk behind the given one, waited for as long as is said (for ever where nothing is); `later` where none came in time. Rejects
+   * with `dependency_failed` where the writer gave up.
+   */
+  next(after: number, waitMs?: number): Promise<PipeChunk | 'end' | 'later'>;
   /** Chunks up to this one will never be asked for again; the state is kept in the same write. */
   acknowledge(upTo: number, state?: Json): Promise<void>;
 }
