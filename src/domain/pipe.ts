@@ -13,8 +13,8 @@ export const PIPE_BYTES_MAX = 64 * 1_024 ** 2;
 export const CHUNK_BYTES_MAX = 4 * 1_024 ** 2;
 /** Bytes of a whole output at most: nobody reads it before it is there, so nothing else bounds it. */
 export const BATCH_BYTES_MAX = 1_024 ** 3;
-/** Characters of JSON of the state that goes with a chunk or an acknowledgement. */
-export const PIPE_STATE_LENGTH_MAX = 65_536;
+/** Characters of JSON of the state that goes with a chunk or an acknowledgement: it travels in a header. */
+export const PIPE_STATE_LENGTH_MAX = 2_048;
 
 /** What the writer's end is kept as. */
 export const PIPE_OUT_KIND = 'pipe_out';

@@ -26,8 +26,8 @@ export class PipeBells {
   }
 
   /**
-   * What `look` finds, at once or after one of the rings; null where it found nothing in time. Rejects as `look` does, and with the
-   * signal's reason.
+   * What `look` finds, at once or after one of the rings; null where it found nothing in time, or until the signal aborted. Rejects as
+   * `look` does.
    */
   async until<Found>(
     pipe: string,
@@ -43,14 +43,13 @@ export class PipeBells {
     signal.addEventListener('abort', wake);
     try {
       for (;;) {
-        signal.throwIfAborted();
         // Before looking, so that what happens meanwhile is looked at too.
         rung = Promise.withResolvers();
         const found = await look();
         const leftMs = endsAt - this.#clock.monotonic();
-        if (found !== null || leftMs <= 0) return found;
+        if (found !== null || leftMs <= 0 || signal.aborted) return found;
         const cancel = this.#clock.after(Math.min(leftMs, LOOK_MS), wake);
-        if (!signal.aborted) await rung.promise;
+        await rung.promise;
         cancel();
       }
     } finally {

@@ -11,6 +11,8 @@ export interface PipeEnd {
   readonly taskId: TaskId;
   readonly token: FencingToken;
   readonly name: string;
+  /** The agent that the caller may speak for; any where absent. */
+  readonly boundTo?: string;
 }
 
 /** How long a call may wait, and what ends the wait. */
@@ -25,6 +27,8 @@ export interface NewChunk {
   readonly size: number;
   readonly source: Readable | Uint8Array;
   readonly state?: Json;
+  /** What the sender says its digest is, in lower-case hex. */
+  readonly sha256?: string;
 }
 
 /** What became of a chunk: kept, of no use to anybody any more, or not taken since the pipe stayed full. */

@@ -18,6 +18,7 @@ export function inputFor(
     open: () => pipes.openInput(end),
     async next(after, waitMs = Number.POSITIVE_INFINITY) {
       const found = await pipes.read(end, after, { waitMs, signal });
+      signal.throwIfAborted();
       if (found === null) return 'later';
       if (found.kind === 'end') return 'end';
       return { number: found.number, bytes: await buffer(found.stream) };
@@ -46,6 +47,7 @@ export function outputFor(
       written ??= (await pipes.openOutput(end)).written;
       const chunk = { number: written + 1, size: bytes.length, source: bytes };
       const outcome = await pipes.write(end, state === undefined ? chunk : { ...chunk, state }, patience);
+      signal.throwIfAborted();
       if (outcome !== 'kept') return false;
       written++;
       return true;

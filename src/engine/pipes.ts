@@ -3,7 +3,7 @@
 // there, every write expects the document it has read, so an attempt that was followed by another changes nothing.
 
 import { DomainError } from '../domain/errors.ts';
-import type { FencingToken, TaskId, TenantId } from '../domain/ids.ts';
+import type { AgentId, FencingToken, TaskId, TenantId } from '../domain/ids.ts';
 import type { Json } from '../domain/json.ts';
 import {
   BATCH_BYTES_MAX,
@@ -31,7 +31,11 @@ import type { InputPosition, OutputPosition } from './ports/pipes.ts';
 
 /** Whoever knows which attempt leads which task; `find` throws `lease_lost` for any other. */
 interface Leads {
-  find(tenant: TenantId, task: TaskId, token: FencingToken): Promise<{ readonly task: Task }>;
+  find(
+    tenant: TenantId,
+    task: TaskId,
+    token: FencingToken,
+  ): Promise<{ readonly task: Task; readonly agentId: AgentId }>;
 }
 
 interface Output extends Kept<PipeOut> {
@@ -84,7 +88,11 @@ export class Pipes {
     if (typeof found === 'string') return found;
     const { tenant, token } = end;
     const { end: out, version } = found;
-    const { sizeBytes } = await this.#records.keepChunk(tenant, pipe, out, chunk.source);
+    const { sizeBytes, sha256 } = await this.#records.keepChunk(tenant, pipe, out, chunk.source);
+    if ((chunk.sha256 ?? sha256) !== sha256) {
+      await this.#records.dropStray(tenant, pipe, chunk.number, token);
+      throw new DomainError('unprocessable', 'the bytes are not those of the declared checksum');
+    }
     const next: PipeOut = {
       ...out,
       written: chunk.number,
@@ -100,16 +108,6 @@ export class Pipes {
     }
     this.#bells.ring(pipe);
     return 'kept';
-  }
-
-  /** Whether a chunk of so many bytes would find room now or soon. */
-  async awaitRoom(end: PipeEnd, size: number, patience: Patience): Promise<WriteOutcome> {
-    const pipe = pipeOutId(end.taskId, end.name);
-    const found = await this.#bells.until(pipe, patience, async () => {
-      const output = await this.#output(end);
-      return await this.#roomFor(end.tenant, output, size);
-    });
-    return found === null ? 'full' : typeof found === 'string' ? found : 'kept';
   }
 
   /** Says that nothing more will be written to the output. */
@@ -291,8 +289,12 @@ export class Pipes {
     return { pipe: pipeOutId(from.task, from.output), from: from.task as TaskId, reader };
   }
 
-  async #leading({ tenant, taskId, token }: PipeEnd): Promise<Task> {
-    return (await this.#attempts.find(tenant, taskId, token)).task;
+  async #leading({ tenant, taskId, token, boundTo }: PipeEnd): Promise<Task> {
+    const { task, agentId } = await this.#attempts.find(tenant, taskId, token);
+    if (boundTo === undefined || boundTo === agentId) return task;
+    throw new DomainError('forbidden', `this credential speaks for agent ${boundTo} only`, {
+      details: { rule: 'agent_binding', agent_id: agentId },
+    });
   }
 }
 
