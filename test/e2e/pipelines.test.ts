@@ -40,11 +40,9 @@ async function setup(t: TestContext, settings: Readonly<Record<string, string>> 
         data: { steps } as never,
       }),
     async ended(id: string) {
-      for (;;) {
-        const { current_status: now, execution_details: details } = await client.status(id);
-        if (now.outcome !== null) return { outcome: now.outcome, details };
-        await new Promise(resolve => setImmediate(resolve));
-      }
+      for await (const _ of client.events(id));
+      const { current_status: now, execution_details: details } = await client.status(id);
+      return { outcome: now.outcome, details };
     },
   };
 }
@@ -63,7 +61,7 @@ const COPY = [
 test('SAM-229 SAM-230 a pipeline goes on after its server was killed in the middle, and its sink gets every record once', async t => {
   const scene = await setup(t);
   const { server } = scene;
-  const count = 400;
+  const count = 200;
   const seen: number[] = [];
   const half = Promise.withResolvers<void>();
   await scene.hire('one', {
@@ -101,7 +99,7 @@ test('SAM-229 SAM-230 a pipeline goes on after its server was killed in the midd
 test('SAM-229 SAM-230 a step whose worker dies is taken up by another behind its last chunk, and what came of it is there once', async t => {
   const scene = await setup(t);
   const seen: number[] = [];
-  const count = 300;
+  const count = 120;
   await scene.hire('ends', {
     source: async (_, context) => {
       const rows = context.output('rows', { chunkBytes: 64 });
@@ -126,7 +124,7 @@ test('SAM-229 SAM-230 a step whose worker dies is taken up by another behind its
         const records = chunk.records<{ n: number }>();
         for (const [at, { n }] of records.entries()) {
           await rows.write({ n });
-          await rows.write({ n: -n });
+          await rows.write({ n: n + 0.5 });
           if (!dies || chunk.number !== 5 || at !== 2) continue;
           // In the middle of a chunk, with some of what comes of it written.
           dying.resolve();
@@ -150,7 +148,7 @@ test('SAM-229 SAM-230 a step whose worker dies is taken up by another behind its
   assert.equal(outcome, 'completed', JSON.stringify(details));
   assert.deepEqual(begun, [1, 5]);
   assert.deepEqual(late, ['refused']);
-  assert.deepEqual(seen, Array.from({ length: count }, (_, n) => [n, -n]).flat());
+  assert.deepEqual(seen, Array.from({ length: count }, (_, n) => [n, n + 0.5]).flat());
 });
 
 test('SAM-230 a source that is faster than its sink is shown as waiting_downstream and does not run ahead', async t => {
