@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
-import { describe, type TestContext, test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { type HouseOptions, openHouse, orderOf, workAs } from '../../test/harness.ts';
 import { freshDatabase, postgresMissing } from '../../test/postgres.ts';
 import type { DomainError } from '../domain/errors.ts';
@@ -36,31 +36,26 @@ const onPostgres: Open = async () => {
   };
 };
 
-/** A writer's task, its readers' tasks, and an agent that is given their attempts. */
-async function setup(
-  t: TestContext,
-  open: Open,
-  {
-    readers = ['r'],
-    mode = 'stream',
-  }: { readonly readers?: readonly string[]; readonly mode?: PipeMode } = {},
-) {
-  const { places, close } = await open();
-  const house = await openHouse({ ...places, options: { drainMs: 0 } });
-  const pipes: Record<string, TaskPipes> = {
+const embedded: Open = async () => ({ places: {}, close: async () => {} });
+
+const PLACES = [
+  { place: 'SQLite', open: embedded, skip: false },
+  { place: 'PostgreSQL', open: onPostgres, skip: postgresMissing },
+] as const;
+
+/** The pipes from a writer to its readers, by task. */
+function pipesBetween(readers: readonly string[], mode: PipeMode): Readonly<Record<string, TaskPipes>> {
+  const inputs = { in: { task: 'w', output: 'rows' } };
+  return {
     w: { inputs: {}, outputs: { rows: { mode, readers: readers.map(task => ({ task, input: 'in' })) } } },
-    ...Object.fromEntries(
-      readers.map(task => [task, { inputs: { in: { task: 'w', output: 'rows' } }, outputs: {} }]),
-    ),
+    ...Object.fromEntries(readers.map(task => [task, { inputs, outputs: {} }])),
     // It says that it reads, and nobody writes for it.
-    stranger: { inputs: { in: { task: 'w', output: 'rows' } }, outputs: {} },
+    stranger: { inputs, outputs: {} },
   };
-  const agent = workAs(
-    house,
-    'agent',
-    Object.keys(pipes).map(task => `custom:${task}` as const),
-  );
-  await agent.hello();
+}
+
+/** What the agent holds, by task. */
+function leasing(agent: ReturnType<typeof workAs>) {
   const leases = new Map<string, WorkLease>();
   const lease = async (task: string): Promise<void> => {
     for (;;) {
@@ -74,6 +69,38 @@ async function setup(
     assert.ok(found);
     return found;
   };
+  return {
+    lease,
+    leaseOf,
+    /** Ends the attempt, and leases the next one. */
+    async again(task: string): Promise<void> {
+      const before = leaseOf(task);
+      leases.delete(task);
+      await agent.fail(before, {});
+      await lease(task);
+    },
+  };
+}
+
+/** A writer's task, its readers' tasks, and an agent that is given their attempts. */
+async function setup(
+  t: TestContext,
+  open: Open,
+  {
+    readers = ['r'],
+    mode = 'stream',
+  }: { readonly readers?: readonly string[]; readonly mode?: PipeMode } = {},
+) {
+  const { places, close } = await open();
+  const house = await openHouse({ ...places, options: { drainMs: 0 } });
+  const pipes = pipesBetween(readers, mode);
+  const agent = workAs(
+    house,
+    'agent',
+    Object.keys(pipes).map(task => `custom:${task}` as const),
+  );
+  await agent.hello();
+  const { lease, leaseOf, again } = leasing(agent);
   t.after(async () => {
     await house.stop();
     await close();
@@ -91,13 +118,7 @@ async function setup(
         await lease(task);
       }
     },
-    /** Ends the attempt, and leases the next one. */
-    async again(task: string): Promise<void> {
-      const before = leaseOf(task);
-      leases.delete(task);
-      await agent.fail(before, {});
-      await lease(task);
-    },
+    again,
     end(task: string, tenant: TenantId = DEFAULT_TENANT): PipeEnd {
       const { token } = leaseOf(task);
       return { tenant, taskId: task as TaskId, token, name: task === 'w' ? 'rows' : 'in' };
@@ -129,8 +150,10 @@ function code(expected: string) {
   return (error: DomainError): boolean => error.code === expected;
 }
 
-function tests(open: Open): void {
-  test('SAM-229 a reader gets the chunks by number, waits for the next, and finds the end once the writer is over', async t => {
+for (const { place, open, skip } of PLACES) {
+  test(`SAM-229 a reader gets the chunks by number, waits for the next, and finds the end once the writer is over, over ${place}`, {
+    skip,
+  }, async t => {
     const scene = await setup(t, open);
     await scene.begin('r');
     assert.equal(await read(scene, 0), null, 'its writer is not even there');
@@ -148,7 +171,9 @@ function tests(open: Open): void {
     assert.deepEqual(await scene.pipes.read(scene.end('r'), 2, PATIENT), { kind: 'end' });
   });
 
-  test('SAM-229 a later attempt of a reader goes on behind the last chunk acknowledged, and an earlier one can acknowledge nothing', async t => {
+  test(`SAM-229 a later attempt of a reader goes on behind the last chunk acknowledged, and an earlier one can acknowledge nothing, over ${place}`, {
+    skip,
+  }, async t => {
     const scene = await setup(t, open);
     await scene.begin('w', 'r');
     for (const number of [1, 2, 3]) await write(scene, number);
@@ -162,7 +187,9 @@ function tests(open: Open): void {
     assert.deepEqual(await scene.pipes.openInput(scene.end('r')), { acknowledged: 2, state: { sum: 3 } });
   });
 
-  test('SAM-229 a later attempt of a writer goes on behind the last chunk, with the state that was written with it', async t => {
+  test(`SAM-229 a later attempt of a writer goes on behind the last chunk, with the state that was written with it, over ${place}`, {
+    skip,
+  }, async t => {
     const scene = await setup(t, open);
     await scene.begin('w', 'r');
     await write(scene, 1);
@@ -175,7 +202,9 @@ function tests(open: Open): void {
     assert.equal(await read(scene, 2), '3: chunk 3');
   });
 
-  test('SAM-230 a writer that lost its lease while its chunk was under way writes nothing, and leaves nothing', async t => {
+  test(`SAM-230 a writer that lost its lease while its chunk was under way writes nothing, and leaves nothing, over ${place}`, {
+    skip,
+  }, async t => {
     const scene = await setup(t, open);
     await scene.begin('w', 'r');
     await write(scene, 1);
@@ -202,7 +231,9 @@ function tests(open: Open): void {
     assert.equal((await scene.pipes.openOutput(scene.end('w'))).written, 2);
   });
 
-  test('SAM-230 a chunk sent twice is kept once, and none may be left out', async t => {
+  test(`SAM-230 a chunk sent twice is kept once, and none may be left out, over ${place}`, {
+    skip,
+  }, async t => {
     const scene = await setup(t, open);
     await scene.begin('w', 'r');
     const both = await Promise.all([write(scene, 1), write(scene, 1)]);
@@ -214,7 +245,9 @@ function tests(open: Open): void {
     assert.equal((await scene.chunks()).length, 1);
   });
 
-  test('SAM-230 64 MiB that nobody has acknowledged hold up the writer, which is shown as waiting_downstream, until there is room', async t => {
+  test(`SAM-230 64 MiB that nobody has acknowledged hold up the writer, which is shown as waiting_downstream, until there is room, over ${place}`, {
+    skip,
+  }, async t => {
     const scene = await setup(t, open);
     await scene.begin('w', 'r');
     for (let number = 1; number <= 16; number++)
@@ -232,7 +265,9 @@ function tests(open: Open): void {
     assert.equal((await scene.chunks()).length, 16);
   });
 
-  test('SAM-230 what all readers have acknowledged is gone, bytes and all, and the slowest of them decides what that is', async t => {
+  test(`SAM-230 what all readers have acknowledged is gone, bytes and all, and the slowest of them decides what that is, over ${place}`, {
+    skip,
+  }, async t => {
     const scene = await setup(t, open, { readers: ['r', 's'] });
     await scene.begin('w', 'r', 's');
     for (const number of [1, 2, 3]) await write(scene, number);
@@ -253,7 +288,9 @@ function tests(open: Open): void {
     assert.equal(view.acknowledged, 2);
   });
 
-  test('SAM-229 a reader whose writer has failed for good gets what was written, and then dependency_failed', async t => {
+  test(`SAM-229 a reader whose writer has failed for good gets what was written, and then dependency_failed, over ${place}`, {
+    skip,
+  }, async t => {
     const scene = await setup(t, open);
     await scene.begin('w', 'r');
     await write(scene, 1);
@@ -262,7 +299,7 @@ function tests(open: Open): void {
     await assert.rejects(scene.pipes.read(scene.end('r'), 1, PATIENT), code('dependency_failed'));
   });
 
-  test('SAM-230 a full pipe that nobody reads any more holds up nobody', async t => {
+  test(`SAM-230 a full pipe that nobody reads any more holds up nobody, over ${place}`, { skip }, async t => {
     const scene = await setup(t, open);
     await scene.begin('w', 'r');
     for (let number = 1; number <= 16; number++) await write(scene, number, 'x'.repeat(4 * MIB));
@@ -274,7 +311,9 @@ function tests(open: Open): void {
     await assert.rejects(scene.pipes.acknowledge(scene.end('r'), 1), code('lease_lost'));
   });
 
-  test('SAM-229 nobody reads what was not written for them, and nobody acknowledges what was not written', async t => {
+  test(`SAM-229 nobody reads what was not written for them, and nobody acknowledges what was not written, over ${place}`, {
+    skip,
+  }, async t => {
     const scene = await setup(t, open);
     await scene.begin('w', 'r', 'stranger');
     await write(scene, 1);
@@ -288,22 +327,15 @@ function tests(open: Open): void {
   });
 }
 
-describe('pipes over SQLite', () => {
-  const embedded: Open = async () => ({ places: {}, close: async () => {} });
-  tests(embedded);
-
-  test('SAM-230 1,000 chunks that nobody has acknowledged hold up the writer, but for whole outputs', async t => {
-    const scene = await setup(t, embedded);
-    await scene.begin('w', 'r');
-    for (let number = 1; number <= 1_000; number++) await write(scene, number, '.');
-    assert.equal(await write(scene, 1_001, '.'), 'full');
-    await scene.pipes.acknowledge(scene.end('r'), 1);
-    assert.equal(await write(scene, 1_001, '.'), 'kept');
-    const whole = await setup(t, embedded, { mode: 'batch' });
-    await whole.begin('w', 'r');
-    for (let number = 1; number <= 17; number++)
-      assert.equal(await write(whole, number, 'x'.repeat(4 * MIB)), 'kept');
-  });
+test('SAM-230 1,000 chunks that nobody has acknowledged hold up the writer, but for whole outputs', async t => {
+  const scene = await setup(t, embedded);
+  await scene.begin('w', 'r');
+  for (let number = 1; number <= 1_000; number++) await write(scene, number, '.');
+  assert.equal(await write(scene, 1_001, '.'), 'full');
+  await scene.pipes.acknowledge(scene.end('r'), 1);
+  assert.equal(await write(scene, 1_001, '.'), 'kept');
+  const whole = await setup(t, embedded, { mode: 'batch' });
+  await whole.begin('w', 'r');
+  for (let number = 1; number <= 17; number++)
+    assert.equal(await write(whole, number, 'x'.repeat(4 * MIB)), 'kept');
 });
-
-describe('pipes over PostgreSQL', { skip: postgresMissing }, () => tests(onPostgres));

@@ -47,7 +47,7 @@ const OUTPUT = `${PREFIX}/work/outputs/:name`;
 
 /** The routes of both ends. */
 export function pipeRoutes(deps: PipeDeps): readonly Route[] {
-  return [...inputRoutes(deps), ...outputRoutes(deps)];
+  return [...inputRoutes(deps), chunkRoute(deps), ...outputRoutes(deps), writingRoute(deps)];
 }
 
 function inputRoutes({ engine: { pipes } }: PipeDeps): readonly Route[] {
@@ -72,30 +72,6 @@ function inputRoutes({ engine: { pipes } }: PipeDeps): readonly Route[] {
     }),
     route({
       ...common,
-      method: 'GET',
-      path: `${INPUT}/chunks/:number`,
-      summary:
-        'A chunk, waited for; 204 where there is none yet (X-Pipe: open) or none any more (X-Pipe: ended)',
-      params: chunkParams,
-      query: chunkQuery,
-      answers: { 200: bytes, 204: nothing },
-      async handle(call) {
-        const { number: wanted } = call.params;
-        const found = await pipes.read(endOf(call, call.query), wanted - 1, patienceOf(call));
-        if (found?.kind !== 'chunk') {
-          const headers = { [PIPE_HEADER]: found === null ? 'open' : 'ended' };
-          return { kind: 'empty', status: 204, headers };
-        }
-        const headers = {
-          'content-type': 'application/octet-stream',
-          'content-length': String(found.sizeBytes),
-          'cache-control': 'no-store',
-        };
-        return { kind: 'stream', status: 200, headers, body: found.stream };
-      },
-    }),
-    route({
-      ...common,
       method: 'POST',
       path: `${INPUT}/acknowledge`,
       summary: 'Say that chunks up to a number were dealt with: they are not kept any longer',
@@ -115,12 +91,6 @@ function inputRoutes({ engine: { pipes } }: PipeDeps): readonly Route[] {
 }
 
 function outputRoutes({ engine: { pipes } }: PipeDeps): readonly Route[] {
-  const written = Type.Object(
-    { outcome: Type.Enum(['kept', 'unwanted', 'waiting_downstream']) },
-    {
-      description: '`waiting_downstream`: it stayed full, send it again; `unwanted`: nobody reads any more.',
-    },
-  );
   return [
     route({
       ...common,
@@ -142,33 +112,6 @@ function outputRoutes({ engine: { pipes } }: PipeDeps): readonly Route[] {
     }),
     route({
       ...common,
-      method: 'PUT',
-      path: `${OUTPUT}/chunks/:number`,
-      summary:
-        'Write the next chunk, waiting while the pipe is full; the state in X-Pipe-State is kept with it',
-      params: chunkParams,
-      query: chunkQuery,
-      bodyAs: 'stream',
-      bodyBytesMax: CHUNK_BYTES_MAX,
-      answers: { 200: written },
-      async handle(call) {
-        const { headers, stream, params: at } = call;
-        const length = Number(headers['content-length'] ?? CHUNK_BYTES_MAX);
-        const kept = stateIn(headers[STATE_HEADER]);
-        const sha256 = declaredDigest(headers);
-        const chunk = {
-          number: at.number,
-          size: Number.isSafeInteger(length) ? length : CHUNK_BYTES_MAX,
-          source: stream ?? new Uint8Array(),
-          ...(kept === undefined ? {} : { state: kept }),
-          ...(sha256 === null ? {} : { sha256 }),
-        };
-        const outcome = await pipes.write(endOf(call, call.query), chunk, patienceOf(call));
-        return json(200, { outcome: outcome === 'full' ? 'waiting_downstream' : outcome });
-      },
-    }),
-    route({
-      ...common,
       method: 'POST',
       path: `${OUTPUT}/end`,
       summary: 'Say that nothing more will be written; a step that completes says so of all its outputs',
@@ -181,6 +124,69 @@ function outputRoutes({ engine: { pipes } }: PipeDeps): readonly Route[] {
       },
     }),
   ];
+}
+
+function chunkRoute({ engine: { pipes } }: PipeDeps): Route {
+  return route({
+    ...common,
+    method: 'GET',
+    path: `${INPUT}/chunks/:number`,
+    summary:
+      'A chunk, waited for; 204 where there is none yet (X-Pipe: open) or none any more (X-Pipe: ended)',
+    params: chunkParams,
+    query: chunkQuery,
+    answers: { 200: bytes, 204: nothing },
+    async handle(call) {
+      const { number: wanted } = call.params;
+      const found = await pipes.read(endOf(call, call.query), wanted - 1, patienceOf(call));
+      if (found?.kind !== 'chunk') {
+        const headers = { [PIPE_HEADER]: found === null ? 'open' : 'ended' };
+        return { kind: 'empty', status: 204, headers };
+      }
+      const headers = {
+        'content-type': 'application/octet-stream',
+        'content-length': String(found.sizeBytes),
+        'cache-control': 'no-store',
+      };
+      return { kind: 'stream', status: 200, headers, body: found.stream };
+    },
+  });
+}
+
+function writingRoute({ engine: { pipes } }: PipeDeps): Route {
+  const written = Type.Object(
+    { outcome: Type.Enum(['kept', 'unwanted', 'waiting_downstream']) },
+    {
+      description: '`waiting_downstream`: it stayed full, send it again; `unwanted`: nobody reads any more.',
+    },
+  );
+  return route({
+    ...common,
+    method: 'PUT',
+    path: `${OUTPUT}/chunks/:number`,
+    summary:
+      'Write the next chunk, waiting while the pipe is full; the state in X-Pipe-State is kept with it',
+    params: chunkParams,
+    query: chunkQuery,
+    bodyAs: 'stream',
+    bodyBytesMax: CHUNK_BYTES_MAX,
+    answers: { 200: written },
+    async handle(call) {
+      const { headers, stream, params: at } = call;
+      const length = Number(headers['content-length'] ?? CHUNK_BYTES_MAX);
+      const kept = stateIn(headers[STATE_HEADER]);
+      const sha256 = declaredDigest(headers);
+      const chunk = {
+        number: at.number,
+        size: Number.isSafeInteger(length) ? length : CHUNK_BYTES_MAX,
+        source: stream ?? new Uint8Array(),
+        ...(kept === undefined ? {} : { state: kept }),
+        ...(sha256 === null ? {} : { sha256 }),
+      };
+      const outcome = await pipes.write(endOf(call, call.query), chunk, patienceOf(call));
+      return json(200, { outcome: outcome === 'full' ? 'waiting_downstream' : outcome });
+    },
+  });
 }
 
 function endOf(
