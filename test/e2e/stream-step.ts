@@ -45,6 +45,7 @@ const worker = new Worker({
   agentId: `streams-${roles.join('-')}`,
   handlers: Object.fromEntries(Object.entries(handlers).filter(([role]) => roles.includes(role))),
 });
+if (roles.length === 0) process.exit(0);
 await worker.start();
 process.once('SIGTERM', async () => {
   await worker.stop({ graceMs: 0, handInMs: 1_000 });
