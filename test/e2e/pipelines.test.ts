@@ -52,6 +52,8 @@ const custom = (id: string, more: object = {}) => ({
   ...more,
 });
 
+const $ = (expression: string): string => `\${{ ${expression} }}`;
+
 const COPY = [
   custom('source', { outputs: { rows: {} } }),
   custom('through', { inputs: { rows: 'source.rows' }, outputs: { rows: {} } }),
@@ -190,4 +192,51 @@ test('SAM-230 a source that is faster than its sink is shown as waiting_downstre
   const { outcome, details } = await scene.ended('w');
   assert.equal(outcome, 'completed', JSON.stringify(details));
   assert.deepEqual([written, read], [24, 24]);
+});
+
+test('SAM-229 data_processing and code_execution are stages: each batch is a query, and a program, of its own', async t => {
+  const scene = await setup(t);
+  const seen: number[] = [];
+  await scene.hire('one', {
+    sink: async (_, context) => {
+      for await (const chunk of context.input('rows'))
+        seen.push(...chunk.records<{ square: number }>().map(({ square }) => square));
+    },
+  });
+  const items = Array.from({ length: 30 }, (_, n) => ({ n }));
+  await scene.start('w', [
+    {
+      id: 'query',
+      kind: 'stage',
+      task_type: 'data_processing',
+      items,
+      task_data: {
+        sources: { t: { inline: $('batch.records') } },
+        sql: 'SELECT n::INTEGER AS n FROM t WHERE n % 2 = 0 ORDER BY n',
+      },
+      emit: $('result.rows'),
+      outputs: { even: {} },
+      window: { count: 10 },
+    },
+    {
+      id: 'program',
+      kind: 'stage',
+      task_type: 'code_execution',
+      inputs: { in: 'query.even' },
+      task_data: {
+        language: 'javascript',
+        code: 'inputs.records.map(({ n }) => ({ square: n * n }))',
+        inputs: { records: $('batch.records') },
+      },
+      emit: $('result.result'),
+      outputs: { squares: {} },
+    },
+    custom('sink', { inputs: { rows: 'program.squares' } }),
+  ]);
+  const { outcome, details } = await scene.ended('w');
+  assert.equal(outcome, 'completed', JSON.stringify(details));
+  assert.deepEqual(
+    seen,
+    Array.from({ length: 15 }, (_, n) => 4 * n * n),
+  );
 });
