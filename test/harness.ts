@@ -34,6 +34,7 @@ import type { Clock } from '../src/runtime/clock.ts';
 import { systemClock } from '../src/runtime/clock.ts';
 import { silentLog } from '../src/runtime/log.ts';
 import { type Random, systemRandom } from '../src/runtime/random.ts';
+import type { Blobs } from '../src/store/blobs.ts';
 import { openFileBlobs } from '../src/store/files/blobs.ts';
 import { openSqliteInProcess } from '../src/store/sqlite/open.ts';
 import type { Store } from '../src/store/store.ts';
@@ -43,6 +44,7 @@ export interface HouseOptions {
   readonly clock?: Clock;
   readonly random?: Random;
   readonly store?: Store;
+  readonly blobs?: Blobs;
   /** Where workspaces and blobs go; a new folder, removed on stop, unless given. */
   readonly dir?: string;
   /** Task types that run in this process; `code_execution` alone unless given. */
@@ -91,7 +93,7 @@ export async function openHouse(choice: HouseOptions = {}): Promise<House> {
       clock,
       random,
       store,
-      blobs: await openFileBlobs(dir, random),
+      blobs: choice.blobs ?? (await openFileBlobs(dir, random)),
       secrets: secretsOf(choice),
       weights: weightsOf(choice),
       quotas: choice.quotas ?? UNLIMITED,

@@ -29,6 +29,7 @@ import type {
 import { defaultResources, limitModes } from './forecast.ts';
 import { hearOthers } from './hearing.ts';
 import { LocalWorker } from './local.ts';
+import type { Pipes } from './pipes.ts';
 import { takeUpAgain } from './restart.ts';
 import { purge } from './retention.ts';
 import { type EngineOptions, type EngineParts, furnish, type Rooms } from './rooms.ts';
@@ -240,6 +241,10 @@ export class Engine implements EngineApi, Service {
 
   setCanaries(settings: CanarySettings, setBy: string): Promise<CanaryView> {
     return this.#rooms.canaries.set(settings, setBy);
+  }
+
+  get pipes(): Pipes {
+    return this.#rooms.pipes;
   }
 
   nodes(): readonly NodeView[] {

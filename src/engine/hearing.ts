@@ -1,11 +1,13 @@
 // What other processes on the same store did, brought to the rooms it concerns. Hints get lost, so every room also looks by itself;
 // what is heard here only makes it look sooner.
 
+import { PIPE_IN_KIND, PIPE_OUT_KIND } from '../domain/pipe.ts';
 import type { Watch } from '../runtime/watch.ts';
 import type { Store } from '../store/store.ts';
 import type { Attempts } from './attempts.ts';
 import type { Canaries } from './canaries.ts';
 import type { Dispatcher } from './dispatch.ts';
+import type { Pipes } from './pipes.ts';
 import type { Schedules } from './schedules.ts';
 import type { Signals } from './signals.ts';
 import type { Sweeper } from './sweeper.ts';
@@ -23,6 +25,7 @@ export function hearOthers(
     readonly sweeper: Sweeper;
     readonly agents: Watch;
     readonly canaries: Pick<Canaries, 'look'>;
+    readonly pipes: Pick<Pipes, 'heard'>;
     readonly schedules: Pick<Schedules, 'look'>;
   },
   onError: (error: unknown) => void,
@@ -36,5 +39,10 @@ export function hearOthers(
     if (documents === null || documents.includes('agent')) rooms.agents.tell();
     if (documents?.includes('canary') === true) void rooms.canaries.look();
     if (documents === null || documents.includes('schedule')) rooms.schedules.look();
+    if (documents === null || documents.some(isPipe)) rooms.pipes.heard();
   });
+}
+
+function isPipe(kind: string): boolean {
+  return kind === PIPE_OUT_KIND || kind === PIPE_IN_KIND;
 }

@@ -23,6 +23,7 @@ import { Nodes } from './nodes.ts';
 import { type OnAcknowledged, Outbox } from './outbox.ts';
 import { checkOutput } from './output.ts';
 import { Permits } from './permits.ts';
+import { Pipes } from './pipes.ts';
 import type { Alerts } from './ports/alerts.ts';
 import type { Channel, NotificationRenderer } from './ports/channel.ts';
 import type { Executor } from './ports/executor.ts';
@@ -121,7 +122,8 @@ export function furnish(parts: EngineParts, options: EngineOptions, onAcknowledg
   const addressing = new Addressing(yard.canaries, parts.weights, options.region);
   const guards = { secrets, outbound, schemas, quotas, sealer, addressing };
   const intake = new Intake(clock, random, store, { ...yard, ...guards, wakers }, options);
-  const workbench = new Workbench(log, clock, random, store, { ...yard, blobs, secrets, sealer }, options);
+  const bench = { ...yard, blobs, secrets, sealer };
+  const workbench = new Workbench(log, clock, random, store, bench, options);
   const work = new WorkExchange(clock, store, { ...yard, secrets }, options);
   const control = new Control(store, lifecycle, attempts, {
     stop: (task, _cause, reason) => work.stop(task, reason),
@@ -140,7 +142,7 @@ const AGENT_BARS: BreakerTerms = {
 
 /** What the other rooms stand on: who there is, what runs, and how a change is made. */
 function groundFloor(parts: EngineParts, options: EngineOptions) {
-  const { log, clock, random, store, schemas, weights, quotas, sealer } = parts;
+  const { log, clock, random, store, blobs, schemas, weights, quotas, sealer } = parts;
   const executors: ReadonlyMap<TaskType, Executor> = new Map(
     parts.executors.map(executor => [executor.type, executor]),
   );
@@ -178,7 +180,8 @@ function groundFloor(parts: EngineParts, options: EngineOptions) {
   const doors = { shares: new Shares(weights), quotas, permits, reuse, steering };
   const claims = new ClaimTimes(clock, store);
   const dispatcher = new Dispatcher(log, clock, claims, roster, attempts, doors, options);
-  const lookout = { dispatcher, roster, attempts, statistics, executors, quotas, permits, weights };
+  const pipes = new Pipes(clock, store, { blobs, attempts });
+  const lookout = { dispatcher, roster, attempts, statistics, executors, quotas, permits, weights, pipes };
   const forecaster = new Forecaster(clock, store, lookout, options);
   return {
     executors,
@@ -195,6 +198,7 @@ function groundFloor(parts: EngineParts, options: EngineOptions) {
     dispatcher,
     settlement,
     reuse,
+    pipes,
     forecaster,
   };
 }
