@@ -151,12 +151,7 @@ function groundFloor(parts: EngineParts, options: EngineOptions) {
   const roster = new Roster(clock, store, bars, tenant => weights.regions?.(tenant));
   const attempts = new Attempts(store, roster);
   const canaries = new Canaries(log, clock, random, store, { alerts: parts.alerts, node: options.serverId });
-  attempts.onOver = ({ task, agentTenant, agentId }, how) => {
-    if (how === 'returned') return;
-    const durationMs = clock.now() - (task.lease?.claimedAt ?? clock.now());
-    const canary = roster.isCanary(agentTenant, agentId);
-    canaries.note({ canary, workType: workTypeOf(task.spec), failed: how !== 'completed', durationMs });
-  };
+  judgeBy(attempts, { clock, roster, canaries });
   const statistics = new RunStatistics(store);
   const lifecycle = new Lifecycle(clock, random, store, signals, sealer, options);
   const journal = new Journal(log, clock, store);
@@ -200,5 +195,22 @@ function groundFloor(parts: EngineParts, options: EngineOptions) {
     reuse,
     pipes,
     forecaster,
+  };
+}
+
+/** What canaries run, and what others do, is counted as it ends (`SAM-228`). */
+function judgeBy(
+  attempts: Attempts,
+  {
+    clock,
+    roster,
+    canaries,
+  }: { readonly clock: Clock; readonly roster: Roster; readonly canaries: Canaries },
+): void {
+  attempts.onOver = ({ task, agentTenant, agentId }, how) => {
+    if (how === 'returned') return;
+    const durationMs = clock.now() - (task.lease?.claimedAt ?? clock.now());
+    const canary = roster.isCanary(agentTenant, agentId);
+    canaries.note({ canary, workType: workTypeOf(task.spec), failed: how !== 'completed', durationMs });
   };
 }
