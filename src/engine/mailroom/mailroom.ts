@@ -133,7 +133,7 @@ export class Mailroom implements Service {
       leads,
     });
     const sorting = this.#sorting;
-    this.#chores = new Chores({ log, clock, mail, wires, sorting, waiting, ...options });
+    this.#chores = new Chores({ log, clock, store, mail, wires, sorting, waiting, ...options });
   }
 
   async start(): Promise<void> {
