@@ -28,6 +28,7 @@ const note = Type.Object({
   about: Type.Optional(Type.String()),
   answers: Type.Optional(Type.String()),
   urgency: Type.Optional(Type.Integer({ minimum: 0, maximum: 9 })),
+  at: Type.Optional(Type.String()),
   lives_ms: Type.Optional(Type.Integer({ minimum: 1 })),
   text: Type.Optional(Type.Unknown()),
   signature: Type.Optional(Type.String()),
@@ -62,6 +63,8 @@ export function createToyDialect(hands: DialectHands): DialectKit {
     checkSubscription: (_types, filter) => checkFilter(filter),
     wants: (message, subscription) => isWanted(message, subscription, encode),
     signatureAt: ['signature'],
+    timestampAt: ['at'],
+    confidential: ['text'],
     codes: CODES,
     errorBody: (error, { about }) => ({
       code: CODES[error.code].code,
