@@ -68,6 +68,12 @@ async function setup(t: TestContext, { clock = systemClock, handle = async () =>
     new Mailroom({
       ...{ log: silentLog, clock, store, engine, wires: [wire], webhooks: null },
       secrets: { webhookSecrets: async () => [] },
+      seals: {
+        isSigned: () => false,
+        isConfidential: () => false,
+        open: async message => message,
+        sign: async one => one,
+      },
       participants: [
         {
           name: 'desk',
