@@ -4,6 +4,7 @@ import { describe, test } from 'node:test';
 import { changing, timing } from './conformance-changes.ts';
 import { delivering, ordering } from './conformance-deliveries.ts';
 import { claiming, leasing } from './conformance-leases.ts';
+import { feedingRecords, keepingRecords } from './conformance-memory.ts';
 import { documenting, keeping, logging } from './conformance-records.ts';
 import type { Claim, StoreUnderTest } from './conformance-setup.ts';
 import { reading, submitting } from './conformance-tasks.ts';
@@ -23,6 +24,8 @@ const CHAPTERS: Readonly<Record<string, readonly Claim[]>> = {
   logging,
   keeping,
   documenting,
+  'keeping records': keepingRecords,
+  'feeding records': feedingRecords,
   auditing,
   purging,
 };

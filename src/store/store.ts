@@ -7,6 +7,7 @@ import type { Delivery } from '../domain/delivery.ts';
 import type { TaskEvent } from '../domain/event.ts';
 import type { ArtifactId, DeliveryId, TaskId, TaskKey, TenantId } from '../domain/ids.ts';
 import type { Task } from '../domain/task.ts';
+import type { MemoryStore } from './memory.ts';
 import type {
   ArtifactQuery,
   AuditEntry,
@@ -54,6 +55,8 @@ export interface StoreCapabilities {
 /** A durable store. Rejects with `DomainError('unavailable')` when the database cannot be written or read. */
 export interface Store {
   readonly capabilities: StoreCapabilities;
+  /** Records and what they are found by. */
+  readonly memory: MemoryStore;
 
   /**
    * Accepts tasks, answering each in order. `atomic` accepts all or none. Same id and fingerprint answers `same`; the id of a

@@ -14,6 +14,7 @@ import { Events } from './events.ts';
 import { Hints } from './hints.ts';
 import { Intake } from './intake.ts';
 import { Logs } from './logs.ts';
+import { Memories } from './memory.ts';
 import { migrate } from './migrate.ts';
 import { Queues } from './queues.ts';
 import { Tasks } from './tasks.ts';
@@ -75,6 +76,7 @@ function storeOf(context: Context, { queues, upkeep, hints, auditKey }: Parts): 
   const events = new Events(context);
   return {
     capabilities: { shared: true },
+    memory: new Memories(context),
     submit: (list, options) => intake.submit(list, options?.atomic === true),
     claim: picks => claims.claim(picks),
     commit: list => changes.commit(list),

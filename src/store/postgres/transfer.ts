@@ -62,6 +62,12 @@ const SHAPES: { readonly [Table in TransferTable]: Shape } = {
     from: { quarantined: 'quarantined::integer' },
   },
   document: {},
+  memory: {},
+  memory_chunk: {},
+  memory_vector: {},
+  memory_usage: {},
+  memory_gone: {},
+  memory_embedder: {},
   audit: {},
 };
 
@@ -76,6 +82,7 @@ const SEQUENCES: { readonly [Name in keyof TransferSource['next']]: string } = {
   log: `pg_get_serial_sequence('batuta.log', 'id')`,
   sample: `pg_get_serial_sequence('batuta.sample', 'id')`,
   artifact: `pg_get_serial_sequence('batuta.artifact', 'key')`,
+  memory: `'batuta.memory_position'`,
 };
 
 const TABLES_SQL = TRANSFER_TABLES.map(table => `batuta.${table}`).join(', ');

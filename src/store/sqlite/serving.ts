@@ -22,7 +22,14 @@ export interface SqliteOptions {
 }
 
 /** Reads whose cost grows with all there ever was, not with what they answer. */
-const BROAD_READS: ReadonlySet<VerbName> = new Set<VerbName>(['list', 'deliveries', 'audit', 'logs']);
+const BROAD_READS: ReadonlySet<VerbName> = new Set<VerbName>([
+  'list',
+  'deliveries',
+  'audit',
+  'logs',
+  'memory.find',
+  'memory.unembedded',
+]);
 
 /** Pages the log may hold before it is brought into the database: 16 MB, and how many commits may pass between looks at it. */
 const LOG_PAGES_MAX = 4_000;

@@ -17,6 +17,7 @@ const SEQUENCES = {
   log: { column: 'id', reserved: 'log' },
   sample: { column: 'id' },
   artifact: { column: 'key' },
+  memory: { column: 'position', reserved: 'memory' },
 } as const satisfies Readonly<
   Record<
     keyof TransferSource['next'],

@@ -9,6 +9,7 @@ import { WRITES } from './0001-records.ts';
 import { SUBMIT } from './0001-submit.ts';
 import { RECORDS, TABLES } from './0001-tables.ts';
 import { BLOBS } from './0002-blobs.ts';
+import { MEMORY } from './0004-memory.ts';
 
 /** One step of the schema. */
 export interface Migration {
@@ -21,4 +22,5 @@ export interface Migration {
 export const MIGRATIONS: readonly Migration[] = [
   { sql: [TABLES, RECORDS, MOMENTS, SUBMIT, COMMIT, DELIVERIES, CLAIM, WRITES].join('\n'), programMin: 1 },
   { sql: BLOBS, programMin: 1 },
+  { sql: MEMORY, programMin: 1 },
 ];
