@@ -26,6 +26,7 @@ import type {
 import { defaultResources, limitModes } from './forecast.ts';
 import { hearOthers } from './hearing.ts';
 import { LocalWorker } from './local.ts';
+import { Memory } from './memory/memory.ts';
 import { takeUpAgain } from './restart.ts';
 import { purge } from './retention.ts';
 import { type EngineOptions, type EngineParts, furnish, type Rooms } from './rooms.ts';
@@ -48,6 +49,8 @@ export class Engine implements EngineApi, Service {
   readonly #rooms: Rooms;
   /** Orders handed in again and again. */
   readonly schedules: Schedules;
+  /** What agents remember and tenants know. */
+  readonly memory: Memory;
   #local: LocalWorker | null = null;
   #draining = false;
   #stopped: Promise<void> | null = null;
@@ -66,6 +69,15 @@ export class Engine implements EngineApi, Service {
       check: order => this.#rooms.intake.check(order),
       leads: () => this.#rooms.nodes.leads,
     });
+    const { log, clock, store, embedder, reranker } = parts;
+    this.memory = new Memory(
+      {
+        ...{ log, clock, store: store.memory, leads: () => this.#rooms.nodes.leads },
+        ...(embedder === undefined ? {} : { embedder }),
+        ...(reranker === undefined ? {} : { reranker }),
+      },
+      options.memory,
+    );
   }
 
   /** Starts executors and channels, reads what was known, and begins to move tasks. */
@@ -89,6 +101,7 @@ export class Engine implements EngineApi, Service {
     await this.#rooms.endpoints.start();
     this.#rooms.outbox.start();
     this.schedules.start();
+    await this.memory.start();
     this.#repeat(SAVE_MS, () => this.#rooms.statistics.save());
     this.#repeat(PURGE_MS, async () => {
       if (nodes.leads) await purge(log, clock, store, blobs);
@@ -243,6 +256,7 @@ export class Engine implements EngineApi, Service {
       ...(measure.database === undefined ? {} : { database: measure.database }),
       stalledMs: this.#rooms.dispatcher.stalledMs,
       claimP99Ms: this.#rooms.claims.p99Ms,
+      search: this.memory.measure(),
       draining: this.#draining,
     };
   }
@@ -292,6 +306,7 @@ export class Engine implements EngineApi, Service {
     for (const cancel of this.#periodic) cancel();
     await this.drain(this.#options.drainMs);
     await this.schedules.stop();
+    await this.memory.stop();
     await this.#rooms.sweeper.stop();
     await this.#rooms.outbox.stop();
     await this.#rooms.endpoints.stop();

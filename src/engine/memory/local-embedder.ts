@@ -1,0 +1,75 @@
+// The embedder that is always there: no model, no download, the same vector for the same text on every machine. It knows words by
+// their stems and by their parts, so it finds other forms and misspellings, but no synonyms.
+
+import { wordsOf } from '../../domain/text/words.ts';
+import type { Embedder } from '../ports/embedder.ts';
+
+const DIMENSIONS = 256;
+const PART = 4;
+/** What all parts of a word weigh together, where the word weighs 1. */
+const PARTS_WEIGHT = 0.6;
+const PAIR_WEIGHT = 0.3;
+const WORDS_KEPT = 50_000;
+
+interface Feature {
+  readonly dimension: number;
+  readonly weight: number;
+}
+
+/** Hashes stems, parts of them and pairs of neighbours into 256 signed dimensions. */
+export class LocalEmbedder implements Embedder {
+  readonly name = 'local-1';
+  readonly dimensions = DIMENSIONS;
+  /** Five times what chance makes of unrelated texts. */
+  readonly nearCosine = 0.3;
+  readonly #known = new Map<string, readonly Feature[]>();
+
+  async embed(texts: readonly string[]): Promise<readonly Float32Array[]> {
+    return texts.map(text => this.#vectorOf(text));
+  }
+
+  #vectorOf(text: string): Float32Array {
+    const words = wordsOf(text);
+    const telling = words.filter(({ empty }) => !empty);
+    const stems = (telling.length > 0 ? telling : words).map(({ stem }) => stem);
+    const counts = new Map<string, number>();
+    const count = (feature: string): void => {
+      counts.set(feature, (counts.get(feature) ?? 0) + 1);
+    };
+    const vector = new Float32Array(DIMENSIONS);
+    const add = ({ dimension, weight }: Feature, times: number): void => {
+      vector[dimension] = (vector[dimension] ?? 0) + weight * times;
+    };
+    for (const stem of stems) count(stem);
+    for (const [stem, times] of counts)
+      for (const feature of this.#featuresOf(stem)) add(feature, 1 + Math.log(times));
+    for (let at = 1; at < stems.length; at++) add(hashed(`${stems[at - 1]} ${stems[at]}`, PAIR_WEIGHT), 1);
+    return vector;
+  }
+
+  #featuresOf(stem: string): readonly Feature[] {
+    const known = this.#known.get(stem);
+    if (known !== undefined) return known;
+    const framed = `<${stem}>`;
+    const parts = Array.from({ length: Math.max(0, framed.length - PART + 1) }, (_, at) =>
+      framed.slice(at, at + PART),
+    );
+    const features = [
+      hashed(stem, 1),
+      ...parts.map(part => hashed(`~${part}`, PARTS_WEIGHT / Math.sqrt(parts.length))),
+    ];
+    if (this.#known.size >= WORDS_KEPT) this.#known.clear();
+    this.#known.set(stem, features);
+    return features;
+  }
+}
+
+/** FNV-1a, stirred so that the last characters reach every bit; one bit of it is the sign. */
+function hashed(text: string, weight: number): Feature {
+  let hash = 0x811c9dc5;
+  for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  hash ^= hash >>> 16;
+  return { dimension: hash & (DIMENSIONS - 1), weight: hash & 0x100 ? weight : -weight };
+}
