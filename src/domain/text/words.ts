@@ -16,7 +16,7 @@ export interface Word {
 
 /** Longer words are cut: nobody looks for them, and they would fill an index. */
 const WORD_MAX = 40;
-const STEMS_KEPT = 50_000;
+const WORDS_KEPT = 50_000;
 const WORD = /[\p{L}\p{N}]+(?:['’]\p{L}+)*/gu;
 
 const SPANISH_EMPTY =
@@ -36,26 +36,21 @@ const ENGLISH_EMPTY =
 
 const SPANISH = new Set(SPANISH_EMPTY.map(fold));
 const ENGLISH = new Set(ENGLISH_EMPTY.map(fold));
-const known = new Map<string, string>();
+const known = new Map<string, Pick<Word, 'stem' | 'empty'>>();
 
 /** The words of a text, in order. */
 export function wordsOf(text: string): readonly Word[] {
   const words: Word[] = [];
-  for (const match of text.matchAll(WORD)) {
-    const [surface] = match;
-    const folded = fold(surface).replace(/['’].*$/, '');
-    const start = match.index;
-    const empty = SPANISH.has(folded) || ENGLISH.has(folded);
-    words.push({ surface, stem: stemOf(folded), empty, start, end: start + surface.length });
-  }
+  for (const { 0: surface, index: start } of text.matchAll(WORD))
+    words.push({ surface, ...sense(surface), start, end: start + surface.length });
   return words;
 }
 
 /** The stems of the words that say something, in order; of all words where none does. */
 export function stemsOf(text: string): readonly string[] {
-  const words = wordsOf(text);
-  const telling = words.filter(({ empty }) => !empty);
-  return (telling.length > 0 ? telling : words).map(({ stem }) => stem);
+  const found = (text.match(WORD) ?? []).map(sense);
+  const telling = found.filter(({ empty }) => !empty);
+  return (telling.length > 0 ? telling : found).map(({ stem }) => stem);
 }
 
 /** Lower case and without accents, but for the ñ: `año` and `ano` are two words. */
@@ -84,13 +79,19 @@ export function languageOf(text: string): 'es' | 'en' | null {
 
 /** What the forms of a folded word have in common: number, gender, tense and the commonest endings off. */
 export function stemOf(folded: string): string {
-  const found = known.get(folded);
+  return stripped(folded.slice(0, WORD_MAX));
+}
+
+/** What is to be known of a word as it is written. */
+function sense(surface: string): Pick<Word, 'stem' | 'empty'> {
+  const found = known.get(surface);
   if (found !== undefined) return found;
-  const stem = stripped(folded.slice(0, WORD_MAX));
+  const folded = fold(surface).replace(/['’].*$/, '');
+  const made = { stem: stemOf(folded), empty: SPANISH.has(folded) || ENGLISH.has(folded) };
   // Texts use few words; who sends endless different ones must not fill the memory.
-  if (known.size >= STEMS_KEPT) known.clear();
-  known.set(folded, stem);
-  return stem;
+  if (known.size >= WORDS_KEPT) known.clear();
+  if (surface.length <= WORD_MAX) known.set(surface, made);
+  return made;
 }
 
 /** Endings by which words of one family differ, in Spanish and English, longest first; each with what must be left at least. */

@@ -1,7 +1,7 @@
 // The embedder that is always there: no model, no download, the same vector for the same text on every machine. It knows words by
 // their stems and by their parts, so it finds other forms and misspellings, but no synonyms.
 
-import { wordsOf } from '../../domain/text/words.ts';
+import { stemsOf } from '../../domain/text/words.ts';
 import type { Embedder } from '../ports/embedder.ts';
 
 const DIMENSIONS = 256;
@@ -29,21 +29,19 @@ export class LocalEmbedder implements Embedder {
   }
 
   #vectorOf(text: string): Float32Array {
-    const words = wordsOf(text);
-    const telling = words.filter(({ empty }) => !empty);
-    const stems = (telling.length > 0 ? telling : words).map(({ stem }) => stem);
+    const stems = stemsOf(text);
     const counts = new Map<string, number>();
-    const count = (feature: string): void => {
-      counts.set(feature, (counts.get(feature) ?? 0) + 1);
-    };
+    for (const stem of stems) counts.set(stem, (counts.get(stem) ?? 0) + 1);
     const vector = new Float32Array(DIMENSIONS);
-    const add = ({ dimension, weight }: Feature, times: number): void => {
-      vector[dimension] = (vector[dimension] ?? 0) + weight * times;
-    };
-    for (const stem of stems) count(stem);
-    for (const [stem, times] of counts)
-      for (const feature of this.#featuresOf(stem)) add(feature, 1 + Math.log(times));
-    for (let at = 1; at < stems.length; at++) add(hashed(`${stems[at - 1]} ${stems[at]}`, PAIR_WEIGHT), 1);
+    for (const [stem, times] of counts) {
+      const often = 1 + Math.log(times);
+      for (const { dimension, weight } of this.#featuresOf(stem))
+        vector[dimension] = (vector[dimension] ?? 0) + weight * often;
+    }
+    for (let at = 1; at < stems.length; at++) {
+      const { dimension, weight } = hashed(`${stems[at - 1]} ${stems[at]}`, PAIR_WEIGHT);
+      vector[dimension] = (vector[dimension] ?? 0) + weight;
+    }
     return vector;
   }
 

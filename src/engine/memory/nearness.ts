@@ -1,7 +1,7 @@
 // The second look at the best passages: how near to each other the query's words stand in them and in which order, and which of them
 // say the same again (`NOOB-76`).
 
-import { wordsOf } from '../../domain/text/words.ts';
+import { stemsOf } from '../../domain/text/words.ts';
 
 /** What nearness and order may change of a score. */
 const NEARNESS_WEIGHT = 0.5;
@@ -10,30 +10,27 @@ const SAME_SHARE = 0.9;
 
 /** What is ranked anew. */
 export interface Ranked {
-  readonly content: string;
+  /** The stems of its telling words, in order. */
+  readonly stems: readonly string[];
   readonly score: number;
 }
 
 /** The items in their new order with their new scores, from 0 to 1. */
 export function byNearness<Item extends Ranked>(query: string, items: readonly Item[]): readonly Item[] {
-  const wanted = [...new Set(tellingStems(query))];
+  const wanted = [...new Set(stemsOf(query))];
   return items
-    .map((item, place) => {
-      const nearness = nearnessOf(tellingStems(item.content), wanted);
-      return {
-        item: { ...item, score: item.score * (1 - NEARNESS_WEIGHT) + nearness * NEARNESS_WEIGHT },
-        place,
-      };
+    .map(item => {
+      const nearness = nearnessOf(item.stems, wanted);
+      return { ...item, score: item.score * (1 - NEARNESS_WEIGHT) + nearness * NEARNESS_WEIGHT };
     })
-    .sort((one, another) => another.item.score - one.item.score || one.place - another.place)
-    .map(({ item }) => item);
+    .sort((one, another) => another.score - one.score);
 }
 
 /** The items without those that say what a better one said. */
 export function withoutRepeats<Item extends Ranked>(items: readonly Item[]): readonly Item[] {
   const kept: { readonly item: Item; readonly stems: ReadonlySet<string> }[] = [];
   for (const item of items) {
-    const stems = new Set(tellingStems(item.content));
+    const stems = new Set(item.stems);
     if (!kept.some(other => shared(stems, other.stems) >= SAME_SHARE)) kept.push({ item, stems });
   }
   return kept.map(({ item }) => item);
@@ -73,12 +70,11 @@ function inOrder(seen: ReadonlyMap<number, number>): number {
   return kept / (byText.length - 1);
 }
 
-function tellingStems(text: string): readonly string[] {
-  return wordsOf(text).flatMap(({ stem, empty }) => (empty ? [] : [stem]));
-}
-
 function shared(one: ReadonlySet<string>, another: ReadonlySet<string>): number {
-  const both = [...one].filter(stem => another.has(stem)).length;
+  // Sets of much different size cannot have so much in common.
+  if (Math.min(one.size, another.size) < Math.max(one.size, another.size) * SAME_SHARE) return 0;
+  let both = 0;
+  for (const stem of one) if (another.has(stem)) both += 1;
   const either = one.size + another.size - both;
   return either === 0 ? 1 : both / either;
 }

@@ -5,12 +5,15 @@ const FEW = 8;
 const SATURATION = 1.2;
 const LENGTH_WEIGHT = 0.75;
 /** What a word costs beside its postings, about. */
-const TERM_BYTES = 150;
+const TERM_BYTES = 170;
 
 /** One word's entries in order, each with how often it has the word: entry times 256 plus that. */
 interface Postings {
   many: number;
   packed: Uint32Array;
+  /** How many of its entries lived after so many were dropped. */
+  living: number;
+  asOf: number;
 }
 
 /** The words of entries that are numbered from 0 as they come, 16 million at most. */
@@ -19,6 +22,7 @@ export class WordIndex {
   readonly #lengths: number[] = [];
   #length = 0;
   #living = 0;
+  #dropped = 0;
   #slots = 0;
 
   /** Bytes it takes, about. */
@@ -41,14 +45,13 @@ export class WordIndex {
   drop(entry: number): void {
     this.#length -= this.#lengths[entry] ?? 0;
     this.#living -= 1;
+    this.#dropped += 1;
   }
 
   /** How much a word tells apart the entries that live. */
   rarity(stem: string, lives: (entry: number) => boolean): number {
     const postings = this.#terms.get(stem);
-    let having = 0;
-    for (let at = 0; postings !== undefined && at < postings.many; at++)
-      if (lives((postings.packed[at] as number) >>> 8)) having += 1;
+    const having = postings === undefined ? 0 : this.#livingOf(postings, lives);
     return Math.log(1 + (this.#living - having + 0.5) / (having + 0.5));
   }
 
@@ -75,10 +78,19 @@ export class WordIndex {
     return scores;
   }
 
+  #livingOf(postings: Postings, lives: (entry: number) => boolean): number {
+    if (postings.asOf === this.#dropped) return postings.living;
+    let living = 0;
+    for (let at = 0; at < postings.many; at++) if (lives((postings.packed[at] as number) >>> 8)) living += 1;
+    postings.living = living;
+    postings.asOf = this.#dropped;
+    return living;
+  }
+
   #post(stem: string, packed: number): void {
     let postings = this.#terms.get(stem);
     if (postings === undefined) {
-      postings = { many: 0, packed: new Uint32Array(1) };
+      postings = { many: 0, packed: new Uint32Array(1), living: 0, asOf: this.#dropped };
       this.#terms.set(stem, postings);
       this.#slots += 1;
     }
@@ -91,5 +103,6 @@ export class WordIndex {
     }
     postings.packed[postings.many] = packed;
     postings.many += 1;
+    if (postings.asOf === this.#dropped) postings.living += 1;
   }
 }

@@ -69,6 +69,8 @@ export interface SearchAnswer {
   readonly warnings: readonly string[];
 }
 
+type Found = Omit<SearchHit, 'keywords'>;
+
 /** Results that are given at most, and what a second look is at. */
 export const LIMIT_MAX = 100;
 const LIMIT = 10;
@@ -109,8 +111,12 @@ export class Search {
       query.type === 'key' || query.type === 'tags'
         ? { answer: listed(query, fresh, meets), embedder: null }
         : await this.#matches(query, fresh, meets, warnings);
-    const found = await this.#shown(query, fresh, answer.matches);
-    const hits = await this.#ordered(query, found, warnings);
+    const found = await this.#shown(tenant, answer.matches);
+    const ordered = await this.#ordered(query, found, warnings);
+    const hits = ordered.map(hit => ({
+      ...hit,
+      keywords: keywordsOf(hit.chunk.content, stem => fresh.index.rarity(stem)),
+    }));
     const passages = hits.slice(0, 5).map(({ chunk }) => chunk.content);
     const related = this.#earlier.related(tenant, query.text, passages);
     if (hits.length > 0 && answer.total > 0) this.#earlier.add(tenant, query.text);
@@ -153,31 +159,22 @@ export class Search {
   }
 
   /** The matches with what is shown of them; what went since the index was read is left out. */
-  async #shown(
-    { tenant }: SearchQuery,
-    { index }: FreshIndex,
-    matches: readonly Match[],
-  ): Promise<readonly SearchHit[]> {
+  async #shown(tenant: TenantId, matches: readonly Match[]): Promise<readonly Found[]> {
     const refs = matches.map(({ record, chunk }) => ({ id: record.id, chunk }));
     const passages = refs.length === 0 ? [] : await this.#store.passages(tenant, refs);
     return matches.flatMap(({ record: { id }, chunk: number, score }, at) => {
       const passage = passages[at];
       if (passage === null || passage === undefined) return [];
       const { id: _, ...record } = passage.record;
-      const keywords = keywordsOf(passage.chunk.content, stem => index.rarity(stem));
-      return [{ record, chunk: passage.chunk, score, keywords, vectorId: `vec-${id}-${number}` }];
+      return [{ record, chunk: passage.chunk, score, vectorId: `vec-${id}-${number}` }];
     });
   }
 
   /** The hits to give; a second look at the best of them, by a model where there is one. */
-  async #ordered(
-    query: SearchQuery,
-    hits: readonly SearchHit[],
-    warnings: string[],
-  ): Promise<readonly SearchHit[]> {
+  async #ordered(query: SearchQuery, hits: readonly Found[], warnings: string[]): Promise<readonly Found[]> {
     const limit = limitOf(query);
     if (query.reranking !== true) return hits.slice(0, limit);
-    const ranked = hits.slice(0, RERANKED).map(hit => ({ ...hit, content: hit.chunk.content }));
+    const ranked = hits.slice(0, RERANKED).map(hit => ({ ...hit, stems: stemsOf(hit.chunk.content) }));
     const ordered = withoutRepeats(
       this.#reranker === null
         ? byNearness(query.text, ranked)
@@ -185,10 +182,10 @@ export class Search {
     );
     const least = ordered.at(-1)?.score ?? 1;
     const rest = hits.slice(RERANKED).map(hit => ({ ...hit, score: Math.min(hit.score, least) }));
-    return [...ordered.map(({ content: _, ...hit }) => hit), ...rest].slice(0, limit);
+    return [...ordered.map(({ stems: _, ...hit }) => hit), ...rest].slice(0, limit);
   }
 
-  async #byModel<Item extends { readonly content: string; readonly score: number }>(
+  async #byModel<Item extends Found>(
     reranker: Reranker,
     text: string,
     items: readonly Item[],
@@ -197,7 +194,7 @@ export class Search {
     try {
       const order = await reranker.order(
         text,
-        items.map(({ content }) => content),
+        items.map(({ chunk }) => chunk.content),
       );
       // A model may forget some, name some twice, or invent some.
       const named = [...new Set(order)].filter(place => items[place] !== undefined);

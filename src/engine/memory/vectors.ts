@@ -5,8 +5,12 @@ const BLOCK = 512;
 
 /** A vector scaled to whole numbers from -127 to 127; only its direction is kept. */
 export function quantized(vector: Float32Array): Int8Array {
-  const most = vector.reduce((max, value) => Math.max(max, Math.abs(value)), 0);
-  return Int8Array.from(vector, value => (most === 0 ? 0 : Math.round((value / most) * 127)));
+  let most = 0;
+  for (const value of vector) most = Math.max(most, Math.abs(value));
+  const whole = new Int8Array(vector.length);
+  for (let at = 0; most > 0 && at < whole.length; at++)
+    whole[at] = Math.round(((vector[at] as number) / most) * 127);
+  return whole;
 }
 
 /** A vector as text, for the store. */
