@@ -17,6 +17,7 @@ const FAMILIES: readonly (readonly string[])[] = [
   ['house', 'houses'],
   ['running', 'runs', 'run'],
   ['box', 'boxes'],
+  ['tomate', 'tomates', 'tomato', 'tomatoes'],
   ['class', 'classes'],
   ['service', 'services'],
   ['rápido', 'rápida', 'rápidamente', 'rapidas'],

@@ -97,7 +97,7 @@ function sense(surface: string): Pick<Word, 'stem' | 'empty'> {
 /** Endings by which words of one family differ, in Spanish and English, longest first; each with what must be left at least. */
 const ENDINGS: readonly (readonly [ending: string, least: number])[] = [
   ...(['izacion', 'ization', 'amiento', 'imiento', 'iendo', 'ieron', 'aciones'] as const).map(at(3)),
-  ...(['acion', 'ation', 'mente', 'aban', 'aron', 'ando', 'ador', 'iend', 'aste'] as const).map(at(3)),
+  ...(['acion', 'ation', 'aban', 'aron', 'ando', 'ador', 'iend', 'aste'] as const).map(at(3)),
   ...(['and', 'ing', 'aba', 'ian'] as const).map(at(3)),
   ...(['ad', 'id', 'ed', 'ar', 'ir', 'ly'] as const).map(at(3)),
   ...(['er'] as const).map(at(4)),
@@ -110,7 +110,7 @@ function at(least: number): (ending: string) => readonly [string, number] {
 function stripped(word: string): string {
   // What has a digit in it is a name.
   if (/\d/.test(word)) return word;
-  if (word.length < 4) return tidied(word);
+  if (word.length > 7 && word.endsWith('mente')) return stripped(word.slice(0, -5));
   const single = singular(word);
   for (const [ending, least] of ENDINGS) {
     if (single.length - ending.length < least || !single.endsWith(ending)) continue;
@@ -120,12 +120,13 @@ function stripped(word: string): string {
   return tidied(single);
 }
 
-/** Without the plural’s s and the last vowel: `ventas`, `venta` and `vent`; `houses` and `house`. */
+/** Without the plural’s s and the last vowels: `ventas`, `venta` and `vent`; `tomatoes` and `tomato`. */
 function singular(word: string): string {
+  if (word.length < 4) return word;
   if (word.endsWith('ies') && word.length > 4) return `${word.slice(0, -3)}i`;
-  const one = /[^siu]s$/.test(word) ? word.slice(0, -1) : word;
-  if (one.endsWith('mente')) return one;
-  return one.length > 3 ? one.replace(/[aeo]$/, '') : one;
+  let one = /[^siu]s$/.test(word) ? word.slice(0, -1) : word;
+  while (one.length > 3 && /[aeo]$/.test(one)) one = one.slice(0, -1);
+  return one;
 }
 
 /** `strategy` meets `strategies`, `luz` meets `luces`, `lucha` meets `luchas`. */

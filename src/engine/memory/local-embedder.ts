@@ -4,10 +4,11 @@
 import { stemsOf } from '../../domain/text/words.ts';
 import type { Embedder } from '../ports/embedder.ts';
 
-const DIMENSIONS = 256;
+/** A power of two; the next bit of a hash is its sign. */
+const DIMENSIONS = 512;
 const PART = 4;
 /** What all parts of a word weigh together, where the word weighs 1. */
-const PARTS_WEIGHT = 0.6;
+const PARTS_WEIGHT = 1;
 const PAIR_WEIGHT = 0.3;
 const WORDS_KEPT = 50_000;
 
@@ -16,12 +17,12 @@ interface Feature {
   readonly weight: number;
 }
 
-/** Hashes stems, parts of them and pairs of neighbours into 256 signed dimensions. */
+/** Hashes stems, parts of them and pairs of neighbours into 512 signed dimensions. */
 export class LocalEmbedder implements Embedder {
   readonly name = 'local-1';
   readonly dimensions = DIMENSIONS;
-  /** Five times what chance makes of unrelated texts. */
-  readonly nearCosine = 0.3;
+  /** Four and a half times what chance makes of unrelated texts. */
+  readonly nearCosine = 0.2;
   readonly #known = new Map<string, readonly Feature[]>();
 
   async embed(texts: readonly string[]): Promise<readonly Float32Array[]> {
@@ -69,5 +70,5 @@ function hashed(text: string, weight: number): Feature {
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
   hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
   hash ^= hash >>> 16;
-  return { dimension: hash & (DIMENSIONS - 1), weight: hash & 0x100 ? weight : -weight };
+  return { dimension: hash & (DIMENSIONS - 1), weight: hash & DIMENSIONS ? weight : -weight };
 }

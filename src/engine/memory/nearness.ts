@@ -31,7 +31,7 @@ export function withoutRepeats<Item extends Ranked>(items: readonly Item[]): rea
   const kept: { readonly item: Item; readonly stems: ReadonlySet<string> }[] = [];
   for (const item of items) {
     const stems = new Set(item.stems);
-    if (!kept.some(other => shared(stems, other.stems) >= SAME_SHARE)) kept.push({ item, stems });
+    if (!kept.some(other => isRepeat(stems, other.stems))) kept.push({ item, stems });
   }
   return kept.map(({ item }) => item);
 }
@@ -70,11 +70,16 @@ function inOrder(seen: ReadonlyMap<number, number>): number {
   return kept / (byText.length - 1);
 }
 
-function shared(one: ReadonlySet<string>, another: ReadonlySet<string>): number {
-  // Sets of much different size cannot have so much in common.
-  if (Math.min(one.size, another.size) < Math.max(one.size, another.size) * SAME_SHARE) return 0;
-  let both = 0;
-  for (const stem of one) if (another.has(stem)) both += 1;
-  const either = one.size + another.size - both;
-  return either === 0 ? 1 : both / either;
+/** Whether nearly all stems of either are the other's. */
+function isRepeat(one: ReadonlySet<string>, another: ReadonlySet<string>): boolean {
+  const most = Math.max(one.size, another.size);
+  let missing = 0;
+  for (const stem of one) {
+    if (another.has(stem)) continue;
+    missing += 1;
+    // Most pairs part here, after a few words.
+    if (missing > most * (1 - SAME_SHARE)) return false;
+  }
+  const both = one.size - missing;
+  return both >= (one.size + another.size - both) * SAME_SHARE;
 }

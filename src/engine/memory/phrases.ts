@@ -66,25 +66,23 @@ export class EarlierQueries {
   }
 }
 
-/** Phrases around the query's words: what the passages have most often, longest first among equals. */
-function phrasesOf(passages: readonly string[], wanted: ReadonlySet<string>): readonly string[] {
-  const counts = new Map<string, { readonly phrase: string; times: number; readonly words: number }>();
-  for (const passage of passages) {
-    for (const phrase of phrasesIn(passage, wanted)) {
-      const meaning = meaningOf(phrase.text);
-      const one = counts.get(meaning) ?? { phrase: phrase.text, times: 0, words: phrase.words };
-      one.times += 1;
-      counts.set(meaning, one);
-    }
-  }
-  return [...counts.values()]
-    .sort((one, another) => another.times - one.times || another.words - one.words)
-    .map(({ phrase }) => phrase);
-}
-
 interface Phrase {
   readonly text: string;
+  readonly meaning: string;
   readonly words: number;
+}
+
+/** Phrases around the query's words: what the passages have most often, longest first among equals. */
+function phrasesOf(passages: readonly string[], wanted: ReadonlySet<string>): readonly string[] {
+  const counts = new Map<string, { readonly phrase: Phrase; times: number }>();
+  for (const phrase of passages.flatMap(passage => phrasesIn(passage, wanted))) {
+    const one = counts.get(phrase.meaning) ?? { phrase, times: 0 };
+    one.times += 1;
+    counts.set(phrase.meaning, one);
+  }
+  return [...counts.values()]
+    .sort((one, another) => another.times - one.times || another.phrase.words - one.phrase.words)
+    .map(({ phrase }) => phrase.text);
 }
 
 /** Stretches of a sentence that begin and end with a telling word, have one of the query's and one that is not. */
@@ -93,24 +91,34 @@ function phrasesIn(passage: string, wanted: ReadonlySet<string>): readonly Phras
   const phrases: Phrase[] = [];
   for (const [from, first] of words.entries()) {
     if (first.empty) continue;
-    for (let until = from + 1; until < words.length && until < from + 2 * PHRASE_WORDS_MAX; until++) {
-      const stretch = words.slice(from, until + 1);
-      const last = stretch.at(-1) as Word;
-      if (/[^\s\p{L}\p{N}'’-]/u.test(passage.slice(words[until - 1]?.end ?? 0, last.start))) break;
-      const telling = stretch.filter(({ empty }) => !empty);
-      if (last.empty || telling.length > PHRASE_WORDS_MAX) continue;
-      const known = telling.filter(({ stem }) => wanted.has(stem)).length;
-      if (known > 0 && known < telling.length)
-        phrases.push({
-          text: passage.slice(first.start, last.end).replace(/\s+/g, ' '),
-          words: telling.length,
-        });
+    const stems = [first.stem];
+    let known = wanted.has(first.stem) ? 1 : 0;
+    for (const [before, word] of pairs(words, from)) {
+      // A point, a comma, a bracket: the phrase ends before it.
+      if (/[^\s'’-]/.test(passage.slice(before.end, word.start))) break;
+      if (word.empty) continue;
+      stems.push(word.stem);
+      if (stems.length > PHRASE_WORDS_MAX) break;
+      if (wanted.has(word.stem)) known += 1;
+      if (known === 0 || known === stems.length) continue;
+      const text = passage.slice(first.start, word.end).replace(/\s+/g, ' ');
+      phrases.push({ text, meaning: meaningOfStems(stems), words: stems.length });
     }
   }
   return phrases;
 }
 
+/** Each word after a place with the one before it, as far as a phrase may reach. */
+function* pairs(words: readonly Word[], from: number): Iterable<readonly [Word, Word]> {
+  for (let at = from + 1; at < Math.min(words.length, from + 2 * PHRASE_WORDS_MAX); at++)
+    yield [words[at - 1] as Word, words[at] as Word];
+}
+
 /** Equal for texts that ask the same: their telling words, whatever their form, case and order. */
 function meaningOf(text: string): string {
-  return [...new Set(stemsOf(text))].sort().join(' ');
+  return meaningOfStems(stemsOf(text));
+}
+
+function meaningOfStems(stems: readonly string[]): string {
+  return [...new Set(stems)].sort().join(' ');
 }
