@@ -6,6 +6,8 @@ import type { Embedder } from '../ports/embedder.ts';
 
 /** A power of two; the next bit of a hash is its sign. */
 const DIMENSIONS = 512;
+/** A word goes to several places, so that two words that meet by chance in one of them do not look alike. */
+const PLACES = 3;
 const PART = 4;
 /** What all parts of a word weigh together, where the word weighs 1. */
 const PARTS_WEIGHT = 1;
@@ -21,8 +23,8 @@ interface Feature {
 export class LocalEmbedder implements Embedder {
   readonly name = 'local-1';
   readonly dimensions = DIMENSIONS;
-  /** Four and a half times what chance makes of unrelated texts. */
-  readonly nearCosine = 0.2;
+  /** More than chance makes of unrelated texts, even of short ones, of which a few words meet. */
+  readonly nearCosine = 0.25;
   readonly #known = new Map<string, readonly Feature[]>();
 
   async embed(texts: readonly string[]): Promise<readonly Float32Array[]> {
@@ -54,7 +56,7 @@ export class LocalEmbedder implements Embedder {
       framed.slice(at, at + PART),
     );
     const features = [
-      hashed(stem, 1),
+      ...Array.from({ length: PLACES }, (_, place) => hashed(`${place}${stem}`, 1 / Math.sqrt(PLACES))),
       ...parts.map(part => hashed(`~${part}`, PARTS_WEIGHT / Math.sqrt(parts.length))),
     ];
     if (this.#known.size >= WORDS_KEPT) this.#known.clear();

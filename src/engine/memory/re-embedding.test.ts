@@ -53,6 +53,7 @@ test('ARMY-42 another embedder gives all tenants’ records vectors in the backg
   const { embedder, gate } = modelEmbedder(MEANINGS);
   const closed = Promise.withResolvers<void>();
   gate.open = closed.promise;
+  t.after(() => closed.resolve());
   const next = await again({ embedder });
   await clock.advance(1_000);
   assert.equal(await store.memory.embedder(), 'local-1');

@@ -182,8 +182,12 @@ test('NOOB-74 NOOB-75 a hybrid score is the weighted sum of both, weights scaled
 test('NOOB-76 a second look puts words that stand together and in order first, and drops what says the same again', async t => {
   const { memory } = await openMemory(t);
   const filler = 'mucho texto de relleno sobre otras cosas distintas que separa las palabras buscadas';
-  const aside = 'cuando nadie mira suben costes y bajan ingresos de toda empresa pequeña';
-  await learn(memory, 'apart', `Conversión, ${aside}. Tasa, ${aside}. Conversión, ${aside}. Tasa, ${aside}.`);
+  const aside = 'cuando nadie mira suben costes';
+  await learn(
+    memory,
+    'apart',
+    `Conversión, ${aside}. Tasa, tasa, ${aside}. Conversión, conversión. Bajan. Tasa.`,
+  );
   await learn(memory, 'together', `Cómo medir la tasa de conversión. ${filler}.`);
   await learn(memory, 'again', `Cómo medir la tasa de conversión! ${filler}.`);
   const query = { type: 'keyword', by: 'chunk' } as const;
