@@ -43,11 +43,19 @@ export function matcher(filter: RecordFilter, now: number): (record: RecordHead)
   };
 }
 
+/** What was asked before of records that are still there: a search asks the same of all of them. */
+const known = new WeakMap<RecordHead, Map<string, readonly string[]>>();
+
 /** What a record has in a field of its metadata, each value as JSON; a list counts as each of its values. */
-export function valuesOf({ metadata }: RecordHead, field: string): readonly string[] {
-  if (!Object.hasOwn(metadata, field)) return [];
-  const value = metadata[field];
-  return [...textsOf(Array.isArray(value) ? [value, ...value] : [value])];
+export function valuesOf(record: RecordHead, field: string): readonly string[] {
+  if (!Object.hasOwn(record.metadata, field)) return [];
+  const fields = known.get(record) ?? new Map<string, readonly string[]>();
+  const before = fields.get(field);
+  if (before !== undefined) return before;
+  const value = record.metadata[field];
+  const values = [...textsOf(Array.isArray(value) ? [value, ...value] : [value])];
+  known.set(record, fields.set(field, values));
+  return values;
 }
 
 /** When a record changed: what it says of itself counts before when it was stored. */
