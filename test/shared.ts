@@ -16,7 +16,7 @@ export interface Handle {
   deaf: boolean;
 }
 
-const WRITES: ReadonlySet<keyof Store> = new Set<keyof Store>([
+const WRITES: ReadonlySet<string> = new Set<keyof Store>([
   'submit',
   'claim',
   'commit',
@@ -46,10 +46,9 @@ export function share(store: Store): () => Handle {
       },
       stop: async () => {},
     };
-    const handle: Handle = {
-      store: new Proxy(store, {
-        get(target, name: keyof Store) {
-          if (Object.hasOwn(special, name)) return special[name as keyof typeof special];
+    const reached = <Verbs extends object>(verbs: Verbs): Verbs =>
+      new Proxy(verbs, {
+        get(target, name: string & keyof Verbs) {
           const verb = target[name] as (...args: unknown[]) => Promise<unknown>;
           return async (...args: unknown[]) => {
             if (isCut) return new Promise(() => {});
@@ -60,6 +59,12 @@ export function share(store: Store): () => Handle {
             return answer;
           };
         },
+      });
+    const parts: Partial<Store> = { ...special, memory: reached(store.memory) };
+    const whole = reached(store);
+    const handle: Handle = {
+      store: new Proxy(store, {
+        get: (_, name: keyof Store) => parts[name] ?? whole[name],
       }),
       cut() {
         isCut = true;

@@ -55,13 +55,18 @@ export function connect(store: Store, clock: VirtualClock, random: Random, fault
         if (alive) listener(hint);
       });
     });
+  const failing = <Verbs extends object>(verbs: Verbs): Verbs =>
+    new Proxy(verbs, {
+      get(target, name) {
+        const member = Reflect.get(target, name) as unknown;
+        if (typeof member !== 'function') return member;
+        return (...args: unknown[]) => call(member as (...args: unknown[]) => Promise<unknown>, args);
+      },
+    });
+  const parts: Partial<Store> = { hear, memory: failing(store.memory) };
+  const whole = failing(store);
   const proxy = new Proxy(store, {
-    get(target, name) {
-      if (name === 'hear') return hear;
-      const member = Reflect.get(target, name) as unknown;
-      if (typeof member !== 'function') return member;
-      return (...args: unknown[]) => call(member as (...args: unknown[]) => Promise<unknown>, args);
-    },
+    get: (_, name: keyof Store) => parts[name] ?? whole[name],
   });
   return {
     store: proxy,
