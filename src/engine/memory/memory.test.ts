@@ -95,7 +95,7 @@ test('ARMY-43 no way of asking gives another tenant’s notes', async t => {
   assert.deepEqual(keysOf(await search(memory, 'secret plan', { tenant: GLOBEX })), ['secret plan']);
 });
 
-test('BLOG-21 BLOG-22 a version may be demanded: only exactly that one is replaced or removed', async t => {
+test('a version may be demanded: only exactly that one is replaced or removed', async t => {
   const { memory } = await openMemory(t);
   const name = { tenant: ACME, collection: 'content', key: 'post-1' };
   await remember(memory, 'post-1', { collection: 'content', expected: 'absent' });
@@ -137,7 +137,7 @@ test('a tenant may keep as many passages as a search index may hold', async t =>
   assert.equal((await remember(memory, 'd', { tenant: GLOBEX })).version, 1);
 });
 
-test('ARMY-76 all records about a person are exported, and erased with their passages, and nobody else’s', async t => {
+test('all records about a person are exported, and erased with their passages, and nobody else’s', async t => {
   const { memory, store } = await openMemory(t);
   const keys = Array.from({ length: 250 }, (_, number) => `note ${number}`);
   for (const key of keys) await remember(memory, key, { userId: 'u1' });
@@ -156,7 +156,7 @@ test('ARMY-76 all records about a person are exported, and erased with their pas
   assert.equal((await memory.exportOf(GLOBEX, 'u1')).length, 1);
 });
 
-test('BLOG-29 turns kept under growing keys are listed in the order in which they were stored', async t => {
+test('turns kept under growing keys are listed in the order in which they were stored', async t => {
   const { memory, again } = await openMemory(t);
   for (let turn = 1; turn <= 5; turn++)
     await remember(memory, `session-1/${turn}`, { collection: 'conversation', owner: SCOUT, value: turn });

@@ -55,7 +55,7 @@ test('ARMY-39 ARMY-40 by meaning, by words and by both, the nearest is first, wi
     }
 });
 
-test('ARMY-40 NOOB-73 BLOG-28 where nothing is like the question there is an empty answer and no error', async t => {
+test('ARMY-40 NOOB-73 where nothing is like the question there is an empty answer and no error', async t => {
   const { memory } = await library(t);
   const { memory: empty } = await openMemory(t);
   for (const type of ['semantic', 'keyword', 'hybrid', 'key', 'tags'] as const) {
@@ -138,7 +138,7 @@ test('ARMY-39 a note is found by its key, by the beginning of keys, and by tags,
   assert.deepEqual(await by('tags', 'all, user'), ['user/2,user/1', 2]);
 });
 
-test('ARMY-38 NOOB-74 NOOB-78 a search without words, with a limit beyond 100 or with weights that weigh nothing is refused', async t => {
+test('ARMY-38 NOOB-74 a search without words, with a limit beyond 100 or with weights that weigh nothing is refused', async t => {
   const { memory } = await openMemory(t);
   const wrong: readonly (readonly [string, object, string])[] = [
     ['  ', {}, 'text'],

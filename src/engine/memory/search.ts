@@ -75,6 +75,8 @@ type Found = Omit<SearchHit, 'keywords'>;
 export const LIMIT_MAX = 100;
 const LIMIT = 10;
 const RERANKED = 50;
+/** How many of the best say what else to ask. */
+const RELATED_FROM = 3;
 const TEXT_LENGTH_MAX = 2_000;
 const DEFAULT_WEIGHTS: SearchWeights = { semantic: 0.7, keyword: 0.3 };
 /** By meaning, and among equals by words (`ARMY-41`). */
@@ -117,7 +119,7 @@ export class Search {
       ...hit,
       keywords: keywordsOf(hit.chunk.content, stem => fresh.index.rarity(stem)),
     }));
-    const passages = hits.slice(0, 5).map(({ chunk }) => chunk.content);
+    const passages = hits.slice(0, RELATED_FROM).map(({ chunk }) => chunk.content);
     const related = this.#earlier.related(tenant, query.text, passages);
     if (hits.length > 0 && answer.total > 0) this.#earlier.add(tenant, query.text);
     return {
