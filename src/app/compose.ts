@@ -54,6 +54,7 @@ export interface RunningServer {
 const clock = correctedClock(systemClock);
 const random = systemRandom;
 const UNLIMITED = 1_000_000_000;
+const MEGABYTE = 1_048_576;
 /** Two looks of a load balancer that looks every other second. */
 const LEAVE_MS = 5_000;
 
@@ -264,6 +265,11 @@ async function engineOptionsOf(config: Config): Promise<EngineOptions> {
     webhooksPerHour: config.rateLimits?.webhooks ?? UNLIMITED,
     archiveDelayMs: config.archiveDelayMs,
     drainMs: config.drainMs,
+    memory: {
+      agentRecordsMax: config.memoryRecordsMax,
+      agentBytesMax: config.memoryMbMax * MEGABYTE,
+      searchBytesMax: config.searchMb * MEGABYTE,
+    },
   };
 }
 

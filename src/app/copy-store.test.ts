@@ -26,6 +26,7 @@ import type { SendOutcome } from '../engine/ports/channel.ts';
 import { systemRandom } from '../runtime/random.ts';
 import { auditHash } from '../store/audit-chain.ts';
 import { letter, takenIds } from '../store/conformance-mail-setup.ts';
+import { remembering } from '../store/conformance-memory.ts';
 import {
   ACME,
   artifact,
@@ -131,6 +132,12 @@ async function grow(store: Store): Promise<readonly string[]> {
   );
   await store.putArtifacts([artifact('a-1', SHA), artifact('a-2', 'cd'.repeat(32), { quarantined: true })]);
   await store.putDocuments([document('one'), document('two', { expiresAt: 9e12 }), document('one')]);
+  const chunks = [{ id: 'chunk-001', content: 'text', vectors: { local: 'dmVj' } }];
+  await store.memory.put(
+    ['kept', 'replaced', 'replaced', 'removed'].map(key => remembering(key, { chunks, tags: ['ä', '“b”'] })),
+  );
+  await store.memory.put([{ ...remembering('removed'), record: null }]);
+  await store.memory.enforce('local', null);
   for (let at = 0; at < 5; at++)
     await store.appendAudit([auditEntry(`action.${at}`, { object: `task ${at}` })]);
   await growMail(store.mail, HOUR_MS);
@@ -165,6 +172,9 @@ async function told(store: Store, ids: readonly string[]): Promise<Json> {
       queues: (await store.queues()).toSorted((one, another) => one.id - another.id),
       artifacts: await store.artifacts({ tenant: ACME }),
       documents: await store.documents({ kind: 'agent' }),
+      records: await store.memory.find({ tenant: ACME, limit: 100 }),
+      recordFeed: { ...(await store.memory.feed(ACME, 0, 100)), at: null },
+      recordUse: await store.memory.usage(ACME),
       audit: await store.audit({ tenant: ACME, limit: 100 }),
       mail: await toldOfMail(store.mail),
       stream: (await store.events({ of: 'tenant', tenant: ACME, afterCursor: null, limit: 1_000 })).map(
@@ -213,6 +223,9 @@ describe('copying into PostgreSQL', { skip: postgresMissing }, () => {
     const [next] = (await target.audit({ tenant: ACME, limit: 100 })).slice(-1);
     assert.ok(next !== undefined && next.hash === auditHash(auditKey, hash, next), 'the chain goes on');
     await submitted(target, order('new'));
+    const { position } = await target.memory.feed(ACME, 0, 100);
+    await target.memory.put([remembering('after the move')]);
+    assert.equal((await target.memory.feed(ACME, position, 100)).changes.length, 1, 'the feed goes on');
     const since = { of: 'tenant', tenant: ACME, afterCursor: last?.cursor ?? '', limit: 100 } as const;
     const fresh = await target.events(since);
     assert.deepEqual(

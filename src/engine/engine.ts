@@ -29,6 +29,7 @@ import type {
 import { defaultResources, limitModes } from './forecast.ts';
 import { hearOthers } from './hearing.ts';
 import { LocalWorker } from './local.ts';
+import { Memory } from './memory/memory.ts';
 import type { Pipes } from './pipes.ts';
 import { takeUpAgain } from './restart.ts';
 import { purge } from './retention.ts';
@@ -56,6 +57,8 @@ export class Engine implements EngineApi, Service {
   readonly #agentsElsewhere: Watch;
   /** Orders handed in again and again. */
   readonly schedules: Schedules;
+  /** What agents remember and tenants know. */
+  readonly memory: Memory;
   #local: LocalWorker | null = null;
   #draining = false;
   #stopped: Promise<void> | null = null;
@@ -79,6 +82,15 @@ export class Engine implements EngineApi, Service {
       check: order => this.#rooms.intake.check(order),
       leads: () => this.#rooms.nodes.leads,
     });
+    const { log, clock, store, embedder, reranker } = parts;
+    this.memory = new Memory(
+      {
+        ...{ log, clock, store: store.memory, leads: () => this.#rooms.nodes.leads },
+        ...(embedder === undefined ? {} : { embedder }),
+        ...(reranker === undefined ? {} : { reranker }),
+      },
+      options.memory,
+    );
   }
 
   /** Starts executors and channels, reads what was known, and begins to move tasks. */
@@ -104,6 +116,7 @@ export class Engine implements EngineApi, Service {
     await this.#rooms.bars.start();
     this.#rooms.outbox.start();
     this.schedules.start();
+    await this.memory.start();
     this.#repeat(SAVE_MS, () => this.#rooms.statistics.save());
     this.#repeat(PURGE_MS, async () => {
       if (nodes.leads) await purge(log, clock, store, blobs);
@@ -284,6 +297,7 @@ export class Engine implements EngineApi, Service {
       ...(measure.database === undefined ? {} : { database: measure.database }),
       stalledMs: this.#rooms.dispatcher.stalledMs,
       claimP99Ms: this.#rooms.claims.p99Ms,
+      search: this.memory.measure(),
       draining: this.#draining,
     };
   }
@@ -335,6 +349,7 @@ export class Engine implements EngineApi, Service {
     await this.#agentsElsewhere.stop();
     await this.drain(this.#options.drainMs);
     await this.schedules.stop();
+    await this.memory.stop();
     await this.#rooms.sweeper.stop();
     await this.#rooms.outbox.stop();
     await this.#rooms.endpoints.stop();

@@ -19,6 +19,7 @@ import { Forecaster } from './forecast.ts';
 import { Intake } from './intake.ts';
 import { Journal } from './journal.ts';
 import { Lifecycle, type Wakers } from './lifecycle.ts';
+import type { MemoryOptions } from './memory/memory.ts';
 import { Nodes } from './nodes.ts';
 import { type OnAcknowledged, Outbox } from './outbox.ts';
 import { checkOutput } from './output.ts';
@@ -26,6 +27,7 @@ import { Permits } from './permits.ts';
 import { Pipes } from './pipes.ts';
 import type { Alerts } from './ports/alerts.ts';
 import type { Channel, NotificationRenderer } from './ports/channel.ts';
+import type { Embedder, Reranker } from './ports/embedder.ts';
 import type { Executor } from './ports/executor.ts';
 import type { Outbound } from './ports/outbound.ts';
 import type { Quotas } from './ports/quotas.ts';
@@ -61,6 +63,9 @@ export interface EngineParts {
   readonly renderer: NotificationRenderer;
   readonly channels: readonly Channel[];
   readonly executors: readonly Executor[];
+  /** In place of the local embedder, and of ranking by words. */
+  readonly embedder?: Embedder;
+  readonly reranker?: Reranker;
 }
 
 /** The engine's settings; durations in milliseconds. */
@@ -85,6 +90,8 @@ export interface EngineOptions {
   readonly webhooksPerHour: number;
   readonly archiveDelayMs: number;
   readonly drainMs: number;
+  /** How much may be remembered; `MEMORY_DEFAULTS` unless said otherwise. */
+  readonly memory?: MemoryOptions;
 }
 
 /** Every room of a furnished engine. */
