@@ -208,13 +208,14 @@ async function startMailroom(
     channels,
     outbound,
     models,
-  }: Pick<DialectHands, 'engine' | 'outbound' | 'models'> & {
+  }: Pick<DialectHands, 'outbound' | 'models'> & {
+    readonly engine: Engine;
     readonly channels: readonly Channel[];
   },
 ) {
   const { audit, secrets } = guards;
   const parts = { log, clock, random, store, engine, audit, outbound, models };
-  const hands: DialectHands = { ...parts, mailroom: () => mailroom };
+  const hands: DialectHands = { ...parts, memory: engine.memory, mailroom: () => mailroom };
   const kits = [...createDialects(hands), ...(extras.dialects ?? []).map(create => create(hands))];
   const dialects = kits.map(({ dialect }) => dialect);
   const seals = createSeals({

@@ -17,6 +17,7 @@ import {
   workAs,
 } from '../../test/harness.ts';
 import { growMail, toldOfMail } from '../../test/mail.ts';
+import { growMemory } from '../../test/memory.ts';
 import { freshDatabase, postgresMissing } from '../../test/postgres.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { TaskId, TaskKey, TenantId } from '../domain/ids.ts';
@@ -26,7 +27,6 @@ import type { SendOutcome } from '../engine/ports/channel.ts';
 import { systemRandom } from '../runtime/random.ts';
 import { auditHash } from '../store/audit-chain.ts';
 import { letter, takenIds } from '../store/conformance-mail-setup.ts';
-import { remembering } from '../store/conformance-memory.ts';
 import {
   ACME,
   artifact,
@@ -132,12 +132,7 @@ async function grow(store: Store): Promise<readonly string[]> {
   );
   await store.putArtifacts([artifact('a-1', SHA), artifact('a-2', 'cd'.repeat(32), { quarantined: true })]);
   await store.putDocuments([document('one'), document('two', { expiresAt: 9e12 }), document('one')]);
-  const chunks = [{ id: 'chunk-001', content: 'text', vectors: { local: 'dmVj' } }];
-  await store.memory.put(
-    ['kept', 'replaced', 'replaced', 'removed'].map(key => remembering(key, { chunks, tags: ['ä', '“b”'] })),
-  );
-  await store.memory.put([{ ...remembering('removed'), record: null }]);
-  await store.memory.enforce('local', null);
+  await growMemory(store.memory);
   for (let at = 0; at < 5; at++)
     await store.appendAudit([auditEntry(`action.${at}`, { object: `task ${at}` })]);
   await growMail(store.mail, HOUR_MS);

@@ -33,6 +33,7 @@ import { Memory } from './memory/memory.ts';
 import type { Pipes } from './pipes.ts';
 import { takeUpAgain } from './restart.ts';
 import { purge } from './retention.ts';
+import { retryOrder } from './retrying.ts';
 import { type EngineOptions, type EngineParts, furnish, type Rooms } from './rooms.ts';
 import type { Roster } from './roster.ts';
 import { Schedules } from './schedules.ts';
@@ -188,26 +189,7 @@ export class Engine implements EngineApi, Service {
   }
 
   async retry(call: ControlCall & { readonly newId?: TaskId }): Promise<Admission> {
-    const task = await this.task(call.tenant, call.id);
-    if (!hasEnded(task.state) || task.outcome === 'completed' || task.outcome === 'rejected' || task.purged) {
-      throw new DomainError(
-        'invalid_transition',
-        `cannot retry task ${task.id}: only failed, timed-out and cancelled tasks`,
-        {
-          details: { task_id: task.id, lifecycle_state: task.state, outcome: task.outcome },
-        },
-      );
-    }
-    const id = call.newId ?? (await this.#nextRetryId(task));
-    const spec: TaskSpec = { ...task.spec, retryOf: task.id, submittedBy: call.actor, dependsOn: [] };
-    const order = {
-      tenant: task.tenant,
-      id,
-      spec,
-      fingerprint: `retry:${task.executionId}`,
-      actor: call.actor,
-      steps: {},
-    };
+    const order = await retryOrder(this.#parts.store, await this.task(call.tenant, call.id), call);
     const [admission] = await this.submit([order]);
     if (admission === undefined) throw new Error('a submit of one task answered none');
     return admission;
@@ -378,14 +360,6 @@ export class Engine implements EngineApi, Service {
     if (!roster.hasOthersToCount && !quotas.countsRunning) return;
     const leases = store.leases({});
     await Promise.all([attempts.recount(leases), quotas.recount(leases)]);
-  }
-
-  async #nextRetryId(task: Task): Promise<TaskId> {
-    for (let number = 1; ; number++) {
-      const id = `${task.id}.r${number}` as TaskId;
-      const [taken] = await this.#parts.store.read([{ tenant: task.tenant, id }]);
-      if (taken === null || taken === undefined) return id;
-    }
   }
 
   #repeat(everyMs: number, work: () => Promise<void>): void {
