@@ -1,11 +1,9 @@
 // The engine: answers for its rooms. Whoever wants to know how a task moves starts here and follows one name at a time: intake,
 // dispatch, local or work, settlement, outbox, sweeper.
 
-import { DomainError } from '../domain/errors.ts';
 import type { AgentId, TaskId, TaskKey, TenantId } from '../domain/ids.ts';
 import type { LimitModes, ResourceLimits, Task, TaskSpec } from '../domain/task.ts';
 import { workTypeOf } from '../domain/task.ts';
-import { hasEnded } from '../domain/transitions.ts';
 import type { Cancel } from '../runtime/clock.ts';
 import type { Service } from '../runtime/service.ts';
 import { Watch } from '../runtime/watch.ts';
