@@ -10,6 +10,7 @@ import { HostBreakers } from '../guards/host-breakers.ts';
 import { createOutbound, parsePrivateTargets } from '../guards/outbound.ts';
 import { SchemaGuard } from '../guards/schemas.ts';
 import { createServer, type HttpServer } from '../http/server.ts';
+import type { Dialect } from '../protocols/dialect/dialect.ts';
 import type { DialectHands, DialectKit } from '../protocols/dialect/hands.ts';
 import { Pace } from '../protocols/dialect/pace.ts';
 import { protocolOf } from '../protocols/dialect/protocol-of.ts';
@@ -232,13 +233,18 @@ function dialectProtocols(
   { mailroom, dialects, outbound }: Upstairs,
 ): readonly Protocol[] {
   const paceLimit = config.rateLimits === null ? null : { perMinute: 600, burst: 100 };
-  const pace = new Pace(clock, () => paceLimit);
+  const common = new Pace(clock, () => paceLimit);
+  const paceOf = (dialect: Dialect): Pace => {
+    const { pacePerMinute } = dialect;
+    if (paceLimit === null || pacePerMinute === undefined) return common;
+    return new Pace(clock, ({ tenant }) => ({ ...paceLimit, perMinute: pacePerMinute(tenant) }));
+  };
   const shared = {
-    ...{ clock, random, mailroom, pace, audit: guards.audit, seals: UNSEALED },
+    ...{ clock, random, mailroom, audit: guards.audit, seals: UNSEALED },
     checkTarget: (url: string) => outbound.check(url),
     sealSecret: (tenant: TenantId, secret: string) => guards.secrets.sealWebhookSecret(tenant, secret),
   };
-  return dialects.map(dialect => protocolOf(dialect, shared));
+  return dialects.map(dialect => protocolOf(dialect, { ...shared, pace: paceOf(dialect) }));
 }
 
 /** Nothing is signed yet. */

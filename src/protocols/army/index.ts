@@ -1,0 +1,16 @@
+// The Agents army wire, v1.0.0: its dialect and the agents inside this server that play in it.
+
+import type { DialectHands, DialectKit } from '../dialect/hands.ts';
+import { armyDialect } from './dialect.ts';
+import { Settings } from './settings.ts';
+import { createTaskDesk, createUnclaimedDesk } from './tasks.ts';
+
+/** Makes the dialect. */
+export function createArmyDialect(hands: DialectHands): DialectKit {
+  const settings = new Settings(hands.clock, hands.store);
+  const parts = { ...hands, settings };
+  return {
+    dialect: armyDialect(parts),
+    participants: [createTaskDesk(parts), createUnclaimedDesk(parts)],
+  };
+}
