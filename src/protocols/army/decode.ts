@@ -3,15 +3,16 @@
 
 import { DomainError } from '../../domain/errors.ts';
 import type { AgentId } from '../../domain/ids.ts';
-import { isJsonObject, type JsonObject } from '../../domain/json.ts';
+import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
 import { type Draft, inboxOfAgent, type Message, type MessageId } from '../../domain/message.ts';
 import { allows } from '../../domain/principal.ts';
 import type { Priority } from '../../domain/priority.ts';
 import type { Decoded, EnvelopeScene } from '../dialect/dialect.ts';
 import type { DialectHands } from '../dialect/hands.ts';
-import { bodyCheck, type Check, instantOf } from '../validation.ts';
+import { bodyCheck, type Check, type Fault, instantOf } from '../validation.ts';
 import { type Address, addressOf, inboxOf, rolesOf, SELF, textOf } from './address.ts';
 import { cleansed } from './cleansing.ts';
+import { durationMs } from './durations.ts';
 import { invalid } from './errors.ts';
 import { meaningOf } from './meanings.ts';
 import { isAnswer, permits } from './permissions.ts';
@@ -112,25 +113,47 @@ function requireVersion({ protocol_version: version }: JsonObject): void {
 
 async function writtenIn(envelope: JsonObject, scene: EnvelopeScene, parts: ReadingParts): Promise<Written> {
   const said = envelope.type === FINAL_RESPONSE ? await asTaskResponse(envelope, scene, parts) : envelope;
-  const { type, payload, encryption } = said;
+  const known = TYPES.find(one => one === said.type);
   const faults = [...(checkEnvelope(said) ?? [])];
-  const known = TYPES.find(one => one === type);
-  if (known === undefined && typeof type === 'string')
+  if (known === undefined && typeof said.type === 'string')
     faults.push({ field: 'type', message: `must be one of ${TYPES.join(', ')}` });
-  if (payload === undefined && known !== 'heartbeat')
-    faults.push({ field: 'payload', message: 'is required' });
-  else if (payload !== undefined && !isJsonObject(payload))
-    faults.push({ field: 'payload', message: 'must be an object' });
-  else if (known !== undefined && known !== 'heartbeat' && Object.keys(payload as JsonObject).length === 0)
-    faults.push({ field: 'payload', message: 'must not be empty' });
-  else if (encryption === 'end-to-end') {
-    if (!isJsonObject((payload as JsonObject | undefined)?.jwe))
-      faults.push({ field: 'payload.jwe', message: 'is required in a message that is encrypted' });
-  } else if (known !== undefined && payload !== undefined)
-    for (const { field, message } of CHECKS[known](payload) ?? [])
-      faults.push({ field: field === '' ? 'payload' : `payload.${field}`, message });
+  faults.push(...payloadFaults(said, known));
   if (faults.length > 0) throw invalid(faults);
   return { metadata: {}, payload: {}, ...said } as unknown as Written;
+}
+
+function payloadFaults({ payload, encryption }: JsonObject, type: Type | undefined): readonly Fault[] {
+  if (payload === undefined)
+    return type === 'heartbeat' ? [] : [{ field: 'payload', message: 'is required' }];
+  if (!isJsonObject(payload)) return [{ field: 'payload', message: 'must be an object' }];
+  if (type !== 'heartbeat' && Object.keys(payload).length === 0)
+    return [{ field: 'payload', message: 'must not be empty' }];
+  if (encryption === 'end-to-end')
+    return isJsonObject(payload.jwe)
+      ? []
+      : [{ field: 'payload.jwe', message: 'is required in a message that is encrypted' }];
+  if (type === undefined) return [];
+  const faults = CHECKS[type](payload) ?? [];
+  return [...faults, ...emptyTimes(type, payload)].map(({ field, message }) => ({
+    field: field === '' ? 'payload' : `payload.${field}`,
+    message,
+  }));
+}
+
+/** What may last as long as one likes, but not no time at all. */
+function emptyTimes(type: Type, payload: JsonObject): readonly Fault[] {
+  const { settings } = payload;
+  const times: Readonly<Record<string, Json | undefined>> =
+    type === 'memory_store'
+      ? { ttl: payload.ttl }
+      : type === 'config_update' && isJsonObject(settings)
+        ? { 'settings.default_timeout': settings.default_timeout, 'settings.max_time': settings.max_time }
+        : {};
+  return Object.entries(times).flatMap(([field, text]) =>
+    typeof text === 'string' && durationMs(text) === 0
+      ? [{ field, message: 'must be more than nothing' }]
+      : [],
+  );
 }
 
 /** The last word of a remote coordinator to whoever asked it (`ARMY-64`). */

@@ -1,9 +1,10 @@
 // The army wire as the mailroom and the routes see it.
 
+import type { Agent } from '../../domain/agent.ts';
 import { DomainError, ERROR_CODES } from '../../domain/errors.ts';
 import type { AgentId } from '../../domain/ids.ts';
 import { isJsonObject } from '../../domain/json.ts';
-import { inboxOfAgent } from '../../domain/message.ts';
+import { type Draft, inboxOfAgent, type Message } from '../../domain/message.ts';
 import { allows } from '../../domain/principal.ts';
 import type { Caller, Dialect, NamedInbox } from '../dialect/dialect.ts';
 import { checkFilter, isWanted, matchesType } from '../dialect/matching.ts';
@@ -56,38 +57,46 @@ export function armyDialect(parts: ReadingParts): Dialect {
     errorPages: ERROR_PAGES,
     pacePerMinute: tenant => parts.settings.lastOf(tenant).rateLimit,
     route: draft => route(draft, parts.mailroom().directory),
-    abilitiesOf: ({ id, roles }) => {
-      const own = rolesOf(roles);
-      const isAny = own.some(role => (SPECIALISTS as readonly Role[]).includes(role));
-      const played = isAny ? [...new Set<Role>([...own, 'specialist'])] : own;
-      return played.length === 0 ? [] : [...played.map(role => `${ARMY}:${role}`), `${ARMY}@${id}`];
-    },
-    refusal: (message, error) =>
-      message.type === 'error' || message.actor === 'system' || isToldByTask(error)
-        ? null
-        : say(message, {
-            id: idFrom('refusal', message.id, error.code),
-            type: 'error',
-            from: ownAddress('coordinator'),
-            to: [message.from],
-            replyTo: message.id,
-            taskId: message.taskId,
-            priority: PRIORITIES.high,
-            meaning: {
-              act: 'refuse',
-              taskId: message.taskId,
-              fault: {
-                code: codeFor(message.taskId === null, error),
-                message: error.message,
-                recoverable: ERROR_CODES[error.code].retry === 'yes' && error.details.reason !== 'expired',
-                details: { ...error.details, message_id: message.id },
-              },
-            },
-          }),
+    abilitiesOf,
+    refusal,
     taskRequest,
     taskStop,
     taskNews,
   };
+}
+
+/** What an agent can take: what is for any of its roles, for any specialist where it is one, and for it alone (`ARMY-14`). */
+function abilitiesOf({ id, roles }: Pick<Agent, 'id' | 'roles'>): readonly string[] {
+  const own = rolesOf(roles);
+  if (own.length === 0) return [];
+  const isSpecialist = own.some(role => (SPECIALISTS as readonly Role[]).includes(role));
+  const played = new Set<Role>(isSpecialist ? [...own, 'specialist'] : own);
+  return [...[...played].map(role => `${ARMY}:${role}`), `${ARMY}@${id}`];
+}
+
+/** That a message was refused or died: told to its sender, this server's own coordinator included, but never about an error (`ARMY-126`). */
+function refusal(message: Message, error: DomainError): Draft | null {
+  const coordinator = ownAddress('coordinator');
+  const isOurs = message.actor === 'system' && message.from !== coordinator;
+  if (message.type === 'error' || isOurs || isToldByTask(error)) return null;
+  const { id, taskId, from } = message;
+  const fault = {
+    ...{ code: codeFor(taskId === null, error), message: error.message },
+    recoverable: ERROR_CODES[error.code].retry === 'yes' && error.details.reason !== 'expired',
+    details: { ...error.details, message_id: id },
+  };
+  return say(message, {
+    ...{
+      id: idFrom('refusal', id, error.code),
+      type: 'error',
+      from: coordinator,
+      to: [from],
+      replyTo: id,
+      taskId,
+    },
+    priority: PRIORITIES.high,
+    meaning: { act: 'refuse', taskId, fault },
+  });
 }
 
 /** A message without a task that expired is nobody's task that timed out (`ARMY-95`). */

@@ -1,11 +1,13 @@
 // What a tenant has settled for its army: limits, retries, thresholds (`ARMY-49`, `ARMY-50`). Kept as one document; a node knows of a
 // change within a second.
 
+import { DomainError } from '../../domain/errors.ts';
 import type { TenantId } from '../../domain/ids.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Store } from '../../store/store.ts';
 import { durationMs, durationText } from './durations.ts';
+import type { Role } from './words.ts';
 
 /** Settings in force; durations in milliseconds. */
 export interface ArmySettings {
@@ -21,6 +23,8 @@ export interface ArmySettings {
   readonly rateLimit: number;
   readonly maxDepth: number;
   readonly reviewCritical: boolean;
+  /** Built-in roles that were shut down. */
+  readonly resting: readonly string[];
 }
 
 /** What holds where nothing was settled. */
@@ -34,11 +38,14 @@ export const DEFAULTS: ArmySettings = {
   rateLimit: 600,
   maxDepth: 8,
   reviewCritical: true,
+  resting: [],
 };
 
 const KIND = 'army_settings';
 const ID = 'settings';
 const FRESH_MS = 1_000;
+/** When it is worthwhile to ask a role again that was shut down. */
+const RESTING_MS = 60_000;
 const TENANTS_MAX = 10_000;
 
 interface Known {
@@ -104,12 +111,21 @@ export function settingsText(settings: ArmySettings): JsonObject {
   };
 }
 
+/** Throws `unavailable` where the built-in role was shut down (`ARMY-48`). */
+export async function requireAtWork(role: Role, tenant: TenantId, settings: Settings): Promise<void> {
+  if (!(await settings.of(tenant)).resting.includes(role)) return;
+  throw new DomainError('unavailable', `the built-in ${role} was shut down`, {
+    details: { role, hint: 'a supervisor registers the role again' },
+    retryAfterMs: RESTING_MS,
+  });
+}
+
 function settingsOf(body: JsonObject): ArmySettings {
   const ms = (member: string, otherwise: number): number =>
     (typeof body[member] === 'string' ? durationMs(body[member]) : null) ?? otherwise;
   const number = (member: string, otherwise: number): number =>
     typeof body[member] === 'number' ? body[member] : otherwise;
-  const delays = body.retry_delays;
+  const { retry_delays: delays, resting } = body;
   return {
     defaultTimeoutMs: ms('default_timeout', DEFAULTS.defaultTimeoutMs),
     retryDelaysMs: Array.isArray(delays)
@@ -121,6 +137,7 @@ function settingsOf(body: JsonObject): ArmySettings {
     minQualityScore: number('min_quality_score', DEFAULTS.minQualityScore),
     rateLimit: number('rate_limit', DEFAULTS.rateLimit),
     maxDepth: number('max_depth', DEFAULTS.maxDepth),
+    resting: Array.isArray(resting) ? resting.map(String) : [],
     reviewCritical:
       typeof body.review_critical === 'boolean' ? body.review_critical : DEFAULTS.reviewCritical,
   };
