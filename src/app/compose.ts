@@ -193,7 +193,7 @@ async function startEngine({ log, config, extras, store, blobs, guards, reached,
   const models = createModelProviders(adapters);
   const messages = await startMailroom(
     { log, extras, store, guards, undo },
-    { engine, channels, outbound, models },
+    { engine, channels, outbound, models, workflows },
   );
   return { engine, executors, workflows, remoteAgents, outbound, ...messages };
 }
@@ -206,12 +206,13 @@ async function startMailroom(
     channels,
     outbound,
     models,
-  }: Pick<DialectHands, 'engine' | 'outbound' | 'models'> & {
+    workflows,
+  }: Pick<DialectHands, 'engine' | 'outbound' | 'models' | 'workflows'> & {
     readonly channels: readonly Channel[];
   },
 ) {
   const { audit, secrets } = guards;
-  const parts = { log, clock, random, store, engine, audit, outbound, models };
+  const parts = { log, clock, random, store, engine, audit, outbound, models, workflows };
   const hands: DialectHands = { ...parts, mailroom: () => mailroom };
   const kits = [...createDialects(hands), ...(extras.dialects ?? []).map(create => create(hands))];
   const mailroom: Mailroom = new Mailroom({

@@ -10,6 +10,7 @@ import { RETRY_POLICIES } from '../../domain/retry.ts';
 import { MESSAGE_KIND, messageId } from '../../domain/workflow-documents.ts';
 import { taskErrorOf } from '../../engine/mailroom/task-desk.ts';
 import type { Participant } from '../../engine/ports/participant.ts';
+import type { DialectHands } from '../dialect/hands.ts';
 import { addressOf } from './address.ts';
 import { after, FLOW_KIND, type Flow, type FlowFact, isOver, resultOf } from './flow.ts';
 import { childOf, saidAs, sayings } from './flow-messages.ts';
@@ -20,7 +21,7 @@ import { depthOf, type TermsParts } from './task-terms.ts';
 import { ARMY } from './words.ts';
 
 /** What the coordinator works with. */
-export interface CoordinatorParts extends TermsParts, StatusParts {}
+export interface CoordinatorParts extends TermsParts, StatusParts, Pick<DialectHands, 'workflows'> {}
 
 const KEPT_MS = 30 * 86_400_000;
 /** So long a flow may take that says nothing of its time: a person may have to decide. */
@@ -166,7 +167,8 @@ function rootOf({ meaning, taskId }: Message): string | null {
 }
 
 /** Ends the root task: with what was released, or with what went wrong. */
-async function conclude(tenant: TenantId, flow: Flow, { store, clock }: CoordinatorParts): Promise<void> {
+async function conclude(tenant: TenantId, flow: Flow, parts: CoordinatorParts): Promise<void> {
+  const { store, clock, workflows } = parts;
   const { root, error } = flow;
   const body: JsonObject =
     flow.phase === 'completed'
@@ -179,6 +181,7 @@ async function conclude(tenant: TenantId, flow: Flow, { store, clock }: Coordina
       ...{ body: { ...body, sent_by: 'army coordinator' }, expected: 'absent' },
     },
   ]);
+  workflows.mailCame();
 }
 
 async function stopChildren(tenant: TenantId, flow: Flow, { engine }: CoordinatorParts): Promise<void> {

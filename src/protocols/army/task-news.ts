@@ -81,6 +81,8 @@ interface News extends Pick<Saying, 'type' | 'meaning' | 'priority'> {
 function newsIn(task: Task, event: TaskEvent): News | null {
   switch (event.kind) {
     case 'progress': {
+      // Of a flow its steps have progress, the task around them only waits.
+      if (isFlow(task)) return null;
       const { percentage, currentStep } = event.progress;
       return update(task, 'running', percentage, currentStep ?? null);
     }
