@@ -78,6 +78,8 @@ async function coordination(
   if (ACTIONS.some(one => one === action))
     return [desk(AGENTS, draft), ...(await readOnly(draft, to, directory))];
   if (action !== 'broadcast') return addressed(draft, to);
+  // Whoever came a moment ago is to hear it too.
+  directory.forget(tenant);
   const agents = await directory.agents(tenant);
   return agents
     .filter(({ agent }) => rolesOf(agent.roles).length > 0 && agent.id !== agentId)
@@ -120,6 +122,7 @@ export async function agentsAt(
   to: readonly Address[],
   directory: Directory,
 ): Promise<readonly string[]> {
+  directory.forget(tenant);
   const agents = await directory.agents(tenant);
   const ids = to.flatMap(({ role, agent: named }) =>
     agents
