@@ -28,6 +28,7 @@ import type {
 import { defaultResources, limitModes } from './forecast.ts';
 import { hearOthers } from './hearing.ts';
 import { LocalWorker } from './local.ts';
+import { workTypesOf } from './ports/executor.ts';
 import { takeUpAgain } from './restart.ts';
 import { purge } from './retention.ts';
 import { type EngineOptions, type EngineParts, furnish, type Rooms } from './rooms.ts';
@@ -299,7 +300,7 @@ export class Engine implements EngineApi, Service {
       tenant: tenantOfServer,
       id: serverId,
       kind: 'local',
-      types: lanes.map(({ executor }) => executor.type),
+      types: lanes.flatMap(({ executor }) => workTypesOf(executor)),
       capabilities: [],
       slots: lanes.reduce((sum, { slots }) => sum + slots, 0),
       capacity,
