@@ -123,11 +123,13 @@ function section(
 }
 
 function filling(topic: string): (text: string, aspect?: Aspect) => string {
+  // Inside a sentence an article is small.
+  const inside = topic.replace(/^(?:The|An?|El|La|L[oa]s|Una?)(?= )/, article => article.toLowerCase());
   return (text, aspect) =>
     capitalized(
       text.replace(/\{(\w+)\}/g, (whole, name: string) =>
         name === 'topic'
-          ? topic
+          ? inside
           : ((aspect as Readonly<Record<string, string>> | undefined)?.[name] ?? whole),
       ),
     );

@@ -4,7 +4,7 @@
 import { DomainError } from '../../domain/errors.ts';
 import { isCallerId, type TaskId } from '../../domain/ids.ts';
 import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
-import { inboxOfAgent, inboxOfDesk, type Message } from '../../domain/message.ts';
+import { inboxOfDesk, type Message } from '../../domain/message.ts';
 import { isSkill, SKILLS } from '../../domain/skill.ts';
 import { Contents } from '../../engine/contents.ts';
 import type { OrderTerms } from '../../engine/mailroom/task-desk.ts';
@@ -17,6 +17,7 @@ import { policyOf } from './errors.ts';
 import { approvalFlowOf, flowOf } from './flows.ts';
 import { executorAsked, planAsked, type SkillOrder, skillAsked, validationAsked } from './orders.ts';
 import type { Settings } from './settings.ts';
+import { standInFor, takesTasks } from './stand-in.ts';
 import { BUILT_IN, type BuiltIn, uuidOf, VERSION } from './vocabulary.ts';
 
 /** Where agents' words on how their tasks ended are taken. */
@@ -81,15 +82,18 @@ async function take(
   message: Message,
   agent: BuiltIn,
   errandOf: (message: Message, payload: Json) => Promise<Errand>,
-  { mailroom }: DeskParts,
+  { engine, mailroom }: DeskParts,
 ): Promise<void> {
   const payload = message.envelope?.payload ?? null;
   const id = taskFor(message, agent, payload);
-  const { desk, directory } = mailroom();
+  const { desk } = mailroom();
   // Asked before: whatever was made of it stands.
   if (await isOrdered(message, id, desk)) return;
-  const isRemote = (await directory.readersOf(message.tenant, inboxOfAgent(agent))).length > 0;
-  const errand = isRemote ? { work: agent, input: payload } : await errandOf(message, payload);
+  const remote = await standInFor(engine, message.tenant, agent);
+  const errand =
+    remote !== null && takesTasks(remote)
+      ? { work: agent, input: payload }
+      : await errandOf(message, payload);
   const isFlow = errand.work === 'workflow_orchestration';
   await desk.order(
     message,
@@ -164,7 +168,7 @@ function orderTermsOf({ config, context }: SkillOrder): OrderTerms {
 async function executorErrand(
   message: Message,
   payload: Json,
-  { mailroom, planner }: DeskParts,
+  { engine, planner }: DeskParts,
   contents: Contents,
 ): Promise<Errand> {
   const asked = executorAsked(payload, planner.hasModel);
@@ -175,10 +179,12 @@ async function executorErrand(
     return { work: 'change_content', input: asked.order as unknown as JsonObject };
   }
   const steps = asked.kind === 'steps' ? asked.steps : await planner.plan(asked.intent, asked.context);
-  const isRemote =
-    (await mailroom().directory.agent(tenant, 'coder'))?.agent.types.includes('custom:coder') === true;
+  const coder = await standInFor(engine, tenant, 'coder');
   const context = contextIn(payload, message.traceId);
-  return { work: 'workflow_orchestration', input: flowOf(steps, context, isRemote) };
+  return {
+    work: 'workflow_orchestration',
+    input: flowOf(steps, context, coder !== null && takesTasks(coder)),
+  };
 }
 
 /** What of a request's context concerns whoever runs it, not what is run. */

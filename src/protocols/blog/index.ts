@@ -2,7 +2,7 @@
 // its parts together and says where messages go; what each part does stands beside it.
 
 import { DomainError } from '../../domain/errors.ts';
-import type { AgentId, TenantId } from '../../domain/ids.ts';
+import type { AgentId } from '../../domain/ids.ts';
 import { isJsonObject } from '../../domain/json.ts';
 import { type Draft, inboxOfAgent } from '../../domain/message.ts';
 import { CHORES, INTENTS, SKILLS, VALIDATORS } from '../../domain/skill.ts';
@@ -22,6 +22,7 @@ import { blogRoutes } from './routes.ts';
 import { agentMessage, contentValidation, skillExecution, systemError, systemEvent } from './schemas.ts';
 import { Settings } from './settings.ts';
 import { messageDraft } from './speaking.ts';
+import { standInFor, takesTasks } from './stand-in.ts';
 import {
   BUILT_IN,
   EVENT_TYPES,
@@ -114,13 +115,6 @@ function about() {
   };
 }
 
-/** The remote agent that stands in for one of the four, as long as it is there (`BLOG-23`). */
-async function standIn(hands: DialectHands, tenant: TenantId, name: string) {
-  const { directory } = hands.mailroom();
-  const there = await directory.readersOf(tenant, inboxOfAgent(name));
-  return there.includes(name as AgentId) ? await directory.agent(tenant, name) : null;
-}
-
 async function routesOf(hands: DialectHands, draft: Draft): Promise<readonly MailRoute[]> {
   const { tenant, type, to, from, actor } = draft;
   if (isEventType(type)) return [];
@@ -129,12 +123,13 @@ async function routesOf(hands: DialectHands, draft: Draft): Promise<readonly Mai
     to.map(async (name): Promise<readonly MailRoute[]> => {
       const own = { inbox: inboxOfAgent(name), lane: from };
       if (!isBuiltIn(name) || (type !== 'request' && type !== 'notification')) return [own];
-      const remote = await standIn(hands, tenant, name);
+      const remote = await standInFor(hands.engine, tenant, name);
       // What nobody reads is in the log all the same.
       if (type === 'notification') return remote === null ? [] : [own];
       if (actor === 'system') return [own];
-      const takesTasks = remote === null || remote.agent.types.includes(`custom:${name}`);
-      return [takesTasks ? { inbox: deskOf(name), lane: draft.correlationId } : own];
+      return [
+        remote === null || takesTasks(remote) ? { inbox: deskOf(name), lane: draft.correlationId } : own,
+      ];
     }),
   );
   return routes.flat();
