@@ -209,8 +209,8 @@ async function startMailroom(
     readonly channels: readonly Channel[];
   },
 ) {
-  const { audit, secrets } = guards;
-  const parts = { log, clock, random, store, engine, audit, outbound, models };
+  const { audit, secrets, inspector } = guards;
+  const parts = { log, clock, random, store, engine, audit, inspector, outbound, models };
   const hands: DialectHands = { ...parts, mailroom: () => mailroom };
   const kits = [...createDialects(hands), ...(extras.dialects ?? []).map(create => create(hands))];
   const mailroom: Mailroom = new Mailroom({
@@ -223,6 +223,10 @@ async function startMailroom(
   });
   await mailroom.start();
   undo.push(() => mailroom.stop());
+  for (const { service } of kits) {
+    await service?.start();
+    undo.push(async () => service?.stop());
+  }
   return { mailroom, dialects: kits.map(({ dialect }) => dialect) };
 }
 

@@ -22,6 +22,7 @@ import { createOutbound, parsePrivateTargets } from '../guards/outbound.ts';
 import { SchemaGuard } from '../guards/schemas.ts';
 import { createTunnels } from '../guards/tunnels.ts';
 import type { DialectHands, DialectKit } from '../protocols/dialect/hands.ts';
+import { createNoobleDialect } from '../protocols/nooble/index.ts';
 import type { Protocol } from '../protocols/protocol.ts';
 import { createSamProtocol, type SamDeps } from '../protocols/sam/index.ts';
 import { createSamRenderer } from '../protocols/sam/notification.ts';
@@ -218,8 +219,8 @@ export function createProtocols(deps: SamDeps): readonly [Protocol, ...Protocol[
 }
 
 /** The wires that carry messages between agents. */
-export function createDialects(_hands: DialectHands): readonly DialectKit[] {
-  return [];
+export function createDialects(hands: DialectHands): readonly DialectKit[] {
+  return [createNoobleDialect(hands)];
 }
 
 /** Words notifications in the language of the wire their task came by. */

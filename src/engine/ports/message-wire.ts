@@ -12,6 +12,8 @@ import type { Task } from '../../domain/task.ts';
 export interface MailRoute {
   readonly inbox: InboxName;
   readonly lane: string;
+  /** Not to be delivered earlier than this instant. */
+  readonly notBefore?: number;
 }
 
 /** A wire as the mailroom sees it. */
@@ -30,5 +32,5 @@ export interface MessageWire {
   /** The order to an agent to stop a task it holds. */
   taskStop(task: Task, agent: AgentId, reason: string): Draft;
   /** What those who asked by this wire, and the holder, are told of an event of a task; each with an id that is the same every time. */
-  taskNews(task: Task, event: TaskEvent): readonly Draft[];
+  taskNews(task: Task, event: TaskEvent): readonly Draft[] | Promise<readonly Draft[]>;
 }
