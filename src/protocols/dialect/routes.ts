@@ -4,11 +4,11 @@
 import Type, { type TSchema } from 'typebox';
 import { DomainError } from '../../domain/errors.ts';
 import type { Message } from '../../domain/message.ts';
-import { messageOf } from '../../engine/mailroom/packing.ts';
 import { requirePermission } from '../../guards/permissions.ts';
 import type { Call, Reply, Route } from '../protocol.ts';
 import { json, route } from '../route.ts';
 import { callerOf } from './callers.ts';
+import { deadHandout } from './dead-handout.ts';
 import type { Dialect, ErrorBodyScene } from './dialect.ts';
 import type { Arrival, Door, DoorParts } from './door.ts';
 import { ackItem } from './frames.ts';
@@ -285,7 +285,11 @@ async function readInbox(
   const { wait: waitS = 0, max = 10, visibility = VISIBILITY_S } = call.query;
   const { caller } = await arrivalOf(call, parts);
   const { inboxes, worker, reader, isDead } = await openInbox(call.params.name, caller, dialect);
-  if (isDead === true) return answer(200, { messages: await deadIn(caller, max, parts) }, call.headers);
+  if (isDead === true) {
+    const letters = await mailroom.deadLetters({ tenant: caller.tenant, dialect: dialect.name, limit: max });
+    const messages = letters.map(letter => deadHandout(letter, message => encoded(message, dialect)));
+    return answer(200, { messages }, call.headers);
+  }
   const handouts = await mailroom.read({
     ...{ tenant: caller.tenant, reader, inboxes, limit: max, signal: call.signal },
     ...{ visibilityMs: visibility * 1_000, waitMs: waitS * 1_000 },
@@ -298,20 +302,6 @@ async function readInbox(
     message: encoded(message, dialect),
   }));
   return answer(200, { messages }, call.headers);
-}
-
-/** Dead letters as an inbox shows them, with where they died and why. */
-async function deadIn(
-  { tenant }: Arrival['caller'],
-  limit: number,
-  { dialect, mailroom }: DialectRouteParts,
-): Promise<readonly object[]> {
-  const letters = await mailroom.deadLetters({ tenant, dialect: dialect.name, limit });
-  return letters.map(({ id, attempts, diedAt, inbox, reason, error, mail, raw }) => ({
-    ...{ delivery_id: `dead-${id}`, attempt: attempts, visible_until: new Date(diedAt).toISOString() },
-    ...{ queue: inbox, reason, last_error: error },
-    ...(mail === null ? { raw } : { message: encoded(messageOf(mail), dialect) }),
-  }));
 }
 
 /** The message in the dialect's words; what it has no words for is said to be there. */

@@ -1,7 +1,7 @@
 // What stands in `metadata`: which fields have which form (`NOOB-19` to `NOOB-36`). Fields nobody here knows are kept as they are.
 
 import type { Json, JsonObject } from '../../domain/json.ts';
-import type { EnvelopeFault } from './envelope.ts';
+import type { EnvelopeFault } from './faults.ts';
 
 type Form = (value: Json) => string | null;
 

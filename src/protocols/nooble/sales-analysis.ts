@@ -2,7 +2,7 @@
 // it runs to its end without a model (`NOOB-62`). It works on the `records` it is given; without any it says so.
 
 import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
-import type { Template } from './templates.ts';
+import type { Template } from './template.ts';
 
 /** `sales-analysis-workflow` 2.1. */
 export const SALES_ANALYSIS: Template = {

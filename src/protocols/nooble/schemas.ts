@@ -4,7 +4,7 @@
 import Type, { type TSchema } from 'typebox';
 import type { JsonObject } from '../../domain/json.ts';
 import { bodyCheck, type Check } from '../validation.ts';
-import type { EnvelopeFault } from './envelope.ts';
+import type { EnvelopeFault } from './faults.ts';
 import { ALL_PAIRS, halvesOf, type Pair } from './vocabulary.ts';
 
 const id = Type.String({ pattern: '^[A-Za-z0-9._:-]{1,200}$' });

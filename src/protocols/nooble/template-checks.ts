@@ -3,7 +3,7 @@
 import { isJsonObject } from '../../domain/json.ts';
 import { ParseBudget, parseExpression } from '../../engine/expressions.ts';
 import { noobleError } from './errors.ts';
-import type { TemplateStep } from './templates.ts';
+import type { TemplateStep } from './template.ts';
 import { STEP_TYPES } from './workflow-words.ts';
 
 const STEP_ID = /^[A-Za-z_][A-Za-z0-9_-]{0,62}$/;

@@ -5,7 +5,8 @@ import { DomainError } from '../../domain/errors.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import type { Route } from '../protocol.ts';
 import { json, route } from '../route.ts';
-import type { Template, Templates } from './templates.ts';
+import type { Template } from './template.ts';
+import type { Templates } from './templates.ts';
 
 const anything = Type.Object({}, { additionalProperties: true });
 const object = Type.Unsafe<JsonObject>({ type: 'object' });

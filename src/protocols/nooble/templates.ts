@@ -6,28 +6,9 @@ import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
 import type { Store } from '../../store/store.ts';
 import { noobleError } from './errors.ts';
 import { SALES_ANALYSIS } from './sales-analysis.ts';
+import type { Template, TemplateStep } from './template.ts';
 import { findCycle, stepFaultOf } from './template-checks.ts';
 import { failureOf } from './workflow-words.ts';
-
-/** A step as a template has it. */
-export interface TemplateStep extends JsonObject {
-  readonly step_id: string;
-  readonly name: string;
-  readonly step_type: string;
-  readonly depends_on?: readonly string[];
-  readonly condition?: string;
-  readonly agent_config?: JsonObject;
-  readonly input_data?: JsonObject;
-  readonly expected_output?: JsonObject;
-  readonly on_failure?: string;
-}
-
-/** A template in one version. */
-export interface Template extends JsonObject {
-  readonly template_id: string;
-  readonly version: string;
-  readonly steps: readonly TemplateStep[];
-}
 
 /** What of a run messages about it are checked against. */
 export interface RunView {
