@@ -220,8 +220,8 @@ async function startMailroom(
     readonly channels: readonly Channel[];
   },
 ) {
-  const { audit, secrets } = guards;
-  const parts = { log, clock, random, store, engine, audit, outbound, models, workflows };
+  const { audit, secrets, inspector } = guards;
+  const parts = { log, clock, random, store, engine, audit, inspector, outbound, models, workflows };
   const hands: DialectHands = { ...parts, memory: engine.memory, mailroom: () => mailroom };
   const kits = [...createDialects(hands), ...(extras.dialects ?? []).map(create => create(hands))];
   const dialects = kits.map(({ dialect }) => dialect);
@@ -240,6 +240,10 @@ async function startMailroom(
   });
   await mailroom.start();
   undo.push(() => mailroom.stop());
+  for (const { service } of kits) {
+    await service?.start();
+    undo.push(async () => service?.stop());
+  }
   return { mailroom, dialects, seals };
 }
 

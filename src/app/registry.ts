@@ -25,6 +25,7 @@ import { createTunnels } from '../guards/tunnels.ts';
 import { createArmyDialect } from '../protocols/army/index.ts';
 import { createBlogDialect } from '../protocols/blog/index.ts';
 import type { DialectHands, DialectKit } from '../protocols/dialect/hands.ts';
+import { createNoobleDialect } from '../protocols/nooble/index.ts';
 import type { Protocol } from '../protocols/protocol.ts';
 import { createSamProtocol, type SamDeps } from '../protocols/sam/index.ts';
 import { createSamRenderer } from '../protocols/sam/notification.ts';
@@ -229,7 +230,7 @@ export function createProtocols(deps: SamDeps): readonly [Protocol, ...Protocol[
 
 /** The wires that carry messages between agents. */
 export function createDialects(hands: DialectHands): readonly DialectKit[] {
-  return [createArmyDialect(hands), createBlogDialect(hands)];
+  return [createArmyDialect(hands), createBlogDialect(hands), createNoobleDialect(hands)];
 }
 
 /** Words notifications in the language of the wire their task came by. */

@@ -13,6 +13,7 @@ import { type AuditObserver, AuditWriter } from './audit.ts';
 import { AuditHeads } from './audit-heads.ts';
 import { type Authenticator, createAuthenticator } from './authentication.ts';
 import { ReplayGuard } from './hmac-replay.ts';
+import { TokenInspector } from './inspection.ts';
 import { JwtVerifier } from './jwt.ts';
 import { type ConfiguredJwtKey, JwtKeys } from './jwt-keys.ts';
 import { KeyProof } from './key-proof.ts';
@@ -57,6 +58,7 @@ export interface Guards extends Service {
   readonly jwtKeys: JwtKeys;
   readonly tokens: TokenService;
   readonly authenticator: Authenticator;
+  readonly inspector: TokenInspector;
   readonly limits: RateLimits;
   readonly repeats: Repeats;
   readonly secrets: Secrets;
@@ -122,6 +124,7 @@ export function createGuards(
       attempts,
       standardPerHour: limits.standardPerHour,
     }),
+    inspector: new TokenInspector(clock, { verifier, families, proof }),
     limits,
     repeats: new Repeats(log, clock, random, store, vault, { isAlone: !store.capabilities.shared }),
     secrets: new Secrets(clock, store, vault, tenants, patterns),

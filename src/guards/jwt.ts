@@ -39,6 +39,8 @@ export interface VerifiedToken {
   /** Numbers of the `quotas` claim. */
   readonly quotas: Readonly<Record<string, number>>;
   readonly kid: string;
+  /** All it says, proven. */
+  readonly claims: JsonObject;
 }
 
 interface ProvenToken {
@@ -155,7 +157,7 @@ function proven(read: ReadToken, signer: JwtKey, opener: JwtKey | null): ProvenT
     claims,
     signer,
     opener,
-    verified: { principal, jti, revocable, clientKeyId, quotas: quotasOf(claims), kid: signer.kid },
+    verified: { principal, jti, revocable, clientKeyId, quotas: quotasOf(claims), kid: signer.kid, claims },
     revocationNames: revocables.map(one => nameOf(signer.tenant, one)),
   };
 }

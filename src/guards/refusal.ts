@@ -36,9 +36,16 @@ export class Refusal extends Error {
   /** What the caller is told: never whether the key, the secret or the signature was wrong (`SAM-8`). */
   toError(): DomainError {
     const { code = 'unauthenticated', message, retryAfterMs } = this.terms;
-    if (code === 'unauthenticated') return new DomainError(code, 'a valid credential is needed');
+    if (code === 'unauthenticated')
+      return new DomainError(code, 'a valid credential is needed', { details: this.#tellable() });
     const details: JsonObject = { rule: this.reason };
     const wait = retryAfterMs === undefined ? {} : { retryAfterMs };
     return new DomainError(code, message ?? this.reason, { details, ...wait });
+  }
+
+  /** That there was no credential, or that a proven one has expired, helps nobody who guesses. */
+  #tellable(): JsonObject {
+    if (this.reason === 'no_credential') return { credential: 'absent' };
+    return this.reason === 'expired' ? { credential: 'expired' } : {};
   }
 }

@@ -111,11 +111,15 @@ export class Herald {
       const last = events.at(-1);
       if (last === undefined) return;
       const tasks = await this.#tasksOf(tenant, events);
-      const drafts = events.flatMap(event => {
-        const task = tasks.get(event.key);
-        return task === undefined ? [] : this.#wiresOf(task).flatMap(wire => wire.taskNews(task, event));
-      });
-      if (drafts.length > 0) await this.#parts.say(drafts);
+      const drafts = await Promise.all(
+        events.map(async event => {
+          const task = tasks.get(event.key);
+          if (task === undefined) return [];
+          return (await Promise.all(this.#wiresOf(task).map(wire => wire.taskNews(task, event)))).flat();
+        }),
+      );
+      const news = drafts.flat();
+      if (news.length > 0) await this.#parts.say(news);
       const [outcome] = await store.putDocuments([
         {
           ...{ tenant: DEFAULT_TENANT, kind: KIND, id: tenant },

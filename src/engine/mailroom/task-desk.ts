@@ -33,6 +33,7 @@ export interface OrderTerms
       | 'retry'
       | 'region'
       | 'depth'
+      | 'concurrency'
     >
   > {
   /** What an agent must be able to do beside the task's type: its role, `army:writer`. */

@@ -116,8 +116,8 @@ async function find(
   page: { readonly limit: number; readonly after: number },
 ): Promise<readonly DeadLetter[]> {
   const caller = await callerOf(principal, mailroom.directory);
-  const inboxes: readonly InboxName[] | null =
-    filter.inbox === undefined ? null : (await dialect.inbox(filter.inbox, caller)).inboxes;
+  const named = filter.inbox === undefined ? null : await dialect.inbox(filter.inbox, caller);
+  const inboxes: readonly InboxName[] | null = named === null || named.isDead === true ? null : named.inboxes;
   return mailroom.deadLetters({
     ...{ tenant: principal.tenant, dialect: dialect.name, ...page },
     ...(inboxes === null ? {} : { inboxes }),

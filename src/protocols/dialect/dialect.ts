@@ -44,8 +44,8 @@ export interface EnvelopeScene {
 /** An envelope as it was understood. */
 export interface Decoded extends Omit<Sending, 'fingerprint' | 'draft'> {
   readonly draft: Draft;
-  /** Where answers to the sender wait. */
-  readonly senderInbox: InboxName;
+  /** Where answers to the sender wait: one inbox, or any of several. */
+  readonly senderInbox: InboxName | readonly InboxName[];
   /** Absent: that of the whole envelope. */
   readonly fingerprint?: string;
 }
@@ -57,6 +57,8 @@ export interface NamedInbox {
   readonly isOwn: boolean;
   /** The agent whose work comes with it; null where nobody is given tasks by it. */
   readonly worker: AgentId | null;
+  /** It is the queue of all dead letters of the tenant, which are shown and never taken. */
+  readonly isDead?: boolean;
 }
 
 /** A version of the wire; instants as ISO 8601. */
@@ -84,6 +86,8 @@ export interface Dialect extends MessageWire {
   about(): JsonObject;
   /** The id an envelope bears, for answers about it; null where it has none that can be read. */
   idOf(envelope: unknown): string | null;
+  /** An envelope that was refused as it may be kept among the dead letters, without what must never be stored; absent: as it came. */
+  keepable?(envelope: unknown): unknown;
   /** The version an envelope is written in; null where it does not say. */
   versionOf(envelope: unknown): string | null;
   /** What an envelope means; throws `invalid_request` with every fault, `forbidden` for what this sender may not say to that receiver. */

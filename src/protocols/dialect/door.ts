@@ -3,11 +3,12 @@
 
 import { asDomainError, DomainError } from '../../domain/errors.ts';
 import { isJsonObject, type JsonObject } from '../../domain/json.ts';
-import type { InboxName, Message, MessageId } from '../../domain/message.ts';
+import type { Message, MessageId } from '../../domain/message.ts';
 import { allows } from '../../domain/principal.ts';
 import type { Mailroom } from '../../engine/mailroom/mailroom.ts';
 import type { Sending } from '../../engine/mailroom/packing.ts';
 import type { AuditRecorder } from '../../guards/audit.ts';
+import { mask } from '../../guards/mask.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Random } from '../../runtime/random.ts';
 import { fingerprintOf } from '../fingerprint.ts';
@@ -77,7 +78,7 @@ export class Door {
   async refuseBytes(bytes: Uint8Array, thrown: unknown, arrival: Arrival): Promise<void> {
     const error = asDomainError(thrown);
     if (error.code === 'internal') return;
-    const raw = Buffer.from(bytes.subarray(0, RAW_MAX)).toString('utf8');
+    const raw = mask(Buffer.from(bytes.subarray(0, RAW_MAX)).toString('utf8'));
     await this.#bury([{ raw, error }], arrival);
     this.#audit(arrival, null, error);
     this.#parts.figures.count([{ status: 'rejected', id: null, error }], 0);
@@ -92,7 +93,7 @@ export class Door {
       if (known !== undefined) return known;
     }
     const reader = `wait:${random.uuid()}`;
-    const inboxes = [taken.senderInbox];
+    const inboxes = [taken.senderInbox].flat();
     const replyTo = id as MessageId;
     const request = { tenant, reader, inboxes, limit: 1, visibilityMs: 30_000, waitMs, replyTo, signal };
     const [handout] = await mailroom.read(request);
@@ -106,7 +107,8 @@ export class Door {
     envelope: unknown,
     arrival: Arrival,
   ): Promise<
-    { readonly sending: Sending; readonly senderInbox: InboxName } | { readonly error: DomainError }
+    | { readonly sending: Sending; readonly senderInbox: Accepted['senderInbox'] }
+    | { readonly error: DomainError }
   > {
     const { caller } = arrival;
     const { clock, random, pace, seals } = this.#parts;
@@ -140,12 +142,16 @@ export class Door {
   async #note(taken: readonly Taken[], envelopes: readonly unknown[], arrival: Arrival): Promise<void> {
     const refused: { raw: string; error: DomainError }[] = [];
     taken.forEach((one, index) => {
-      if (one.status === 'rejected')
-        refused.push({ raw: JSON.stringify(envelopes[index])?.slice(0, RAW_MAX) ?? '', error: one.error });
+      if (one.status === 'rejected') refused.push({ raw: this.#rawOf(envelopes[index]), error: one.error });
       if (one.status === 'rejected') this.#audit(arrival, envelopes[index], one.error);
       else if (one.message.taskId !== null) this.#audit(arrival, envelopes[index], null, one.message);
     });
     if (refused.length > 0) await this.#bury(refused, arrival);
+  }
+
+  #rawOf(envelope: unknown): string {
+    const kept = this.#dialect.keepable?.(envelope) ?? envelope;
+    return JSON.stringify(kept)?.slice(0, RAW_MAX) ?? '';
   }
 
   async #bury(

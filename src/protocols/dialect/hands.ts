@@ -7,9 +7,11 @@ import type { ModelProvider } from '../../engine/ports/model-provider.ts';
 import type { Outbound } from '../../engine/ports/outbound.ts';
 import type { Participant } from '../../engine/ports/participant.ts';
 import type { AuditRecorder } from '../../guards/audit.ts';
+import type { TokenInspector } from '../../guards/inspection.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { Random } from '../../runtime/random.ts';
+import type { Service } from '../../runtime/service.ts';
 import type { Store } from '../../store/store.ts';
 import type { Dialect } from './dialect.ts';
 
@@ -25,6 +27,8 @@ export interface DialectHands {
   /** What agents remember and tenants know. */
   readonly memory: Memory;
   readonly audit: AuditRecorder;
+  /** Says what tokens are worth that others ask about. */
+  readonly inspector: TokenInspector;
   readonly outbound: Outbound;
   readonly models: readonly ModelProvider[];
   /** Told of every record that a workflow may wait for. */
@@ -35,4 +39,6 @@ export interface DialectHands {
 export interface DialectKit {
   readonly dialect: Dialect;
   readonly participants: readonly Participant[];
+  /** What works beside: started after the mailroom, stopped before it. */
+  readonly service?: Pick<Service, 'start' | 'stop'>;
 }

@@ -8,6 +8,7 @@ import { requirePermission } from '../../guards/permissions.ts';
 import type { Call, Reply, Route } from '../protocol.ts';
 import { json, route } from '../route.ts';
 import { callerOf } from './callers.ts';
+import { deadHandout } from './dead-handout.ts';
 import type { Dialect, ErrorBodyScene } from './dialect.ts';
 import type { Arrival, Door, DoorParts } from './door.ts';
 import { ackItem } from './frames.ts';
@@ -283,7 +284,12 @@ async function readInbox(
   const { dialect, mailroom } = parts;
   const { wait: waitS = 0, max = 10, visibility = VISIBILITY_S } = call.query;
   const { caller } = await arrivalOf(call, parts);
-  const { inboxes, worker, reader } = await openInbox(call.params.name, caller, dialect);
+  const { inboxes, worker, reader, isDead } = await openInbox(call.params.name, caller, dialect);
+  if (isDead === true) {
+    const letters = await mailroom.deadLetters({ tenant: caller.tenant, dialect: dialect.name, limit: max });
+    const messages = letters.map(letter => deadHandout(letter, message => encoded(message, dialect)));
+    return answer(200, { messages }, call.headers);
+  }
   const handouts = await mailroom.read({
     ...{ tenant: caller.tenant, reader, inboxes, limit: max, signal: call.signal },
     ...{ visibilityMs: visibility * 1_000, waitMs: waitS * 1_000 },

@@ -8,7 +8,7 @@ export interface Accepted {
   readonly status: 'accepted' | 'duplicate';
   readonly id: string;
   readonly message: Message;
-  readonly senderInbox: InboxName;
+  readonly senderInbox: InboxName | readonly InboxName[];
 }
 
 /** What one envelope came to. */

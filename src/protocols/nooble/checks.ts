@@ -1,0 +1,207 @@
+// What can be wrong with a message beside its form, by pair: an agent that cannot be set up so, a workflow nobody knows, a token that is none.
+// Every check is made before anything is stored.
+
+import { hash } from 'node:crypto';
+import type { TenantId } from '../../domain/ids.ts';
+import { isJsonObject, type JsonObject } from '../../domain/json.ts';
+import type { Task } from '../../domain/task.ts';
+import type { Inspection, TokenInspector, TokenKind } from '../../guards/inspection.ts';
+import type { EnvelopeScene } from '../dialect/dialect.ts';
+import { agentConfigErrors } from './agent-config.ts';
+import type { Envelope } from './envelope.ts';
+import { noobleError } from './errors.ts';
+import { type EnvelopeFault, invalid } from './faults.ts';
+import { metadataText } from './metadata.ts';
+import type { Services } from './services.ts';
+import type { Sessions } from './sessions.ts';
+import type { Settings } from './settings.ts';
+import type { Templates } from './templates.ts';
+import { CHANNELS, STEP_TYPES } from './workflow-words.ts';
+
+/** What checks ask. */
+export interface CheckParts {
+  readonly services: Services;
+  readonly settings: Settings;
+  readonly sessions: Sessions;
+  readonly templates: Templates;
+  readonly inspector: TokenInspector;
+  readonly models: readonly string[] | null;
+}
+
+/** Checks messages by what they ask. */
+export class Checks {
+  readonly #parts: CheckParts;
+
+  constructor(parts: CheckParts) {
+    this.#parts = parts;
+  }
+
+  /** The envelope as it may be stored; throws what is wrong with what it asks. */
+  async checked(envelope: Envelope, scene: EnvelopeScene, task: Task | null): Promise<Envelope> {
+    const { tenant } = scene.caller;
+    const pair = `${envelope.type.domain}.${envelope.type.action}`;
+    const checked = await this.#byPair(pair, envelope, tenant, task);
+    await this.#requireStep(envelope, tenant);
+    await this.#parts.sessions.enter(tenant, envelope, scene.caller.principal.id, scene.now);
+    return checked;
+  }
+
+  async #byPair(pair: string, envelope: Envelope, tenant: TenantId, task: Task | null): Promise<Envelope> {
+    switch (pair) {
+      case 'agent.execute':
+        await this.#checkAgent(envelope, tenant);
+        return envelope;
+      case 'workflow.start':
+        await this.#checkStart(envelope, tenant);
+        return envelope;
+      case 'workflow.step':
+        await this.#checkStep(envelope, tenant);
+        return envelope;
+      case 'conversation.update':
+      case 'conversation.query':
+        if (envelope.conversation_id === undefined)
+          throw invalid([{ field: 'conversation_id', code: 'VAL_002', message: 'is required' }]);
+        return envelope;
+      case 'knowledge.search':
+        checkWeights(envelope.payload);
+        return envelope;
+      case 'workflow.update':
+      case 'agent.update':
+        checkCommand(pair, envelope, task);
+        return envelope;
+      case 'auth.validate':
+        return this.#judged(envelope, tenant);
+      default:
+        return envelope;
+    }
+  }
+
+  async #checkAgent({ payload }: Envelope, tenant: TenantId): Promise<void> {
+    const config = isJsonObject(payload.agent_config) ? payload.agent_config : {};
+    const settings = await this.#parts.settings.of(tenant);
+    const errors = [...agentConfigErrors(config, settings.modelNames, this.#parts.models)];
+    const id = config.agent_id;
+    if (
+      typeof id === 'string' &&
+      !settings.builtInAgent &&
+      (await this.#parts.services.agent(tenant, id)) === null
+    )
+      errors.push({ field: 'agent_config.agent_id', message: `no agent ${id} is registered` });
+    if (errors.length > 0)
+      throw noobleError('AEX_001', errors.map(({ field, message }) => `${field}: ${message}`).join('; '), {
+        validation_errors: errors,
+        agent_config: config,
+      });
+  }
+
+  async #checkStart({ payload }: Envelope, tenant: TenantId): Promise<void> {
+    const { workflow_template_id: id, workflow_version: version, notification_config: notify } = payload;
+    const found = await this.#parts.templates.find(
+      tenant,
+      String(id),
+      typeof version === 'string' ? version : null,
+    );
+    if (found === null)
+      throw noobleError('resource_not_found', `there is no workflow ${id} ${version ?? ''}`.trim(), {
+        workflow_template_id: id,
+        ...(version === undefined ? {} : { workflow_version: version }),
+      });
+    const named = isJsonObject(notify) ? [notify.on_complete, notify.on_error].flatMap(one => one ?? []) : [];
+    const unknown = named.filter(one => !CHANNELS.includes(String(one)));
+    if (unknown.length > 0)
+      throw noobleError('VAL_001', `there is no channel ${unknown.join(', ')}`, {
+        unknown_channels: unknown,
+        channels: [...CHANNELS],
+      });
+  }
+
+  async #checkStep(envelope: Envelope, tenant: TenantId): Promise<void> {
+    const { step_type: type, input_data: input } = envelope.payload;
+    if (!STEP_TYPES.includes(String(type)))
+      throw noobleError('WF_001', `there is no step type ${type}`, { step_types: [...STEP_TYPES] });
+    const run = await this.#runOf(envelope, tenant);
+    if (run === null || !isJsonObject(input)) return;
+    for (const [field, value] of Object.entries(input)) {
+      if (!isJsonObject(value)) continue;
+      if (value.source === 'previous_step' && !run.steps.includes(String(value.step_id)))
+        throw noobleError('WF_002', `the workflow has no step ${value.step_id}`, {
+          field,
+          step_id: value.step_id,
+        });
+      if (value.source === 'workflow_input' && !run.parameters.includes(String(value.parameter)))
+        throw noobleError('VAL_002', `the workflow was given no ${value.parameter}`, {
+          field: `payload.input_data.${field}`,
+          parameter: value.parameter,
+        });
+    }
+  }
+
+  /** A step that a workflow known here lacks is told; a workflow nobody knows is not (`NOOB-30`). */
+  async #requireStep(envelope: Envelope, tenant: TenantId): Promise<void> {
+    const step = metadataText(envelope, 'workflow_step_id');
+    if (step === null) return;
+    const run = await this.#runOf(envelope, tenant);
+    if (run !== null && !run.steps.includes(step))
+      throw noobleError('WF_002', `the workflow has no step ${step}`, { workflow_step_id: step });
+  }
+
+  async #runOf(envelope: Envelope, tenant: TenantId) {
+    const id = metadataText(envelope, 'workflow_id');
+    return id === null ? null : await this.#parts.templates.run(tenant, id);
+  }
+
+  /** What the token is worth, in its place: the token itself goes no further than this (`NOOB-87`). */
+  async #judged(envelope: Envelope, tenant: TenantId): Promise<Envelope> {
+    const { token, token_type: type, ...payload } = envelope.payload;
+    const kind = (typeof type === 'string' ? type : 'access') as TokenKind;
+    const verdict: Inspection = await this.#parts.inspector.inspect(tenant, String(token), kind);
+    return {
+      ...envelope,
+      payload: {
+        ...payload,
+        token_type: kind,
+        token_sha256: hash('sha256', String(token), 'hex'),
+        verdict: verdict as unknown as JsonObject,
+      },
+    };
+  }
+}
+
+/** An envelope without the token it may bear, whatever else is wrong with it (`NOOB-87`). */
+export function withoutToken(envelope: unknown): unknown {
+  if (!isJsonObject(envelope) || !isJsonObject(envelope.payload)) return envelope;
+  if (envelope.payload.token === undefined) return envelope;
+  const { token, ...payload } = envelope.payload;
+  return { ...envelope, payload: { ...payload, token_sha256: hash('sha256', String(token), 'hex') } };
+}
+
+function checkWeights({ search_config: config }: JsonObject): void {
+  if (!isJsonObject(config)) return;
+  const { semantic_weight: semantic = 0.7, keyword_weight: keyword = 0.3 } = config;
+  const faults: EnvelopeFault[] = Object.entries({ semantic_weight: semantic, keyword_weight: keyword })
+    .filter(([, weight]) => Number(weight) < 0)
+    .map(([field]) => ({
+      field: `payload.search_config.${field}`,
+      code: 'VAL_001',
+      message: 'must not be negative',
+    }));
+  if (Number(semantic) === 0 && Number(keyword) === 0)
+    faults.push({ field: 'payload.search_config', code: 'VAL_001', message: 'both weights are zero' });
+  if (faults.length > 0) throw invalid(faults);
+}
+
+function checkCommand(pair: string, { payload, task_id: id }: Envelope, task: Task | null): void {
+  const { command, fallback } = payload;
+  const isFallback = pair === 'workflow.update' && typeof fallback === 'string';
+  if (isFallback)
+    throw noobleError('WF_005', `task ${id} was offered no ${fallback}`, {
+      fallback,
+      state: task?.state ?? null,
+    });
+  if (command !== 'pause' && command !== 'resume' && command !== 'cancel')
+    throw invalid([
+      command === undefined
+        ? { field: 'payload.command', code: 'VAL_002', message: 'is required' }
+        : { field: 'payload.command', code: 'VAL_001', message: 'must be one of pause, resume, cancel' },
+    ]);
+}

@@ -1,0 +1,249 @@
+// What each built-in service does with what it is asked; a task for a service elsewhere is passed on to it.
+
+import { isJsonObject, type JsonObject } from '../../domain/json.ts';
+import type { EngineApi } from '../../engine/api.ts';
+import type { Clock } from '../../runtime/clock.ts';
+import { type AgentParts, answerQuery } from './agent.ts';
+import { languageOf } from './catalogue.ts';
+import { noobleError } from './errors.ts';
+import { documentOf, type KnowledgeBase, queryOf, resultsOf } from './knowledge.ts';
+import { metadataOf, metadataText } from './metadata.ts';
+import { type PassingParts, passOn } from './passing-on.ts';
+import type { Request } from './replies.ts';
+import type { Sessions } from './sessions.ts';
+import { settingsView } from './settings.ts';
+import { requestOfTask } from './task-terms.ts';
+import type { Errand, ErrandEnd } from './worker.ts';
+
+/** What duties are done with. */
+export interface DutyParts extends AgentParts, PassingParts {
+  readonly clock: Clock;
+  readonly engine: () => EngineApi;
+  readonly sessions: Sessions;
+  readonly about: () => JsonObject;
+}
+
+/** Does what a task asks, or passes it on. */
+export async function doDuty(errand: Errand, parts: DutyParts): Promise<ErrandEnd> {
+  const { task } = errand;
+  const request = requestOfTask(task);
+  if (request !== null && task.spec.origin?.terms.delegate !== undefined) {
+    await passOn(task, request, parts.clock.now(), parts);
+    return { left: true };
+  }
+  // A step of a workflow came by no message: what it asks stands in its own payload.
+  const own = task.spec.payload;
+  const payload =
+    request === null && isJsonObject(own.payload) ? own.payload : (request?.envelope.payload ?? own);
+  return { answered: await answered(errand, { request, payload }, parts) };
+}
+
+interface Asked {
+  readonly request: Request | null;
+  readonly payload: JsonObject;
+}
+
+async function answered(errand: Errand, asked: Asked, parts: DutyParts): Promise<JsonObject> {
+  const { tenant, task, service, signal } = errand;
+  const { payload, request } = asked;
+  const action = request?.envelope.type.action;
+  switch (service) {
+    case 'agent_execution':
+      return answerQuery(errand, queryAsked(asked), parts);
+    case 'conversation': {
+      const conversation = request?.envelope.conversation_id ?? '';
+      if (action === 'query') return parts.conversations.read(tenant, conversation, payload);
+      const update = { payload, by: task.id, at: parts.clock.now() };
+      return parts.conversations.update(tenant, conversation, update);
+    }
+    case 'tool_registry':
+      if (action === 'update') return parts.tools.change(tenant, payload);
+      if (action === 'query') return parts.tools.list(tenant);
+      return toolResult(payload, await parts.tools.run(tenant, payload, signal), request === null);
+    case 'knowledge_base':
+      return knowledge(errand, payload, parts.knowledge);
+    case 'authentication':
+      return authResult(payload, tenant);
+    case 'agent_orchestrator':
+      if (task.spec.typeName === 'workflow_step') return step(errand, asked, parts);
+      return system(errand, asked, parts);
+    case 'workflow_engine':
+      throw noobleError('GEN_001', 'the workflow engine it was for is gone', { final: true });
+  }
+}
+
+function queryAsked({ request, payload }: Asked) {
+  const envelope = request?.envelope ?? {};
+  return {
+    payload,
+    language: languageOf(metadataText(envelope, 'user_locale')),
+    isSensitive: metadataOf(envelope).sensitive_data === true,
+  };
+}
+
+/** A step of a workflow sees what the tool answered; who asked by message, the call too. */
+function toolResult(payload: JsonObject, result: JsonObject[string], isStep: boolean): JsonObject {
+  if (isStep) return isJsonObject(result) ? result : { result };
+  const { tool_name: name, parameters = {}, tool_call_id: call } = payload;
+  return { tool_name: name, parameters, result, ...(call === undefined ? {} : { tool_call_id: call }) };
+}
+
+async function knowledge(
+  { tenant, task }: Errand,
+  payload: JsonObject,
+  base: KnowledgeBase | null,
+): Promise<JsonObject> {
+  if (base === null) throw noobleError('GEN_001', 'nobody keeps knowledge here', { final: true });
+  if (task.spec.typeName === 'knowledge_search')
+    return resultsOf(await base.search(tenant, queryOf(payload)), payload);
+  const document = documentOf(payload);
+  const chunks =
+    payload.operation === 'delete'
+      ? await base.remove(tenant, document.kbId, document.id)
+      : await base.upsert(tenant, document);
+  return { kb_id: document.kbId, document_id: document.id, operation: payload.operation, chunks };
+}
+
+/** What was found out when the message came in (`NOOB-84` to `NOOB-86`). */
+function authResult(payload: JsonObject, tenant: string): JsonObject {
+  const { verdict, token_type: type, required_scopes: scopes, validate_scope: isChecked } = payload;
+  const found = isJsonObject(verdict) ? verdict : {};
+  const required = Array.isArray(scopes) ? scopes.map(String) : [];
+  if (found.valid !== true) {
+    const isExpired = found.reason === 'expired';
+    throw noobleError(
+      isExpired ? 'AUTH_002' : 'AUTH_001',
+      isExpired ? 'the token has expired' : 'the token is bad',
+      {
+        token_type: type,
+        required_scopes: required,
+        validation_result: { valid: false, reason: isExpired ? 'Token expirado' : 'Token inválido' },
+      },
+    );
+  }
+  const granted = Array.isArray(found.permissions) ? found.permissions.map(String) : [];
+  const missing =
+    isChecked === true ? required.filter(scope => !granted.includes(ALIASES[scope] ?? scope)) : [];
+  const iso = (at: unknown): string | null => (typeof at === 'number' ? new Date(at).toISOString() : null);
+  return {
+    valid: true,
+    user: { id: found.id, tenant_id: tenant, roles: found.roles, permissions: granted },
+    token_metadata: {
+      issued_at: iso(found.issuedAt),
+      expires_at: iso(found.expiresAt),
+      issuer: found.issuer,
+      device_id: found.deviceId,
+    },
+    scope_validation: { has_required_scopes: missing.length === 0, missing_scopes: missing },
+  };
+}
+
+const ALIASES: Readonly<Record<string, string>> = { 'agent:execute': 'task:execute' };
+
+/** A lone step, done as what it says it is (`NOOB-54`); of an unknown workflow, references are only warned of (`NOOB-56`). */
+async function step(errand: Errand, { request, payload }: Asked, parts: DutyParts): Promise<JsonObject> {
+  const {
+    step_type: type,
+    agent_config: config,
+    input_data: input = {},
+    expected_output: expected,
+  } = payload;
+  const warnings = [
+    ...Object.entries(input as JsonObject).flatMap(([name, value]) =>
+      isJsonObject(value) && (value.source === 'previous_step' || value.source === 'workflow_input')
+        ? [`${name} refers to a workflow that is not run here`]
+        : [],
+    ),
+    ...(isJsonObject(expected) && isJsonObject(expected.schema) && expected.schema.$ref !== undefined
+      ? [`there is no schema ${expected.schema.$ref}`]
+      : []),
+  ];
+  const data = await stepData(
+    errand,
+    { type: String(type), config, input: input as JsonObject },
+    { request, parts },
+  );
+  const { reply_metadata: more, ...output } = data;
+  return {
+    workflow_status: 'completed',
+    step_id: metadataText(request?.envelope ?? {}, 'workflow_step_id'),
+    result: output,
+    reply_metadata: { ...(isJsonObject(more) ? more : {}), ...(warnings.length === 0 ? {} : { warnings }) },
+  };
+}
+
+async function stepData(
+  errand: Errand,
+  { type, config, input }: { readonly type: string; readonly config: unknown; readonly input: JsonObject },
+  { request, parts }: { readonly request: Request | null; readonly parts: DutyParts },
+): Promise<JsonObject> {
+  const name = metadataText(request?.envelope ?? {}, 'step_name') ?? type;
+  switch (type) {
+    case 'agent_task': {
+      const context = Object.entries(input).map(([key, content]) => ({
+        type: key,
+        content: content ?? null,
+      }));
+      const asked = {
+        query: name.replaceAll('_', ' '),
+        context,
+        ...(isJsonObject(config) ? { agent_config: config } : {}),
+      };
+      return answerQuery(errand, queryAsked({ request, payload: asked }), parts);
+    }
+    case 'tool_task': {
+      const result = await parts.tools.run(
+        errand.tenant,
+        { tool_name: name, parameters: input },
+        errand.signal,
+      );
+      return isJsonObject(result) ? result : { result };
+    }
+    case 'knowledge_search': {
+      if (parts.knowledge === null)
+        throw noobleError('GEN_001', 'nobody keeps knowledge here', { final: true });
+      return resultsOf(
+        await parts.knowledge.search(errand.tenant, queryOf({ query: name, ...input })),
+        input,
+      );
+    }
+    default:
+      throw noobleError('WF_001', `a step ${type} has no meaning outside its workflow`, { step_type: type });
+  }
+}
+
+async function system(
+  { tenant }: Errand,
+  { request, payload }: Asked,
+  parts: DutyParts,
+): Promise<JsonObject> {
+  switch (request?.envelope.type.action) {
+    case 'update':
+      return { settings: settingsView(await parts.settings.change(tenant, payload)) };
+    case 'execute':
+      return maintain(tenant, payload, parts);
+    default:
+      return {
+        status: 'healthy',
+        ...parts.about(),
+        settings: settingsView(await parts.settings.of(tenant)),
+        agents: (await parts.engine().agents(tenant)).map(({ agent, health, busy }) => ({
+          ...{ agent_id: agent.id, health, busy },
+          roles: agent.roles ?? [],
+        })),
+      };
+  }
+}
+
+async function maintain(
+  tenant: Errand['tenant'],
+  payload: JsonObject,
+  parts: DutyParts,
+): Promise<JsonObject> {
+  const { operation, session_id: session } = payload;
+  if (operation !== 'close_session' || typeof session !== 'string')
+    throw noobleError('VAL_001', `there is no maintenance ${operation}`, { operations: ['close_session'] });
+  if (!(await parts.sessions.close(tenant, session)))
+    throw noobleError('resource_not_found', `there is no session ${session}`, { session_id: session });
+  return { operation, session_id: session, status: 'closed' };
+}

@@ -1,0 +1,167 @@
+// What those who asked are told of their tasks: answers, errors, how far they are. Made of events, each once; what a service elsewhere has
+// said itself is not said again.
+
+import type { TaskEvent } from '../../domain/event.ts';
+import { isJsonObject, type JsonObject } from '../../domain/json.ts';
+import type { Draft } from '../../domain/message.ts';
+import type { Task } from '../../domain/task.ts';
+import type { Clock } from '../../runtime/clock.ts';
+import type { Store } from '../../store/store.ts';
+import type { Told } from './errors.ts';
+import { meaningOf } from './meanings.ts';
+import { errorReply, type Request, reply, type Said } from './replies.ts';
+import { progressOf, statusOf, timesOf, workflowOf } from './status.ts';
+import { delegateOf, requestOfTask } from './task-terms.ts';
+import { ruleOf } from './vocabulary.ts';
+
+/** What telling news needs. */
+export interface NewsParts {
+  readonly clock: Clock;
+  readonly store: Pick<Store, 'read'>;
+}
+
+/** What is said of an event of a task. */
+export async function newsOf(task: Task, event: TaskEvent, parts: NewsParts): Promise<readonly Draft[]> {
+  const request = requestOfTask(task);
+  if (request === null) return [];
+  const isDelegated = delegateOf(task) !== null;
+  if (event.kind === 'progress') return isDelegated ? [] : onProgress(task, request, event, parts);
+  if (event.kind !== 'state') return [];
+  switch (event.to) {
+    case 'completed':
+      return isDelegated ? [] : [await ending(task, request, event, parts)];
+    case 'failed':
+    case 'rejected':
+      return event.error?.details?.reported_by === undefined ? failure(task, request, event, parts) : [];
+    case 'timeout':
+    case 'cancelled':
+      return failure(task, request, event, parts);
+    case 'paused':
+      return [await status(task, request, event, parts)];
+    case 'running':
+      return isWorkflow(task) ? [await status(task, request, event, parts)] : [];
+    default:
+      return [];
+  }
+}
+
+/** How a task stands, in answer to who asks, or unasked. */
+export async function statusReply(
+  task: Task,
+  request: Request,
+  about: Pick<Said, 'as' | 'replyTo' | 'at'>,
+  parts: NewsParts,
+): Promise<Draft> {
+  const payload = isWorkflow(task)
+    ? await workflowOf(task, about.at, parts.store)
+    : progressOf(task, about.at);
+  const envelope = { ...request.envelope, payload };
+  return reply(request, {
+    ...about,
+    ...{ action: 'status', status: statusOf(task), payload, metadata: timesOf(task) },
+    meaning: meaningOf({ ...envelope, type: { ...envelope.type, action: 'status' }, status: statusOf(task) }),
+  });
+}
+
+function isWorkflow({ spec }: Task): boolean {
+  return spec.type === 'workflow_orchestration';
+}
+
+async function onProgress(
+  task: Task,
+  request: Request,
+  event: TaskEvent & { readonly kind: 'progress' },
+  parts: NewsParts,
+): Promise<readonly Draft[]> {
+  if (isWorkflow(task)) return task.outcome === null ? [await status(task, request, event, parts)] : [];
+  if (request.envelope.type.domain !== 'agent') return [];
+  const { progress, intermediate } = event;
+  const content = isJsonObject(intermediate) ? intermediate.stream_content : undefined;
+  const payload: JsonObject = {
+    progress: Math.round(progress.percentage),
+    status_detail: progress.currentStep ?? 'processing',
+    ...(content === undefined ? {} : { stream_content: content }),
+  };
+  const type = { ...request.envelope.type, action: 'status' };
+  const said = { ...request.envelope, type, payload, status: 'processing' as const };
+  return [
+    reply(request, {
+      ...{ as: `progress.${task.executionId}.${event.sequence}`, at: event.at, replyTo: null },
+      ...{ action: 'status', status: 'processing', payload, metadata: { state: 'running' } },
+      meaning: meaningOf(said),
+    }),
+  ];
+}
+
+async function status(task: Task, request: Request, event: TaskEvent, parts: NewsParts): Promise<Draft> {
+  const as = `status.${task.executionId}.${event.sequence}`;
+  return statusReply(task, request, { as, at: event.at, replyTo: null }, parts);
+}
+
+async function ending(task: Task, request: Request, event: TaskEvent, parts: NewsParts): Promise<Draft> {
+  const { envelope } = request;
+  const { answer = 'response' } = ruleOf(envelope.type.domain, envelope.type.action) ?? {};
+  const output = isJsonObject(task.result?.output)
+    ? task.result.output
+    : { result: task.result?.output ?? null };
+  const { reply_metadata: more, ...plain } = output;
+  const payload = isWorkflow(task) ? await workflowOf(task, event.at, parts.store) : plain;
+  const isSync = !isWorkflow(task) || envelope.payload.execution_mode === 'sync';
+  const said = {
+    ...envelope,
+    type: { ...envelope.type, action: answer },
+    payload,
+    status: 'completed' as const,
+  };
+  return reply(request, {
+    ...{ as: `end.${task.executionId}`, at: event.at, action: answer, status: 'completed', payload },
+    ...(isSync ? {} : { replyTo: null }),
+    metadata: {
+      ...timesOf(task),
+      ...warningsOf(request),
+      ...(isJsonObject(more) ? more : {}),
+    },
+    meaning: meaningOf(said),
+  });
+}
+
+function failure(
+  task: Task,
+  request: Request,
+  event: TaskEvent & { readonly kind: 'state' },
+  parts: NewsParts,
+): readonly Draft[] | Promise<readonly Draft[]> {
+  const error = errorOf(task, event);
+  const step = error.details.step;
+  const draft = errorReply(request, error, {
+    ...{ at: event.at, as: `end.${task.executionId}`, metadata: timesOf(task) },
+    ...(isWorkflow(task) && typeof step === 'string' ? { taskId: `${task.id}.${step}` } : {}),
+  });
+  if (!isWorkflow(task)) return [draft];
+  return status(task, request, event, parts).then(last => [last, draft]);
+}
+
+/** Why it ended; cancelled and timed out have codes of their own (`NOOB-6`). */
+function errorOf(task: Task, event: TaskEvent & { readonly kind: 'state' }): Told {
+  const { result } = task;
+  if (event.to === 'cancelled')
+    return {
+      code: 'invalid_transition',
+      message: event.reason ?? 'the task was cancelled',
+      details: { nooble_code: 'ORCH_EXEC_001' },
+    };
+  if (event.to === 'timeout')
+    return { code: 'task_timeout', message: event.reason ?? 'the task took too long', details: {} };
+  const {
+    code = 'task_failed',
+    message = 'the task failed',
+    details = {},
+  } = event.error ?? result?.error ?? {};
+  return { code, message, details };
+}
+
+/** What was asked in vain (`NOOB-32`). */
+function warningsOf({ envelope }: Request): JsonObject {
+  const warnings = envelope.metadata?.warnings;
+  return Array.isArray(warnings) ? { warnings } : {};
+}

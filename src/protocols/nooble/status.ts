@@ -1,0 +1,110 @@
+// How a task stands, in the words of Nooble: its status, its progress, a workflow's steps (`NOOB-6`, `NOOB-45`, `NOOB-59`, `NOOB-60`).
+
+import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
+import type { Task } from '../../domain/task.ts';
+import type { StepState } from '../../domain/workflow.ts';
+import type { Store } from '../../store/store.ts';
+import type { Envelope } from './envelope.ts';
+import { stepStatusOf } from './workflow-words.ts';
+
+/** The status of a task on this wire. */
+export function statusOf({ state, outcome }: Pick<Task, 'state' | 'outcome'>): Envelope['status'] {
+  if (outcome !== null) return outcome === 'completed' ? 'completed' : 'failed';
+  if (state === 'running' || state === 'completing' || state === 'paused') return 'processing';
+  return 'pending';
+}
+
+/** What metadata says of how far a task is (`NOOB-35`). */
+export function timesOf(task: Task): JsonObject {
+  const { state, startedAt, endedAt } = task;
+  return {
+    state,
+    ...(startedAt === null ? {} : { processed_at: new Date(startedAt).toISOString() }),
+    ...(endedAt === null
+      ? {}
+      : {
+          completed_at: new Date(endedAt).toISOString(),
+          processing_time_ms: Math.max(0, endedAt - (startedAt ?? endedAt)),
+        }),
+  };
+}
+
+/** The payload of an `agent.status`. */
+export function progressOf(task: Task, now: number): JsonObject {
+  const { progress, startedAt, outcome } = task;
+  const percentage = outcome === 'completed' ? 100 : Math.round(progress?.percentage ?? 0);
+  return {
+    progress: percentage,
+    status_detail: progress?.currentStep ?? task.state,
+    ...remaining(percentage, startedAt, now),
+  };
+}
+
+/** The payload of a `workflow.status`; outputs are read from the tasks that steps are. */
+export async function workflowOf(task: Task, now: number, store: Pick<Store, 'read'>): Promise<JsonObject> {
+  const steps = stepsIn(task);
+  const states = statesIn(task);
+  const shown = steps.map(({ id, name }) => ({ step_id: id, name, status: states.get(id) ?? 'pending' }));
+  const completed = shown.filter(({ status }) => status === 'completed').length;
+  const current = shown.findIndex(({ status }) => status === 'running');
+  const next = current < 0 ? shown.findIndex(({ status }) => status === 'pending') : current;
+  const percentage = steps.length === 0 ? 0 : Math.round((completed / steps.length) * 100);
+  return {
+    workflow_status: workflowStatusOf(task),
+    current_step: next < 0 ? steps.length : next + 1,
+    total_steps: steps.length,
+    completed_steps: completed,
+    progress_percentage: percentage,
+    ...remaining(percentage, task.startedAt, now),
+    steps_status: shown,
+    partial_results: await partialsOf(task, shown, store),
+  };
+}
+
+function workflowStatusOf({ state, outcome }: Task): string {
+  if (outcome !== null) return outcome === 'timeout' || outcome === 'rejected' ? 'failed' : outcome;
+  if (state === 'paused') return 'paused';
+  return state === 'running' || state === 'completing' ? 'running' : 'pending';
+}
+
+function stepsIn({ spec }: Task): readonly { readonly id: string; readonly name: string }[] {
+  const { steps } = spec.origin?.terms ?? {};
+  if (!Array.isArray(steps)) return [];
+  return steps.filter(isJsonObject).map(({ step_id: id, name }) => ({ id: String(id), name: String(name) }));
+}
+
+function statesIn({ checkpoint, result, outcome }: Task): ReadonlyMap<string, string> {
+  const output = isJsonObject(result?.output) ? result.output : {};
+  const run = isJsonObject(checkpoint) && isJsonObject(checkpoint.run) ? checkpoint.run : {};
+  const records = isJsonObject(output.steps) ? output.steps : isJsonObject(run.steps) ? run.steps : {};
+  return new Map(
+    Object.entries(records).map(([id, record]) => {
+      const state = isJsonObject(record) ? String(record.state) : 'pending';
+      const isOver = outcome !== null && (state === 'pending' || state === 'running' || state === 'waiting');
+      return [id, isOver ? 'cancelled' : stepStatusOf(state as StepState)] as const;
+    }),
+  );
+}
+
+async function partialsOf(
+  task: Task,
+  shown: readonly { readonly step_id: string; readonly status: string }[],
+  store: Pick<Store, 'read'>,
+): Promise<JsonObject> {
+  const done = shown.filter(({ status }) => status === 'completed' || status === 'failed');
+  const children = await store.read(
+    done.map(({ step_id: step }) => ({ tenant: task.tenant, id: `${task.id}.${step}` as Task['id'] })),
+  );
+  return Object.fromEntries(
+    done.map(({ step_id: step, status }, at) => {
+      const data: Json = children[at]?.result?.output ?? null;
+      return [step, { status: status === 'completed' ? 'success' : 'failed', data }];
+    }),
+  );
+}
+
+function remaining(percentage: number, startedAt: number | null, now: number): JsonObject {
+  if (startedAt === null || percentage <= 0 || percentage >= 100) return {};
+  const seconds = ((now - startedAt) / percentage) * (100 - percentage);
+  return { estimated_completion_seconds: Math.max(0, Math.round(seconds / 1_000)) };
+}

@@ -1,0 +1,198 @@
+// Templates of workflows: those shipped and those tenants store, checked when they are stored and put into the terms of whoever runs
+// workflows when one is started (`NOOB-49` to `NOOB-62`).
+
+import type { TenantId } from '../../domain/ids.ts';
+import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
+import type { Store } from '../../store/store.ts';
+import { noobleError } from './errors.ts';
+import { SALES_ANALYSIS } from './sales-analysis.ts';
+import type { Template, TemplateStep } from './template.ts';
+import { findCycle, stepFaultOf } from './template-checks.ts';
+import { failureOf } from './workflow-words.ts';
+
+/** What of a run messages about it are checked against. */
+export interface RunView {
+  readonly task: string;
+  readonly steps: readonly string[];
+  readonly parameters: readonly string[];
+}
+
+const KIND = 'nooble_template';
+const RUN_KIND = 'nooble_workflow';
+const DAY_KIND = 'nooble_workflow_day';
+const RUN_TERM_MS = 30 * 86_400_000;
+const TRIES = 50;
+const SHIPPED: readonly Template[] = [SALES_ANALYSIS];
+
+/** The templates and runs of all tenants. */
+export class Templates {
+  readonly #store: Pick<Store, 'documents' | 'putDocuments'>;
+
+  constructor(store: Pick<Store, 'documents' | 'putDocuments'>) {
+    this.#store = store;
+  }
+
+  /** The template, the newest of its versions where none is named; null where there is none. */
+  async find(tenant: TenantId, id: string, version: string | null): Promise<Template | null> {
+    const all = (await this.list(tenant)).filter(one => one.template_id === id);
+    if (version !== null) return all.find(one => one.version === version) ?? null;
+    return all.toSorted((one, other) => byVersion(other.version, one.version))[0] ?? null;
+  }
+
+  /** A tenant's templates, those shipped first. */
+  async list(tenant: TenantId): Promise<readonly Template[]> {
+    const stored = await this.#store.documents({ tenant, kind: KIND });
+    const own = stored.map(({ body }) => body as Template);
+    const isOwn = (shipped: Template): boolean => own.some(one => keyOf(one) === keyOf(shipped));
+    return [...SHIPPED.filter(one => !isOwn(one)), ...own];
+  }
+
+  /** Stores a version of a template; throws WF_001 to WF_004 for what is wrong with it, VAL_005 where another is stored under its name. */
+  async store(tenant: TenantId, template: Template): Promise<void> {
+    checkTemplate(template);
+    const [outcome] = await this.#store.putDocuments([
+      { tenant, kind: KIND, id: keyOf(template), body: template, expected: 'absent' },
+    ]);
+    if (outcome?.status === 'done') return;
+    const [known] = await this.#store.documents({ tenant, kind: KIND, ids: [keyOf(template)] });
+    if (JSON.stringify(known?.body) !== JSON.stringify(template))
+      throw noobleError('VAL_005', `${keyOf(template)} is another template`, {
+        template_id: template.template_id,
+      });
+  }
+
+  /** The name of a run: `wf-<day>-<number of the day>`, the same however often its task asks (`NOOB-51`). */
+  async begin(tenant: TenantId, task: string, now: number, view: Omit<RunView, 'task'>): Promise<string> {
+    const [known] = await this.#store.documents({ tenant, kind: RUN_KIND, ids: [`task:${task}`] });
+    if (typeof known?.body.workflow_id === 'string') return known.body.workflow_id;
+    const day = new Date(now).toISOString().slice(0, 10).replaceAll('-', '');
+    const number = await this.#next(tenant, day);
+    const id = `wf-${day}-${String(number).padStart(3, '0')}`;
+    const body: JsonObject = { workflow_id: id, task, steps: view.steps, parameters: view.parameters };
+    const expiresAt = now + RUN_TERM_MS;
+    const [first] = await this.#store.putDocuments([
+      { tenant, kind: RUN_KIND, id: `task:${task}`, body, expected: 'absent', expiresAt },
+      { tenant, kind: RUN_KIND, id, body, expiresAt },
+    ]);
+    return first?.status === 'done' ? id : this.begin(tenant, task, now, view);
+  }
+
+  /** A run that was begun here; null where nobody knows it. */
+  async run(tenant: TenantId, id: string): Promise<RunView | null> {
+    const [found] = await this.#store.documents({ tenant, kind: RUN_KIND, ids: [id] });
+    if (found === undefined) return null;
+    const { task, steps, parameters } = found.body;
+    return { task: String(task), steps: strings(steps), parameters: strings(parameters) };
+  }
+
+  async #next(tenant: TenantId, day: string): Promise<number> {
+    for (let attempt = 0; attempt < TRIES; attempt++) {
+      const [found] = await this.#store.documents({ tenant, kind: DAY_KIND, ids: [day] });
+      const number = Number(found?.body.count ?? 0) + 1;
+      const [outcome] = await this.#store.putDocuments([
+        { tenant, kind: DAY_KIND, id: day, body: { count: number }, expected: found?.version ?? 'absent' },
+      ]);
+      if (outcome?.status === 'done') return number;
+    }
+    throw noobleError('GEN_001', 'too many workflows are begun at once');
+  }
+}
+
+/** Throws what is wrong with a template: WF_001, an unknown step WF_002, a condition WF_003, a cycle WF_004. */
+export function checkTemplate({ steps }: Template): void {
+  const ids = steps.map(step => step.step_id);
+  const twice = ids.find((id, at) => ids.indexOf(id) !== at);
+  if (twice !== undefined) throw noobleError('WF_001', `there are two steps ${twice}`, { step_id: twice });
+  for (const step of steps) {
+    const fault = stepFaultOf(step, ids);
+    if (fault !== null) throw fault;
+  }
+  const cycle = findCycle(steps);
+  if (cycle !== null)
+    throw noobleError('WF_004', `steps wait for one another: ${cycle.join(' -> ')}`, { cycle: [...cycle] });
+}
+
+/** What the runner of workflows is told. */
+export function payloadOf({ steps }: Template, input: JsonObject, context: JsonObject): JsonObject {
+  return { steps: steps.map(compiled), input: { ...input, workflow_context: context } };
+}
+
+function compiled(step: TemplateStep): JsonObject {
+  const { step_id: id, step_type: type, depends_on: after, condition, on_failure: policy } = step;
+  const { attempts, goesOn } = failureOf(policy);
+  const common: JsonObject = {
+    id,
+    ...(after === undefined ? {} : { depends_on: after }),
+    ...(condition === undefined ? {} : { condition }),
+    ...(goesOn ? { on_failure: 'continue' } : {}),
+  };
+  const input = isJsonObject(step.input_data) ? inputOf(step.input_data) : {};
+  const work = (name: string, payload: JsonObject): JsonObject => ({
+    ...common,
+    kind: 'task',
+    task_type: 'custom',
+    description: step.name,
+    task_data: { type_name: name, payload, step: { step_id: id, name: step.name } },
+    ...(attempts === 1 ? {} : { retry: { max_attempts: attempts, delay: 1 } }),
+    ...outputCheck(step.expected_output),
+  });
+  switch (type) {
+    case 'agent_task':
+      return work('agent_task', {
+        query: step.name,
+        ...(step.agent_config === undefined ? {} : { agent_config: step.agent_config }),
+        context: Object.entries(input).map(([name, content]) => ({ type: name, content: content ?? null })),
+      });
+    case 'tool_task':
+      return work('tool_task', { tool_name: step.tool_name ?? step.name, parameters: input });
+    case 'knowledge_search':
+      return work('knowledge_search', { query: step.name, ...input });
+    default: {
+      const {
+        step_id: _,
+        name: __,
+        step_type: ___,
+        input_data: ____,
+        expected_output: _____,
+        ...rest
+      } = step;
+      return { ...rest, ...common, kind: type };
+    }
+  }
+}
+
+function outputCheck(expected: JsonObject | undefined): JsonObject {
+  const schema = expected?.schema;
+  return isJsonObject(schema) && schema.$ref === undefined
+    ? { execution_config: { output_schema: schema } }
+    : {};
+}
+
+/** References in `input_data` as the runner reads them; all else is meant literally (`NOOB-56`). */
+function inputOf(input: JsonObject): JsonObject {
+  return Object.fromEntries(
+    Object.entries(input).map(([name, value]) => {
+      if (!isJsonObject(value)) return [name, value];
+      if (value.source === 'previous_step')
+        return [name, `\${{ steps."${value.step_id}".output${pathOf(value.path)} }}`];
+      if (value.source === 'workflow_input') return [name, `\${{ input."${value.parameter}" || \`null\` }}`];
+      return [name, value];
+    }),
+  );
+}
+
+function pathOf(path: Json | undefined): string {
+  return typeof path === 'string' && path !== '' ? `.${path}` : '';
+}
+
+function keyOf({ template_id: id, version }: Pick<Template, 'template_id' | 'version'>): string {
+  return `${id}@${version}`;
+}
+
+function strings(value: Json | undefined): readonly string[] {
+  return Array.isArray(value) ? value.map(String) : [];
+}
+
+function byVersion(one: string, other: string): number {
+  return one.localeCompare(other, 'en', { numeric: true });
+}
