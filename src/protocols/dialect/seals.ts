@@ -19,7 +19,7 @@ export interface Unproven {
   /** As it arrived, nothing filled in. */
   readonly envelope: NonNullable<Draft['envelope']>;
   readonly draft: Draft;
-  readonly senderInbox: InboxName;
+  readonly senderInbox: InboxName | readonly InboxName[];
   readonly principal: Principal;
   readonly address: string;
   readonly requestId: string;
@@ -109,7 +109,8 @@ async function opened(
 }
 
 /** The agent whose answers wait there: an operator may send what an agent signed. */
-function agentBehind(inbox: InboxName): string | null {
+function agentBehind(inboxes: Unproven['senderInbox']): string | null {
   const prefix = inboxOfAgent('');
-  return inbox.startsWith(prefix) ? inbox.slice(prefix.length) : null;
+  const inbox = [inboxes].flat().find(one => one.startsWith(prefix));
+  return inbox === undefined ? null : inbox.slice(prefix.length);
 }
