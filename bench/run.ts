@@ -36,9 +36,9 @@ const run = (name: string, file: string, ...args: string[]): Figures | null => {
   return JSON.parse(stdout.trim().split('\n').at(-1) ?? 'null');
 };
 
-const PEERS = ['bullmq', 'graphile', 'pgboss', 'dbos', 'restate'];
+const PEERS = ['bullmq', 'graphile', 'pgboss', 'dbos', 'restate', 'validation'];
 // One that came later is not there yet where the others were installed before.
-const newest = here('peers/node_modules/@restatedev/restate-server');
+const newest = here('peers/node_modules/zod');
 if (PEERS.some(wants) && !existsSync(newest)) {
   process.stderr.write('installing the peers …\n');
   execFileSync('npm', ['install', '--prefix', here('peers'), '--no-audit', '--no-fund'], {
@@ -71,6 +71,9 @@ const restate = run('restate', 'peers/run.ts', 'restate', '--seconds', seconds);
 const javascript = run('javascript', 'javascript.ts', '--seconds', seconds);
 const browser = run('browser', 'browser.ts', '--seconds', seconds);
 const data = run('data', 'data.ts');
+const messages = run('messages', 'messages.ts', seconds);
+const validation = run('validation', 'validation.ts');
+const searches = run('search', 'search.ts');
 
 const over = (a: number | undefined, b: number | undefined): number | null =>
   a === undefined || b === undefined ? null : Math.round((a / b) * 100) / 100;
@@ -126,6 +129,19 @@ function executorRows(): readonly Row[] {
   ];
 }
 
+function messageRows(): readonly Row[] {
+  return [
+    atLeast('messages over HTTP in batches, sent, read and acknowledged', messages?.perSecond, 5_000, '/s'),
+    atMost('a message pushed through a socket, p50', messages?.pushP50Ms, 2, 'ms'),
+    untargeted('memory of an open socket that waits', messages?.kbEach, 'KB'),
+    atMost('growth over 15 s of 10,000 of them', messages?.grewMb, 10, 'MB'),
+    atLeast('envelopes checked on one core', validation?.perSecond, 200_000, '/s'),
+    untargeted('the same by bare Ajv', validation?.ajvPerSecond, '/s'),
+    untargeted('the same by Zod', validation?.zodPerSecond, '/s'),
+    atMost('hybrid search over 100,000 passages, p95', searches?.p95Ms, 50, 'ms'),
+  ];
+}
+
 const rows: readonly Row[] = [
   atLeast(
     'HTTP submit / empty route',
@@ -154,6 +170,7 @@ const rows: readonly Row[] = [
   ...postgresRows(),
   ...workflowRows(),
   ...executorRows(),
+  ...messageRows(),
 ];
 const raw = {
   ...{ empty, http, engine, workers, bullmq, claims, start, webhooks },

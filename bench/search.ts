@@ -2,7 +2,7 @@
 // a second look at the best; what the index takes, and how long it is in the making. `node bench/search.ts [passages] [searches]`.
 
 import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { AgentId, TenantId } from '../src/domain/ids.ts';
 import { Memory } from '../src/engine/memory/memory.ts';
@@ -89,6 +89,12 @@ for (let search = 0; search < SEARCHES; search++) {
 }
 console.log(
   `hybrid search: p50 ${percentile(times, 0.5)} ms, p95 ${percentile(times, 0.95)} ms, p99 ${percentile(times, 0.99)} ms; CPU p50 ${percentile(cpuTimes, 0.5)} ms, p95 ${percentile(cpuTimes, 0.95)} ms; ${Math.round(matches / SEARCHES)} matches each`,
+);
+console.log(
+  JSON.stringify({
+    ...{ p50Ms: percentile(times, 0.5), p95Ms: percentile(times, 0.95), p99Ms: percentile(times, 0.99) },
+    load1m: Math.round((loadavg()[0] ?? 0) * 10) / 10,
+  }),
 );
 await memory.stop();
 await store.stop();
