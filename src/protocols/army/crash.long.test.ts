@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { type Player, playing } from '../../../test/army-stage.ts';
-import { correspondent } from '../../../test/post.ts';
+import { type Correspondent, correspondent } from '../../../test/post.ts';
 import { ROOT } from '../../../test/tree.ts';
 
 interface Process {
@@ -23,7 +23,7 @@ async function serve(dataDir: string): Promise<Process> {
     process.execPath,
     [join(ROOT, 'src/cli/main.ts'), 'serve', '--port', String(PORT), '--data', dataDir],
     {
-      env: { ...process.env, BATUTA_RATE_LIMITS: 'off', BATUTA_LOG_LEVEL: 'error' },
+      env: { ...process.env, BATUTA_RATE_LIMITS: 'off', BATUTA_LOG_LEVEL: 'error', BATUTA_LEASE_MS: '3000' },
       stdio: 'ignore',
     },
   );
@@ -43,6 +43,20 @@ async function serve(dataDir: string): Promise<Process> {
   };
 }
 
+/** The players, for each of whom the operator acts by name. */
+async function castOf(admin: Correspondent): Promise<Record<'boss' | 'ann' | 'bob', Player>> {
+  const make = async (role: string, name: string, types: readonly string[]): Promise<Player> => {
+    const body = { agent_id: name, roles: [`army:${role}`], types, capacity: { slots: 5 } };
+    assert.equal((await admin.ask('POST', '/api/v2/agents', body)).status, 200);
+    return playing(admin, role, name);
+  };
+  return {
+    boss: await make('supervisor', 'boss', []),
+    ann: await make('researcher', 'ann', ['custom:researchers']),
+    bob: await make('writer', 'bob', ['custom:writers']),
+  };
+}
+
 test('ARMY-68 ARMY-87 a flow killed after one step and after the other resumes after the last stored message: no finished step runs again, and the final response comes once', async t => {
   const dataDir = mkdtempSync(join(tmpdir(), 'batuta-army-'));
   t.after(() => rmSync(dataDir, { recursive: true, force: true }));
@@ -52,22 +66,7 @@ test('ARMY-68 ARMY-87 a flow killed after one step and after the other resumes a
     readFileSync(join(dataDir, 'credentials.json'), 'utf8'),
   );
   const admin = correspondent(server.url, { 'x-api-key': key, 'x-api-secret': secret });
-  const cast: Record<string, Player> = {};
-  for (const [role, name] of [
-    ['supervisor', 'boss'],
-    ['researcher', 'ann'],
-    ['writer', 'bob'],
-  ] as const) {
-    const { status } = await admin.ask('POST', '/api/v2/agents', {
-      ...{ agent_id: name, roles: [`army:${role}`], types: role === 'supervisor' ? [] : [`custom:${role}s`] },
-      capacity: { slots: 5 },
-    });
-    assert.equal(status, 200);
-    // The operator acts for each by name.
-    cast[name] = playing(admin, role, name);
-  }
-  const { boss, ann, bob } = cast;
-  assert.ok(boss !== undefined && ann !== undefined && bob !== undefined);
+  const { boss, ann, bob } = await castOf(admin);
   const restart = async (): Promise<void> => {
     await server.kill();
     server = await serve(dataDir);
