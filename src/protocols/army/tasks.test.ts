@@ -371,36 +371,4 @@ suite('tasks by messages', () => {
     }
     assert.equal((await post.admin.ask('GET', '/api/v2/task-status/k9')).status, 404);
   });
-
-  test('ARMY-44 a status query tells of a task, a role and the whole, and an unknown task is NOT_FOUND', async () => {
-    const boss = await player(post, 'supervisor', 'q-boss');
-    const own = await openOwn();
-    const ask = async (payload: object): Promise<Loose> => {
-      await own.tell('status_query', 'coordinator', payload);
-      return (await own.next('status_response')).payload;
-    };
-    await boss.all();
-    const ann = await player(own.post, 'writer', 'q-ann', ['qtask'], 4);
-    const head = await player(own.post, 'coordinator', 'q-head');
-    await head.tell('task_request', 'writer', order('q1', 'qtask'));
-    await ann.next('task_request');
-    await ann.tell('task_update', 'coordinator', { task_id: 'q1', status: 'running', progress: 25 });
-    await own.post.admin.ask('DELETE', '/api/v2/agents/q-head');
-    await new Promise(resolve => setTimeout(resolve, 600));
-    const task = await ask({ task_id: 'q1' });
-    assert.deepEqual([task.status, task.progress, task.agent], ['running', 25, 'q-ann']);
-    const role = await ask({ role: 'writer' });
-    assert.deepEqual(role.agents, [{ agent: 'q-ann', health: 'healthy', busy: 1, capacity: 4 }]);
-    assert.deepEqual([role.load, role.queue_depth], [0.25, 0]);
-    const whole = await ask({ scope: 'system' });
-    assert.deepEqual([whole.tasks.running, whole.agents.writer], [1, 1]);
-    const unknown = await own.say('status_query', 'coordinator', { task_id: 'never' });
-    assert.deepEqual([unknown.status, unknown.body.error_code], [404, 'NOT_FOUND']);
-    await own.post.stop();
-  });
-
-  async function openOwn(): Promise<Player & { readonly post: Post }> {
-    const other = await openPost();
-    return { ...(await player(other, 'supervisor', 'own-boss')), post: other };
-  }
 });
