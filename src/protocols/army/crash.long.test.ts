@@ -44,6 +44,11 @@ async function serve(dataDir: string): Promise<Process> {
   };
 }
 
+/** In whose name the operator speaks. */
+function as(who: Player): { readonly metadata: { readonly priority: string; readonly from_agent: string } } {
+  return { metadata: { priority: 'normal', from_agent: who.id } };
+}
+
 /** The players, for each of whom the operator acts by name. */
 async function castOf(admin: Correspondent): Promise<Record<'boss' | 'ann' | 'bob', Player>> {
   const make = async (role: string, name: string, types: readonly string[]): Promise<Player> => {
@@ -72,9 +77,6 @@ test('ARMY-68 ARMY-87 a flow killed after one step and after the other resumes a
     await server.kill();
     server = await serve(dataDir);
   };
-  const as = (who: Player): { metadata: { priority: string; from_agent: string } } => ({
-    metadata: { priority: 'normal', from_agent: who.id },
-  });
   const respond = (
     who: Player,
     request: { id: string; payload: { task_id: string } },
