@@ -176,6 +176,31 @@ suite('agents and settings', () => {
     }
   });
 
+  test('ARMY-60 ARMY-54 after as many retries as were settled a recoverable error fails the task with its code', async () => {
+    const ann = await player(post, 'writer', 'try-ann', ['trytask']);
+    await boss.tell('config_update', 'coordinator', {
+      settings: { retry_delays: ['PT0.05S', 'PT0.1S', 'PT0.2S'] },
+    });
+    await ask('try1', 'trytask');
+    const counts: number[] = [];
+    for (let tries = 0; tries < 4; tries++) {
+      const { payload, metadata } = await ann.next('task_request');
+      counts.push(metadata.retry_count);
+      const context = { task_id: payload.task_id };
+      await ann.tell('error', 'coordinator', {
+        error_code: 'API_TIMEOUT',
+        message: 'late',
+        context,
+        recoverable: true,
+      });
+    }
+    assert.deepEqual(counts, [0, 1, 2, 3]);
+    const error = await boss.next('error');
+    assert.deepEqual([error.payload.error_code, error.payload.recoverable], ['API_TIMEOUT', false]);
+    assert.deepEqual(await ann.all(), []);
+    await boss.tell('config_update', 'coordinator', { settings: { retry_delays: ['PT1S', 'PT2S', 'PT4S'] } });
+  });
+
   test('ARMY-82 an agent may send a hundred messages at once and 600 a minute, or as many as was settled; more gets RATE_LIMITED with the wait, and others are not slowed', async () => {
     const [ann, bob] = [await player(post, 'writer', 'pace-ann'), await player(post, 'writer', 'pace-bob')];
     const rush = await ann.who.send(
