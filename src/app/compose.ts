@@ -200,7 +200,7 @@ async function startEngine({ log, config, extras, store, blobs, guards, reached,
   );
   const models = createModelProviders(adapters);
   const messages = await startMailroom(
-    { log, extras, store, guards, undo },
+    { log, config, extras, store, guards, undo },
     { engine, channels, outbound, models, workflows },
   );
   return { engine, executors, workflows, remoteAgents, outbound, ...messages };
@@ -208,7 +208,14 @@ async function startEngine({ log, config, extras, store, blobs, guards, reached,
 
 /** The dialects, and the mailroom between them. */
 async function startMailroom(
-  { log, extras, store, guards, undo }: Pick<Floor, 'log' | 'extras' | 'store' | 'guards' | 'undo'>,
+  {
+    log,
+    config,
+    extras,
+    store,
+    guards,
+    undo,
+  }: Pick<Floor, 'log' | 'config' | 'extras' | 'store' | 'guards' | 'undo'>,
   {
     engine,
     channels,
@@ -236,7 +243,7 @@ async function startMailroom(
     webhooks: channels.find(({ name }) => name === 'webhook') ?? null,
     secrets,
     seals,
-    options: { self: `node:${random.uuid()}`, leads: () => engine.leads },
+    options: { self: `node:${config.serverId}`, leads: () => engine.leads },
   });
   await mailroom.start();
   undo.push(() => mailroom.stop());
