@@ -15,7 +15,7 @@ import { metadataText } from './metadata.ts';
 import type { Services } from './services.ts';
 import type { Sessions } from './sessions.ts';
 import type { Settings } from './settings.ts';
-import type { Templates } from './templates.ts';
+import { missingParameters, type Templates } from './templates.ts';
 import { CHANNELS, STEP_TYPES } from './workflow-words.ts';
 
 /** What checks ask. */
@@ -106,6 +106,16 @@ export class Checks {
         workflow_template_id: id,
         ...(version === undefined ? {} : { workflow_version: version }),
       });
+    const given = isJsonObject(payload.input_parameters) ? payload.input_parameters : {};
+    const missing = missingParameters(found, given);
+    if (missing.length > 0)
+      throw invalid(
+        missing.map(name => ({
+          field: `payload.input_parameters.${name}`,
+          code: 'VAL_002',
+          message: 'is required',
+        })),
+      );
     const named = isJsonObject(notify) ? [notify.on_complete, notify.on_error].flatMap(one => one ?? []) : [];
     const unknown = named.filter(one => !CHANNELS.includes(String(one)));
     if (unknown.length > 0)

@@ -39,7 +39,11 @@ export function requestOfTask({ tenant, spec }: Pick<Task, 'tenant' | 'spec'>): 
   const envelope = {
     ...header,
     ...(workflow === undefined ? {} : { metadata: { ...metadata, workflow_id: workflow } }),
-    payload: isJsonObject(origin.input) ? origin.input : {},
+    payload: isJsonObject(origin.terms.asked)
+      ? origin.terms.asked
+      : isJsonObject(origin.input)
+        ? origin.input
+        : {},
   } as Envelope;
   return { tenant, id: origin.messageId as MessageId, envelope, traceId };
 }
