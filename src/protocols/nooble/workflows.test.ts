@@ -124,7 +124,7 @@ test('NOOB-58 NOOB-60 a step that fails ends the workflow, or is passed over whe
   assert.equal(failed?.payload.workflow_status, 'failed');
   assert.deepEqual(
     failed?.payload.steps_status.map((one: Loose) => one.status),
-    ['failed', 'cancelled'],
+    ['failed', 'skipped'],
   );
   const other = message('workflow.start', { workflow_template_id: 'goes-on' });
   await boss.send('nooble', other);
