@@ -216,15 +216,22 @@ suite('services elsewhere', () => {
     assert.equal(again?.message.metadata.retry_count, 1);
   });
 
-  test('NOOB-48 NOOB-6 a cancelled task is answered by its status and shows as failed with ORCH_EXEC_001', async () => {
-    await post.register('slow-agent');
+  test('NOOB-48 NOOB-6 NOOB-12 a cancelled task is answered by its status and shows as failed with ORCH_EXEC_001, and who was to do it is told', async () => {
+    const slow = await post.register('slow-agent');
     const ask = message('agent.execute', { query: 'analiza', agent_config: { agent_id: 'slow-agent' } });
     await boss.send('nooble', ask);
     const about = { task_id: ask.task_id, correlation_id: ask.correlation_id };
     const before = await asked(boss, message('agent.query', {}, about));
     assert.equal(before.type.action, 'status');
+    const delegated = { service: 'agent_execution', task_id: ask.task_id };
+    assert.deepEqual(before.delegated_services, [{ ...delegated, status: 'pending' }]);
+    const [work] = await slow.read('nooble', 'slow-agent', { wait: 10 });
+    await slow.settle('nooble', 'slow-agent', work?.delivery_id);
     const after = await asked(boss, message('agent.update', { command: 'cancel' }, about));
     assert.equal(after.metadata.state, 'cancelled');
+    assert.deepEqual(after.delegated_services, [{ ...delegated, status: 'failed' }]);
+    const [order] = await slow.read('nooble', 'slow-agent', { wait: 10 });
+    assert.deepEqual([order?.message.type.action, order?.message.payload.command], ['update', 'cancel']);
     const seen = await until(
       boss,
       'agent_orchestrator',
