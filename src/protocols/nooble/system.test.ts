@@ -71,6 +71,20 @@ suite('auth', () => {
     assert.equal((await validate(await tokenOf({ sub: 'u' }, 'past'))).error.code, 'AUTH_002');
   });
 
+  test('NOOB-83 NOOB-86 API keys and refresh tokens are tokens too, and one of another tenant counts as bad', async () => {
+    const validate = async (token: string, kind: string) =>
+      asked(boss, message('auth.validate', { token, token_type: kind }));
+    const { api_key: key, api_secret: secret } = post.server.credentials;
+    assert.equal((await validate(`${key}:${secret}`, 'api_key')).payload.valid, true);
+    assert.equal((await validate(`${key}:wrong`, 'api_key')).error.code, 'AUTH_001');
+    const traded = await post.admin.ask('POST', '/api/v2/auth/token', { grant_type: 'client_credentials' });
+    assert.equal((await validate(traded.body.refresh_token, 'refresh')).payload.valid, true);
+    assert.equal((await validate('br_nonsense', 'refresh')).error.code, 'AUTH_001');
+    const made = await post.admin.ask('POST', '/api/v2/tenants', { tenant_id: 'other', name: 'Other' });
+    const theirs = `${made.body.api_key}:${made.body.api_secret}`;
+    assert.equal((await validate(theirs, 'api_key')).error.code, 'AUTH_001');
+  });
+
   test('NOOB-87 the token is nowhere afterwards: not in the task, the log, the stream or the dead letters', async () => {
     const token = await tokenOf({ sub: 'secret-user', jti: newId() }, 'future');
     const ask = message('auth.validate', { token });
