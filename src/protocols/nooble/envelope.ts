@@ -45,16 +45,6 @@ export const REQUIRED = [
   'payload',
 ] as const;
 
-/** What a message may have beside (`NOOB-2`). */
-export const OPTIONAL = [
-  'session_id',
-  'conversation_id',
-  'expires_at',
-  'delegated_services',
-  'metadata',
-  'error',
-] as const;
-
 const IDS = ['message_id', 'task_id', 'tenant_id', 'correlation_id', 'session_id', 'conversation_id'];
 const STATUSES = ['pending', 'processing', 'completed', 'failed'];
 const METADATA_TIMES = ['processed_at', 'completed_at', 'scheduled_for', 'valid_until'] as const;

@@ -13,7 +13,7 @@ import type { Caller, Dialect, NamedInbox } from '../dialect/dialect.ts';
 import type { DialectHands, DialectKit } from '../dialect/hands.ts';
 import { checkFilter, isWanted, matchesType } from '../dialect/matching.ts';
 import { CATALOGUE } from './catalogue.ts';
-import { Checks, withoutToken } from './checks.ts';
+import { Checks, keepable } from './checks.ts';
 import { Conversations } from './conversations.ts';
 import { decode } from './decode.ts';
 import { createDesk, DESK, isOurs } from './desk.ts';
@@ -23,6 +23,7 @@ import { CODES, ERROR_PAGES, ERROR_SCHEMA, errorObject } from './errors.ts';
 import { invalid } from './faults.ts';
 import type { KnowledgeBase } from './knowledge.ts';
 import { meaningOf, translated } from './meanings.ts';
+import { metadataOf } from './metadata.ts';
 import { newsOf } from './news.ts';
 import { stopOf } from './passing-on.ts';
 import { placeOf, placesOf, QUEUES, queueOf } from './queues.ts';
@@ -106,7 +107,7 @@ const WORDS = {
   idOf: envelope =>
     isJsonObject(envelope) && typeof envelope.message_id === 'string' ? envelope.message_id : null,
   versionOf: envelope => (isJsonObject(envelope) ? versionIn(envelope) : null),
-  keepable: withoutToken,
+  keepable,
   checkSubscription,
   mayWatch: ({ principal }) => allows(principal, 'delivery:manage'),
   signatureAt: ['metadata', 'signature'],
@@ -186,6 +187,8 @@ function wireOf({
 /** An agent is concerned by what is said to the service of its name. */
 function wants(message: Message, subscription: Subscription): boolean {
   const { owner } = subscription;
+  // What is sensitive is told to nobody but its receiver (NOOB-33).
+  if (message.envelope !== null && metadataOf(message.envelope).sensitive_data === true) return false;
   const isTo = message.to.includes(serviceOf(owner));
   return isWanted(isTo ? { ...message, to: [...message.to, owner] } : message, subscription, encode);
 }
