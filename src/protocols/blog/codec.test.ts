@@ -21,7 +21,6 @@ function setup({ agents = ['ann', 'bob'], known = [] as readonly Partial<Message
     directory: {
       agent: async (_tenant: string, id: string) =>
         agents.includes(id) ? ({ agent: { id, roles: [] } } as unknown as AgentView) : null,
-      forget: () => {},
     },
     messages: async ({ ids }: { readonly ids?: readonly string[] }) =>
       known.filter(({ id }) => ids?.includes(id ?? '')) as readonly Message[],

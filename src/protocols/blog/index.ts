@@ -151,9 +151,7 @@ async function inboxNamed(hands: DialectHands, name: string, caller: Caller): Pr
   const { directory } = hands.mailroom();
   const isOwn = caller.agentId === name;
   if (!isOwn && !isBuiltIn(name) && (await directory.agent(caller.tenant, name)) === null) {
-    directory.forget(caller.tenant);
-    if ((await directory.agent(caller.tenant, name)) === null)
-      throw new DomainError('not_found', `there is no agent ${name}`);
+    throw new DomainError('not_found', `there is no agent ${name}`);
   }
   return {
     inboxes: [inboxOfAgent(name)],
