@@ -211,8 +211,9 @@ async function startMailroom(
     readonly channels: readonly Channel[];
   },
 ) {
-  const { audit, secrets } = guards;
-  const parts = { log, clock, random, store, engine, audit, outbound, models };
+  const { audit, secrets, tenants } = guards;
+  const quotaOf: DialectHands['quotaOf'] = tenant => tenants.quotaPlan(tenant)?.tenant?.limits ?? {};
+  const parts = { log, clock, random, store, engine, audit, quotaOf, outbound, models };
   const hands: DialectHands = { ...parts, mailroom: () => mailroom };
   const kits = [...createDialects(hands), ...(extras.dialects ?? []).map(create => create(hands))];
   const dialects = kits.map(({ dialect }) => dialect);
@@ -231,6 +232,10 @@ async function startMailroom(
   });
   await mailroom.start();
   undo.push(() => mailroom.stop());
+  for (const { service } of kits) {
+    await service?.start();
+    undo.push(async () => service?.stop());
+  }
   return { mailroom, dialects, seals };
 }
 

@@ -25,6 +25,7 @@ import type { DialectHands, DialectKit } from '../protocols/dialect/hands.ts';
 import type { Protocol } from '../protocols/protocol.ts';
 import { createSamProtocol, type SamDeps } from '../protocols/sam/index.ts';
 import { createSamRenderer } from '../protocols/sam/notification.ts';
+import { createTaskDialect } from '../protocols/task/index.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
 import type { Random } from '../runtime/random.ts';
@@ -218,8 +219,8 @@ export function createProtocols(deps: SamDeps): readonly [Protocol, ...Protocol[
 }
 
 /** The wires that carry messages between agents. */
-export function createDialects(_hands: DialectHands): readonly DialectKit[] {
-  return [];
+export function createDialects(hands: DialectHands): readonly DialectKit[] {
+  return [createTaskDialect(hands)];
 }
 
 /** Words notifications in the language of the wire their task came by. */

@@ -42,6 +42,7 @@ export interface ResourceLimits {
   readonly cpuCores?: number;
   readonly diskMb?: number;
   readonly networkMbps?: number;
+  readonly gpuUnits?: number;
 }
 
 /** Whether a limit is held by force, or only asked for (`SAM-117`). */
@@ -73,6 +74,10 @@ export interface TaskSpec {
   readonly timeoutMs: number;
   readonly attemptTimeoutMs?: number;
   readonly queueTimeoutMs?: number;
+  /** The instant (epoch milliseconds) at which it ends as `timeout`, however far it is. */
+  readonly deadlineAt?: number;
+  /** Let in although nobody can run it yet: it waits for an agent that can. */
+  readonly awaitsAgent?: boolean;
   readonly retry: RetryPolicy;
   readonly resources: ResourceLimits;
   /** May use processors beyond its own while nobody else wants them (`SAM-117`). */
@@ -82,6 +87,8 @@ export interface TaskSpec {
   readonly secretNames: readonly string[];
   readonly dependencies: readonly string[];
   readonly dependsOn: readonly TaskId[];
+  /** Those of them that need only end, however. */
+  readonly dependsOnEnds?: readonly TaskId[];
   /** Not to be started before this instant (epoch milliseconds). */
   readonly notBefore?: number;
   readonly minIsolation?: IsolationLevel;

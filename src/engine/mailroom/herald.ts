@@ -111,13 +111,16 @@ export class Herald {
       const last = events.at(-1);
       if (last === undefined) return;
       const tasks = await this.#tasksOf(tenant, events);
-      const drafts = events.flatMap(event => {
-        const task = tasks.get(event.key);
-        const wire =
-          task?.spec.origin === undefined ? undefined : this.#parts.wires.get(task.spec.origin.dialect);
-        return task === undefined || wire === undefined ? [] : wire.taskNews(task, event);
-      });
-      if (drafts.length > 0) await this.#parts.say(drafts);
+      const drafts = await Promise.all(
+        events.map(async event => {
+          const task = tasks.get(event.key);
+          const wire =
+            task?.spec.origin === undefined ? undefined : this.#parts.wires.get(task.spec.origin.dialect);
+          return task === undefined || wire === undefined ? [] : wire.taskNews(task, event);
+        }),
+      );
+      const news = drafts.flat();
+      if (news.length > 0) await this.#parts.say(news);
       const [outcome] = await store.putDocuments([
         {
           ...{ tenant: DEFAULT_TENANT, kind: KIND, id: tenant },

@@ -16,6 +16,7 @@ import type {
   MailStore,
   MailVerdict,
   NewDeadLetter,
+  NewEntry,
 } from '../../store/mail.ts';
 import type { Store } from '../../store/store.ts';
 import type { EngineApi } from '../api.ts';
@@ -214,6 +215,13 @@ export class Mailroom implements Service {
   async message(tenant: TenantId, dialect: string, id: MessageId): Promise<Message | null> {
     const [found] = await this.messages({ tenant, dialect, ids: [id], limit: 1 });
     return found ?? null;
+  }
+
+  /** Puts a message that was kept before into a further inbox, once. */
+  async copy(message: Message, entry: NewEntry): Promise<void> {
+    const { tenant, position } = message;
+    await this.#mail.fanOut([{ tenant, position, entry }]);
+    this.#waiting.wake(tenant, [entry.inbox]);
   }
 
   /** Calls back whenever something may have entered a tenant's log, until what is answered is called. */

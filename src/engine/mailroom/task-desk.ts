@@ -22,9 +22,12 @@ export interface OrderTerms
       | 'timeoutMs'
       | 'attemptTimeoutMs'
       | 'queueTimeoutMs'
+      | 'deadlineAt'
+      | 'awaitsAgent'
       | 'notBefore'
       | 'resources'
       | 'dependsOn'
+      | 'dependsOnEnds'
       | 'outputSchema'
       | 'labels'
       | 'context'
@@ -123,7 +126,7 @@ export class TaskDesk {
 
   /** Obeys a command; answers the task and whether it was already so. Throws `invalid_transition`. */
   async control(
-    message: Message,
+    message: Pick<Message, 'tenant' | 'actor'>,
     command: 'pause' | 'resume' | 'cancel',
     options: { readonly taskId: TaskId; readonly reason: string | null; readonly force?: boolean },
   ): Promise<{ readonly task: Task; readonly wasSo: boolean }> {

@@ -12,6 +12,8 @@ import type { Task } from '../../domain/task.ts';
 export interface MailRoute {
   readonly inbox: InboxName;
   readonly lane: string;
+  /** Not to be delivered earlier than this instant. */
+  readonly notBefore?: number;
 }
 
 /** A wire as the mailroom sees it. */
@@ -25,10 +27,12 @@ export interface MessageWire {
   wants(message: Message, subscription: Subscription): boolean;
   /** That a message was refused or died after it was accepted; null where its sender is not to be told, as about an error. */
   refusal(message: Message, error: DomainError): Draft | null;
+  /** Whether an agent is asked for a first attempt by the very message that asked for the task, as it came; absent: always. */
+  reachesAsIs?(original: Message): boolean;
   /** The request for an attempt of a task, to the agent that was given it; `original` is the message that asked for the task. */
   taskRequest(task: Task, agent: AgentId, original: Message | null): Draft;
   /** The order to an agent to stop a task it holds. */
   taskStop(task: Task, agent: AgentId, reason: string): Draft;
   /** What those who asked by this wire, and the holder, are told of an event of a task; each with an id that is the same every time. */
-  taskNews(task: Task, event: TaskEvent): readonly Draft[];
+  taskNews(task: Task, event: TaskEvent): readonly Draft[] | Promise<readonly Draft[]>;
 }

@@ -1,14 +1,17 @@
 // What a dialect is made from, and what it is made into: its wire, and the built-in agents that only it has.
 
+import type { TenantId } from '../../domain/ids.ts';
 import type { EngineApi } from '../../engine/api.ts';
 import type { Mailroom } from '../../engine/mailroom/mailroom.ts';
 import type { ModelProvider } from '../../engine/ports/model-provider.ts';
 import type { Outbound } from '../../engine/ports/outbound.ts';
 import type { Participant } from '../../engine/ports/participant.ts';
 import type { AuditRecorder } from '../../guards/audit.ts';
+import type { QuotaLimits } from '../../guards/quota-plan.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { Random } from '../../runtime/random.ts';
+import type { Service } from '../../runtime/service.ts';
 import type { Store } from '../../store/store.ts';
 import type { Dialect } from './dialect.ts';
 
@@ -22,6 +25,8 @@ export interface DialectHands {
   /** The mailroom, which is made with the dialects and so after them. */
   readonly mailroom: () => Mailroom;
   readonly audit: AuditRecorder;
+  /** What a tenant may use in all; what is absent is not limited. */
+  readonly quotaOf: (tenant: TenantId) => QuotaLimits;
   readonly outbound: Outbound;
   readonly models: readonly ModelProvider[];
 }
@@ -30,4 +35,6 @@ export interface DialectHands {
 export interface DialectKit {
   readonly dialect: Dialect;
   readonly participants: readonly Participant[];
+  /** What works beside: started after the mailroom, stopped before it. */
+  readonly service?: Pick<Service, 'start' | 'stop'>;
 }
