@@ -47,6 +47,7 @@ export function mayRunIn(region: string | undefined, regions: readonly string[] 
   return regions === undefined || (region !== undefined && regions.includes(region));
 }
 
+const GPU = 'gpu_units:';
 const GPUS_MAX = 64;
 
 /** What an agent with so many free GPUs can do: a task that needs some asks for an agent that can do that many. */
@@ -57,14 +58,15 @@ export function gpuAbilities(units: number): readonly string[] {
 
 /** The one a task of so many GPUs asks for. */
 export function gpuAbility(units: number): string {
-  return `gpu_units:${units}`;
+  return `${GPU}${units}`;
 }
 
 /** Whether an agent's declared types, capabilities, region and totals admit the task at all. */
 export function canRun(agent: Agent, spec: TaskSpec): boolean {
   if (!agent.types.includes(workTypeOf(spec))) return false;
-  if ((spec.requiredCapabilities ?? []).some(capability => !agent.capabilities.includes(capability)))
-    return false;
+  // How many GPUs are free is known when it asks for work; whether it has so many at all is among the resources.
+  const needed = (spec.requiredCapabilities ?? []).filter(one => !one.startsWith(GPU));
+  if (needed.some(capability => !agent.capabilities.includes(capability))) return false;
   if (spec.region !== undefined && agent.region !== spec.region) return false;
   return fits(spec.resources, agent.capacity);
 }

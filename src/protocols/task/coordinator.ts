@@ -74,14 +74,10 @@ class Handling {
       return [this.#ack('applied')];
     }
     if (await this.#isStale(said.taskId)) {
-      await desk.progress(this.#message, {
-        ...said,
-        percentage: null,
-        metrics: {},
-        checkpoint: null,
-        note: null,
-      });
-      await this.#noteStale(said);
+      const { percentage, metrics } = said;
+      const detail = { message_id: this.#message.id, percentage, metrics };
+      const nothing = { ...said, percentage: null, metrics: {}, checkpoint: null, note: null };
+      await desk.progress(this.#message, nothing, [{ kind: 'note', name: 'stale_report', detail }]);
       return [this.#ack('accepted', { stale: true })];
     }
     const checkpoint = checkpointIn(said.checkpoint);
@@ -127,14 +123,6 @@ class Handling {
       this.#parts.engine.task(tenant, taskId),
     ]);
     return last.attempt === attempt && sentAt < last.at;
-  }
-
-  async #noteStale({ taskId, percentage, metrics }: Progress): Promise<void> {
-    const { key, version } = await this.#parts.engine.task(this.#message.tenant, taskId);
-    const detail = { message_id: this.#message.id, percentage, metrics };
-    await this.#parts.store.commit([
-      { key, guard: { by: 'version', version }, events: [{ kind: 'note', name: 'stale_report', detail }] },
-    ]);
   }
 
   async #status(taskId: TaskId): Promise<Draft> {

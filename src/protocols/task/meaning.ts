@@ -155,7 +155,7 @@ function reportOf(fields: JsonObject, taskId: TaskId): Meaning {
     };
   return {
     ...{ act: 'report_progress', taskId, status: status ?? 'running', note: null },
-    percentage: typeof fields.progress === 'number' ? fields.progress * 100 : null,
+    percentage: typeof fields.progress === 'number' ? percentageOf(fields.progress) : null,
     metrics: isJsonObject(fields.metrics) && fields.metrics.jwe === undefined ? fields.metrics : {},
     checkpoint: (fields.checkpoint ?? null) as Json,
   };
@@ -171,6 +171,11 @@ function faultIn({ code, message, recoverable }: JsonObject): Fault {
     details: {},
     wireCode: String(code),
   };
+}
+
+/** Without what a binary fraction adds. */
+function percentageOf(progress: number): number {
+  return Math.round(progress * 1e8) / 1e6;
 }
 
 /** What is not encrypted. */

@@ -6,7 +6,7 @@ import { DomainError } from '../../domain/errors.ts';
 import type { TaskId } from '../../domain/ids.ts';
 import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
 import type { Message, TaskRequest } from '../../domain/message.ts';
-import { type ResourceLimits, TASK_TYPES, type Task } from '../../domain/task.ts';
+import { type ResourceLimits, TASK_TYPES } from '../../domain/task.ts';
 import type { OrderTerms } from '../../engine/mailroom/task-desk.ts';
 import { instantOf } from '../validation.ts';
 import type { TaskParts } from './parts.ts';
@@ -15,7 +15,7 @@ const MB_IN_GB = 1_024;
 const DAY_MS = 86_400_000;
 
 /** Orders the task; throws why there is none. */
-export async function submit(message: Message, task: TaskRequest, parts: TaskParts): Promise<Task> {
+export async function submit(message: Message, task: TaskRequest, parts: TaskParts): Promise<void> {
   const { desk } = parts.mailroom();
   const request = { ...task, input: inputOf(task) };
   const terms = termsOf(task.terms, parts.clock.now());
@@ -25,9 +25,6 @@ export async function submit(message: Message, task: TaskRequest, parts: TaskPar
   } catch (error) {
     throw denied(error, task.taskId);
   }
-  const made = await desk.task(message.tenant, task.taskId);
-  if (!canAnyone) await noteUnschedulable(made, parts);
-  return made;
 }
 
 /** What requirements come to; GPUs are a matter of what an agent can do (`TASK-14`). */
@@ -61,9 +58,7 @@ function termsOf(terms: JsonObject, now: number): OrderTerms {
   return {
     resources,
     // Which GPUs are free is known when an agent asks for work.
-    ...(gpuUnits === undefined
-      ? {}
-      : { capabilities: [gpuAbility(gpuUnits)], byAgents: true, awaitsAgent: true }),
+    ...(gpuUnits === undefined ? {} : { capabilities: [gpuAbility(gpuUnits)], byAgents: true }),
     ...dependenciesOf(terms.dependencies),
     ...(deadlineAt === null ? {} : { deadlineAt }),
     // Past its deadline it ends without having run.
@@ -115,11 +110,4 @@ function denied(error: unknown, taskId: TaskId): unknown {
   if (error.details.quota === undefined) return error;
   const details = { ...error.details, denial: 'quota_exceeded', task_id: taskId };
   return new DomainError('resource_exhausted', error.message, { details, cause: error });
-}
-
-async function noteUnschedulable({ key, version, spec }: Task, { store }: TaskParts): Promise<void> {
-  const detail = { task_type: spec.typeName ?? spec.type, resources: { ...spec.resources } };
-  await store.commit([
-    { key, guard: { by: 'version', version }, events: [{ kind: 'note', name: 'unschedulable', detail }] },
-  ]);
 }
