@@ -227,8 +227,9 @@ async function startMailroom(
     readonly channels: readonly Channel[];
   },
 ) {
-  const { audit, secrets, inspector } = guards;
-  const parts = { log, clock, random, store, engine, audit, inspector, outbound, models, workflows };
+  const { audit, secrets, inspector, tenants } = guards;
+  const quotaOf: DialectHands['quotaOf'] = tenant => tenants.quotaPlan(tenant)?.tenant?.limits ?? {};
+  const parts = { log, clock, random, store, engine, audit, inspector, quotaOf, outbound, models, workflows };
   const hands: DialectHands = { ...parts, memory: engine.memory, mailroom: () => mailroom };
   const kits = [...createDialects(hands), ...(extras.dialects ?? []).map(create => create(hands))];
   const dialects = kits.map(({ dialect }) => dialect);

@@ -29,6 +29,7 @@ import { createNoobleDialect } from '../protocols/nooble/index.ts';
 import type { Protocol } from '../protocols/protocol.ts';
 import { createSamProtocol, type SamDeps } from '../protocols/sam/index.ts';
 import { createSamRenderer } from '../protocols/sam/notification.ts';
+import { createTaskDialect } from '../protocols/task/index.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
 import type { Random } from '../runtime/random.ts';
@@ -230,7 +231,12 @@ export function createProtocols(deps: SamDeps): readonly [Protocol, ...Protocol[
 
 /** The wires that carry messages between agents. */
 export function createDialects(hands: DialectHands): readonly DialectKit[] {
-  return [createArmyDialect(hands), createBlogDialect(hands), createNoobleDialect(hands)];
+  return [
+    createArmyDialect(hands),
+    createBlogDialect(hands),
+    createNoobleDialect(hands),
+    createTaskDialect(hands),
+  ];
 }
 
 /** Words notifications in the language of the wire their task came by. */

@@ -245,11 +245,18 @@ export class Intake {
       ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
       queue: queueOf(tenant, spec),
       state: failure === undefined ? 'queued' : 'rejected',
-      events: initEvents(actor, order.steps, failure),
+      events: [...initEvents(actor, order.steps, failure), ...this.#doubts(order)],
       timers,
       ...(failure === undefined ? {} : { result: { metrics: {}, error: failure } }),
       waitingMax: this.#waitingMax,
     };
+  }
+
+  /** That nobody can run it yet, where it is let in all the same. */
+  #doubts({ tenant, spec }: TaskOrder): readonly EventBody[] {
+    if (spec.awaitsAgent !== true || this.#parts.roster.canEverRun(tenant, spec)) return [];
+    const detail = { work_type: workTypeOf(spec), resources: { ...spec.resources } };
+    return [{ kind: 'note', name: 'unschedulable', detail }];
   }
 
   async #answer(judged: Judged, task: NewTask, outcome: SubmitOutcome): Promise<Admission> {

@@ -244,9 +244,12 @@ export class Sweeper {
     const { notBefore } = task.spec;
     if (notBefore !== undefined && notBefore > this.#clock.now()) return null;
     const dependencies = await this.#store.dependencies(task.key);
-    const broken = dependencies.find(({ outcome }) => outcome !== null && outcome !== 'completed');
+    const { dependsOnEnds = [] } = task.spec;
+    const broken = dependencies.find(
+      ({ id, outcome }) => outcome !== null && outcome !== 'completed' && !dependsOnEnds.includes(id),
+    );
     if (broken === undefined)
-      return dependencies.every(({ outcome }) => outcome === 'completed') ? makeReady() : null;
+      return dependencies.every(({ outcome }) => outcome !== null) ? makeReady() : null;
     const error: TaskError = {
       code: 'dependency_failed',
       message: `task ${broken.id}, on which this one depends, ended ${broken.outcome}`,

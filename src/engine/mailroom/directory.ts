@@ -47,6 +47,14 @@ export class Directory {
     return (await this.agents(tenant)).find(isIt) ?? null;
   }
 
+  /** The agent of that name as it is at this instant where it has GPUs, which it may have taken up just now; else as `agent`. */
+  async now(tenant: TenantId, id: string): Promise<AgentView | null> {
+    const known = await this.agent(tenant, id);
+    if (known?.agent.capacity.gpuUnits === undefined) return known;
+    this.forget(tenant);
+    return this.agent(tenant, id);
+  }
+
   /** Agents that are there to read the inbox: of that name, or with that role, and not offline. */
   async readersOf(tenant: TenantId, inbox: InboxName): Promise<readonly AgentId[]> {
     const agents = await this.agents(tenant);

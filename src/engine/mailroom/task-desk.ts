@@ -27,6 +27,7 @@ export interface OrderTerms
       | 'notBefore'
       | 'resources'
       | 'dependsOn'
+      | 'dependsOnEnds'
       | 'outputSchema'
       | 'labels'
       | 'context'
@@ -81,17 +82,18 @@ export class TaskDesk {
     return admission;
   }
 
-  /** Takes its holder's word on how far a task is, which keeps the lease; `pending` hands it back. */
+  /** Takes its holder's word on how far a task is, which keeps the lease; `pending` hands it back. Alerts are noted with it. */
   async progress(
     message: Message,
     said: Message['meaning'] & { readonly act: 'report_progress' },
+    alerts: NonNullable<ProgressReport['alerts']> = [],
   ): Promise<void> {
     const { tenant } = message;
     const agentId = requireAgent(message);
     const { token, taskId } = await this.#parts.handout.requireHolder(tenant, agentId, said.taskId);
     if (said.status === 'pending')
       return this.#parts.handout.giveBack(tenant, agentId, { taskId, token }, said.note ?? 'handed back');
-    const report = reportOf(said);
+    const report = { ...reportOf(said), ...(alerts.length === 0 ? {} : { alerts }) };
     const told =
       Object.keys(report).length === 0
         ? { heartbeats: [{ taskId, token }] }
@@ -130,7 +132,7 @@ export class TaskDesk {
 
   /** Obeys a command; answers the task and whether it was already so. Throws `invalid_transition`. */
   async control(
-    message: Message,
+    message: Pick<Message, 'tenant' | 'actor'>,
     command: 'pause' | 'resume' | 'cancel',
     options: { readonly taskId: TaskId; readonly reason: string | null; readonly force?: boolean },
   ): Promise<{ readonly task: Task; readonly wasSo: boolean }> {

@@ -1,6 +1,7 @@
 // Tasks given out as messages. The engine leases a task to an agent as to any worker; what the agent finds in its inbox is the message
 // that asks for it. Delivery and lease live and end together: acknowledging keeps the lease, giving back hands the task back.
 
+import { gpuAbilities } from '../../domain/agent.ts';
 import { DomainError } from '../../domain/errors.ts';
 import type { AgentId, FencingToken, TaskId, TenantId } from '../../domain/ids.ts';
 import { inboxOfAgent, type Message, type MessageId } from '../../domain/message.ts';
@@ -37,6 +38,8 @@ export interface TaskHandoutParts {
   readonly say: (drafts: Parameters<typeof ownSending>[0][]) => Promise<void>;
 }
 
+const GPU = 'gpu_units:';
+
 /** A lease as a delivery names it. */
 export interface LeaseRef {
   readonly taskId: TaskId;
@@ -54,10 +57,15 @@ export class TaskHandout {
   /** Tasks for the agent, if it is registered for any; none once the wait is over. */
   async take(handed: Handed): Promise<readonly Handout[]> {
     const { tenant, agentId } = handed;
-    const view = await this.#parts.directory.agent(tenant, agentId);
+    const view = await this.#parts.directory.now(tenant, agentId);
     if (view === null || view.agent.types.length === 0) return [];
     const { slots, waitMs, signal } = handed;
-    const answer = await this.#work(view, { slots, waitMs, ...(signal === undefined ? {} : { signal }) });
+    // Who has GPUs takes one task at a time, so that what is free of them is known at each.
+    const hasGpus = view.agent.capacity.gpuUnits !== undefined;
+    const answer = await this.#work(view, {
+      ...{ slots: hasGpus ? Math.min(1, slots) : slots, waitMs },
+      ...(signal === undefined ? {} : { signal }),
+    });
     await this.#passOn(handed, answer);
     return Promise.all(answer.leases.map(lease => this.#handOut(handed, lease)));
   }
@@ -131,10 +139,11 @@ export class TaskHandout {
     return view;
   }
 
-  #work({ agent }: AgentView, asked: Partial<WorkRequest>): Promise<WorkAnswer> {
+  #work({ agent, free }: AgentView, asked: Partial<WorkRequest>): Promise<WorkAnswer> {
     const { tenant, id: agentId, types, capacity, region, version } = agent;
     const abilities = [...this.#parts.wires.values()].flatMap(wire => wire.abilitiesOf?.(agent) ?? []);
-    const capabilities = [...new Set([...agent.capabilities, ...abilities])];
+    const others = agent.capabilities.filter(one => !one.startsWith(GPU));
+    const capabilities = [...new Set([...others, ...abilities, ...gpuAbilities(free.gpuUnits ?? 0)])];
     return this.#parts.engine.work({
       ...{ tenant, agentId, types, capabilities, capacity, slots: 0, waitMs: 0 },
       ...(region === undefined ? {} : { region }),
@@ -165,8 +174,7 @@ export class TaskHandout {
     const entry = { inbox, lane: task.id, held, cause: `task:${token}` };
     const original = await this.#original(task);
     const lease = { taskId: task.id, token };
-    // What was encrypted to this server its agents could not read.
-    if (original !== null && task.attempt === 1 && !seals.isConfidential(original)) {
+    if (original !== null && task.attempt === 1 && this.#reachesAsIs(original, seals)) {
       const { position } = original;
       const [ref] = await mail.fanOut([{ tenant, position, entry }]);
       if (ref !== null && ref !== undefined)
@@ -187,6 +195,12 @@ export class TaskHandout {
       ...{ id: idOf(ref, lease), inbox, attempt: ref.attempt, visibleUntil: expiresAt },
       message: messageOf(posted.mail),
     };
+  }
+
+  /** What was encrypted to this server its agents could not read. */
+  #reachesAsIs(original: Message, seals: TaskHandoutParts['seals']): boolean {
+    if (seals.isConfidential(original)) return false;
+    return this.#parts.wires.get(original.dialect)?.reachesAsIs?.(original) ?? true;
   }
 
   async #original({ tenant, spec }: Task): Promise<Message | null> {

@@ -30,6 +30,8 @@ export interface MessageWire {
   refusal(message: Message, error: DomainError): Draft | null;
   /** What an agent can do by its roles and name, beside the capabilities it was registered with; absent: nothing. */
   abilitiesOf?(agent: Pick<Agent, 'id' | 'roles'>): readonly string[];
+  /** Whether an agent is asked for a first attempt by the very message that asked for the task, as it came; absent: always. */
+  reachesAsIs?(original: Message): boolean;
   /** The request for an attempt of a task, to the agent that was given it; `original` is the message that asked for the task. */
   taskRequest(task: Task, agent: AgentId, original: Message | null): Draft;
   /** The order to an agent to stop a task it holds. */
