@@ -13,7 +13,7 @@ import { createServer, type HttpServer } from '../http/server.ts';
 import type { DialectHands, DialectKit } from '../protocols/dialect/hands.ts';
 import { Pace } from '../protocols/dialect/pace.ts';
 import { protocolOf } from '../protocols/dialect/protocol-of.ts';
-import type { Seals } from '../protocols/dialect/seals.ts';
+import { createSeals } from '../protocols/dialect/seals.ts';
 import type { Protocol } from '../protocols/protocol.ts';
 import { correctedClock, pause, systemClock } from '../runtime/clock.ts';
 import { createLog, type Log } from '../runtime/log.ts';
@@ -54,6 +54,7 @@ export interface RunningServer {
 const clock = correctedClock(systemClock);
 const random = systemRandom;
 const UNLIMITED = 1_000_000_000;
+const MEGABYTE = 1_048_576;
 /** Two looks of a load balancer that looks every other second. */
 const LEAVE_MS = 5_000;
 
@@ -207,44 +208,48 @@ async function startMailroom(
     channels,
     outbound,
     models,
-  }: Pick<DialectHands, 'engine' | 'outbound' | 'models'> & {
+  }: Pick<DialectHands, 'outbound' | 'models'> & {
+    readonly engine: Engine;
     readonly channels: readonly Channel[];
   },
 ) {
   const { audit, secrets } = guards;
   const parts = { log, clock, random, store, engine, audit, outbound, models };
-  const hands: DialectHands = { ...parts, mailroom: () => mailroom };
+  const hands: DialectHands = { ...parts, memory: engine.memory, mailroom: () => mailroom };
   const kits = [...createDialects(hands), ...(extras.dialects ?? []).map(create => create(hands))];
+  const dialects = kits.map(({ dialect }) => dialect);
+  const seals = createSeals({
+    ...{ clock, random, dialects, guards: guards.messages },
+    directory: () => mailroom.directory,
+  });
   const mailroom: Mailroom = new Mailroom({
     ...parts,
-    wires: kits.map(({ dialect }) => dialect),
+    wires: dialects,
     participants: kits.flatMap(({ participants }) => participants),
     webhooks: channels.find(({ name }) => name === 'webhook') ?? null,
     secrets,
+    seals,
     options: { self: `node:${random.uuid()}`, leads: () => engine.leads },
   });
   await mailroom.start();
   undo.push(() => mailroom.stop());
-  return { mailroom, dialects: kits.map(({ dialect }) => dialect) };
+  return { mailroom, dialects, seals };
 }
 
 /** The dialects as wires. */
 function dialectProtocols(
   { guards, config }: Floor,
-  { mailroom, dialects, outbound }: Upstairs,
+  { mailroom, dialects, seals, outbound }: Upstairs,
 ): readonly Protocol[] {
   const paceLimit = config.rateLimits === null ? null : { perMinute: 600, burst: 100 };
   const pace = new Pace(clock, () => paceLimit);
   const shared = {
-    ...{ clock, random, mailroom, pace, audit: guards.audit, seals: UNSEALED },
+    ...{ clock, random, mailroom, pace, audit: guards.audit, seals },
     checkTarget: (url: string) => outbound.check(url),
     sealSecret: (tenant: TenantId, secret: string) => guards.secrets.sealWebhookSecret(tenant, secret),
   };
   return dialects.map(dialect => protocolOf(dialect, shared));
 }
-
-/** Nothing is signed yet. */
-const UNSEALED: Seals = { verify: () => Promise.resolve() };
 
 async function engineOptionsOf(config: Config): Promise<EngineOptions> {
   return {
@@ -261,6 +266,11 @@ async function engineOptionsOf(config: Config): Promise<EngineOptions> {
     webhooksPerHour: config.rateLimits?.webhooks ?? UNLIMITED,
     archiveDelayMs: config.archiveDelayMs,
     drainMs: config.drainMs,
+    memory: {
+      agentRecordsMax: config.memoryRecordsMax,
+      agentBytesMax: config.memoryMbMax * MEGABYTE,
+      searchBytesMax: config.searchMb * MEGABYTE,
+    },
   };
 }
 

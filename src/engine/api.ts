@@ -242,6 +242,8 @@ export interface EngineMeasure {
   readonly draining: boolean;
   /** What 99 of the last hundred claims took at most, in milliseconds; null before the first. */
   readonly claimP99Ms: number | null;
+  /** The search indexes of this process: of how many tenants, with how many records, and how large. */
+  readonly search: { readonly tenants: number; readonly records: number; readonly bytes: number };
   readonly database?: NonNullable<StoreMeasure['database']>;
 }
 

@@ -1,11 +1,9 @@
 // The engine: answers for its rooms. Whoever wants to know how a task moves starts here and follows one name at a time: intake,
 // dispatch, local or work, settlement, outbox, sweeper.
 
-import { DomainError } from '../domain/errors.ts';
 import type { AgentId, TaskId, TaskKey, TenantId } from '../domain/ids.ts';
 import type { LimitModes, ResourceLimits, Task, TaskSpec } from '../domain/task.ts';
 import { workTypeOf } from '../domain/task.ts';
-import { hasEnded } from '../domain/transitions.ts';
 import type { Cancel } from '../runtime/clock.ts';
 import type { Service } from '../runtime/service.ts';
 import { Watch } from '../runtime/watch.ts';
@@ -29,9 +27,11 @@ import type {
 import { defaultResources, limitModes } from './forecast.ts';
 import { hearOthers } from './hearing.ts';
 import { LocalWorker } from './local.ts';
+import { Memory } from './memory/memory.ts';
 import type { Pipes } from './pipes.ts';
 import { takeUpAgain } from './restart.ts';
 import { purge } from './retention.ts';
+import { retryOrder } from './retrying.ts';
 import { type EngineOptions, type EngineParts, furnish, type Rooms } from './rooms.ts';
 import type { Roster } from './roster.ts';
 import { Schedules } from './schedules.ts';
@@ -56,6 +56,8 @@ export class Engine implements EngineApi, Service {
   readonly #agentsElsewhere: Watch;
   /** Orders handed in again and again. */
   readonly schedules: Schedules;
+  /** What agents remember and tenants know. */
+  readonly memory: Memory;
   #local: LocalWorker | null = null;
   #draining = false;
   #stopped: Promise<void> | null = null;
@@ -79,6 +81,15 @@ export class Engine implements EngineApi, Service {
       check: order => this.#rooms.intake.check(order),
       leads: () => this.#rooms.nodes.leads,
     });
+    const { log, clock, store, embedder, reranker } = parts;
+    this.memory = new Memory(
+      {
+        ...{ log, clock, store: store.memory, leads: () => this.#rooms.nodes.leads },
+        ...(embedder === undefined ? {} : { embedder }),
+        ...(reranker === undefined ? {} : { reranker }),
+      },
+      options.memory,
+    );
   }
 
   /** Starts executors and channels, reads what was known, and begins to move tasks. */
@@ -104,6 +115,7 @@ export class Engine implements EngineApi, Service {
     await this.#rooms.bars.start();
     this.#rooms.outbox.start();
     this.schedules.start();
+    await this.memory.start();
     this.#repeat(SAVE_MS, () => this.#rooms.statistics.save());
     this.#repeat(PURGE_MS, async () => {
       if (nodes.leads) await purge(log, clock, store, blobs);
@@ -175,26 +187,7 @@ export class Engine implements EngineApi, Service {
   }
 
   async retry(call: ControlCall & { readonly newId?: TaskId }): Promise<Admission> {
-    const task = await this.task(call.tenant, call.id);
-    if (!hasEnded(task.state) || task.outcome === 'completed' || task.outcome === 'rejected' || task.purged) {
-      throw new DomainError(
-        'invalid_transition',
-        `cannot retry task ${task.id}: only failed, timed-out and cancelled tasks`,
-        {
-          details: { task_id: task.id, lifecycle_state: task.state, outcome: task.outcome },
-        },
-      );
-    }
-    const id = call.newId ?? (await this.#nextRetryId(task));
-    const spec: TaskSpec = { ...task.spec, retryOf: task.id, submittedBy: call.actor, dependsOn: [] };
-    const order = {
-      tenant: task.tenant,
-      id,
-      spec,
-      fingerprint: `retry:${task.executionId}`,
-      actor: call.actor,
-      steps: {},
-    };
+    const order = await retryOrder(this.#parts.store, await this.task(call.tenant, call.id), call);
     const [admission] = await this.submit([order]);
     if (admission === undefined) throw new Error('a submit of one task answered none');
     return admission;
@@ -284,6 +277,7 @@ export class Engine implements EngineApi, Service {
       ...(measure.database === undefined ? {} : { database: measure.database }),
       stalledMs: this.#rooms.dispatcher.stalledMs,
       claimP99Ms: this.#rooms.claims.p99Ms,
+      search: this.memory.measure(),
       draining: this.#draining,
     };
   }
@@ -335,6 +329,7 @@ export class Engine implements EngineApi, Service {
     await this.#agentsElsewhere.stop();
     await this.drain(this.#options.drainMs);
     await this.schedules.stop();
+    await this.memory.stop();
     await this.#rooms.sweeper.stop();
     await this.#rooms.outbox.stop();
     await this.#rooms.endpoints.stop();
@@ -363,14 +358,6 @@ export class Engine implements EngineApi, Service {
     if (!roster.hasOthersToCount && !quotas.countsRunning) return;
     const leases = store.leases({});
     await Promise.all([attempts.recount(leases), quotas.recount(leases)]);
-  }
-
-  async #nextRetryId(task: Task): Promise<TaskId> {
-    for (let number = 1; ; number++) {
-      const id = `${task.id}.r${number}` as TaskId;
-      const [taken] = await this.#parts.store.read([{ tenant: task.tenant, id }]);
-      if (taken === null || taken === undefined) return id;
-    }
   }
 
   #repeat(everyMs: number, work: () => Promise<void>): void {

@@ -19,6 +19,7 @@ import { Forecaster } from './forecast.ts';
 import { Intake } from './intake.ts';
 import { Journal } from './journal.ts';
 import { Lifecycle, type Wakers } from './lifecycle.ts';
+import type { MemoryOptions } from './memory/memory.ts';
 import { Nodes } from './nodes.ts';
 import { type OnAcknowledged, Outbox } from './outbox.ts';
 import { checkOutput } from './output.ts';
@@ -26,6 +27,7 @@ import { Permits } from './permits.ts';
 import { Pipes } from './pipes.ts';
 import type { Alerts } from './ports/alerts.ts';
 import type { Channel, NotificationRenderer } from './ports/channel.ts';
+import type { Embedder, Reranker } from './ports/embedder.ts';
 import type { Executor } from './ports/executor.ts';
 import type { Outbound } from './ports/outbound.ts';
 import type { Quotas } from './ports/quotas.ts';
@@ -61,6 +63,9 @@ export interface EngineParts {
   readonly renderer: NotificationRenderer;
   readonly channels: readonly Channel[];
   readonly executors: readonly Executor[];
+  /** In place of the local embedder, and of ranking by words. */
+  readonly embedder?: Embedder;
+  readonly reranker?: Reranker;
 }
 
 /** The engine's settings; durations in milliseconds. */
@@ -85,6 +90,8 @@ export interface EngineOptions {
   readonly webhooksPerHour: number;
   readonly archiveDelayMs: number;
   readonly drainMs: number;
+  /** How much may be remembered; `MEMORY_DEFAULTS` unless said otherwise. */
+  readonly memory?: MemoryOptions;
 }
 
 /** Every room of a furnished engine. */
@@ -151,12 +158,7 @@ function groundFloor(parts: EngineParts, options: EngineOptions) {
   const roster = new Roster(clock, store, bars, tenant => weights.regions?.(tenant));
   const attempts = new Attempts(store, roster);
   const canaries = new Canaries(log, clock, random, store, { alerts: parts.alerts, node: options.serverId });
-  attempts.onOver = ({ task, agentTenant, agentId }, how) => {
-    if (how === 'returned') return;
-    const durationMs = clock.now() - (task.lease?.claimedAt ?? clock.now());
-    const canary = roster.isCanary(agentTenant, agentId);
-    canaries.note({ canary, workType: workTypeOf(task.spec), failed: how !== 'completed', durationMs });
-  };
+  judgeBy(attempts, { clock, roster, canaries });
   const statistics = new RunStatistics(store);
   const lifecycle = new Lifecycle(clock, random, store, signals, sealer, options);
   const journal = new Journal(log, clock, store);
@@ -200,5 +202,22 @@ function groundFloor(parts: EngineParts, options: EngineOptions) {
     reuse,
     pipes,
     forecaster,
+  };
+}
+
+/** What canaries run, and what others do, is counted as it ends (`SAM-228`). */
+function judgeBy(
+  attempts: Attempts,
+  {
+    clock,
+    roster,
+    canaries,
+  }: { readonly clock: Clock; readonly roster: Roster; readonly canaries: Canaries },
+): void {
+  attempts.onOver = ({ task, agentTenant, agentId }, how) => {
+    if (how === 'returned') return;
+    const durationMs = clock.now() - (task.lease?.claimedAt ?? clock.now());
+    const canary = roster.isCanary(agentTenant, agentId);
+    canaries.note({ canary, workType: workTypeOf(task.spec), failed: how !== 'completed', durationMs });
   };
 }

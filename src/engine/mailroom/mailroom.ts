@@ -20,6 +20,7 @@ import type {
 import type { Store } from '../../store/store.ts';
 import type { EngineApi } from '../api.ts';
 import type { Channel } from '../ports/channel.ts';
+import type { MessageSeals } from '../ports/message-seals.ts';
 import type { MessageWire } from '../ports/message-wire.ts';
 import type { Participant } from '../ports/participant.ts';
 import type { SecretKeeper } from '../ports/secrets.ts';
@@ -27,7 +28,7 @@ import { Chores } from './chores.ts';
 import { Directory } from './directory.ts';
 import type { Handout } from './handout.ts';
 import { Herald } from './herald.ts';
-import { messageOf, ownSending, type Sending } from './packing.ts';
+import { messageOf, type Sending } from './packing.ts';
 import { Reading, type ReadRequest } from './reading.ts';
 import { type SendOutcome, Sorting } from './sorting.ts';
 import { Subscriptions } from './subscriptions.ts';
@@ -64,6 +65,7 @@ export interface MailroomParts {
   /** Who calls subscribers; null where nobody can. */
   readonly webhooks: Channel | null;
   readonly secrets: Pick<SecretKeeper, 'webhookSecrets'>;
+  readonly seals: MessageSeals;
   readonly options: {
     /** This process among others of the store. */
     readonly self: string;
@@ -92,7 +94,7 @@ export class Mailroom implements Service {
   #deafen: () => void = () => {};
 
   constructor(parts: MailroomParts) {
-    const { log, clock, store, engine, options } = parts;
+    const { log, clock, store, engine, seals, options } = parts;
     const { mail } = store;
     const wires = new Map(parts.wires.map(wire => [wire.name, wire]));
     const say = (drafts: readonly Draft[]): Promise<void> => this.say(drafts);
@@ -103,7 +105,7 @@ export class Mailroom implements Service {
     this.#store = store;
     this.directory = new Directory(clock, engine);
     const { directory } = this;
-    this.#handout = new TaskHandout({ clock, mail, engine, directory, wires, say });
+    this.#handout = new TaskHandout({ clock, mail, engine, directory, wires, seals, say });
     this.#herald = new Herald({ log, clock, store, engine, wires, say, leads: options.leads });
     this.desk = new TaskDesk({ engine, directory, handout: this.#handout, herald: this.#herald });
     const { participants } = parts;
@@ -115,6 +117,7 @@ export class Mailroom implements Service {
       waiting,
       wires,
       participants,
+      seals,
       self: options.self,
     });
     const lookMs = store.capabilities.shared ? LOOK_MS.shared : LOOK_MS.alone;
@@ -133,7 +136,7 @@ export class Mailroom implements Service {
       leads,
     });
     const sorting = this.#sorting;
-    this.#chores = new Chores({ log, clock, mail, wires, sorting, waiting, ...options });
+    this.#chores = new Chores({ log, clock, store, mail, wires, sorting, waiting, ...options });
   }
 
   async start(): Promise<void> {
@@ -164,7 +167,7 @@ export class Mailroom implements Service {
    * would hold up all that come after it; throws where trying again may help.
    */
   async say(drafts: readonly Draft[]): Promise<void> {
-    const outcomes = await this.#sorting.send(drafts.map(ownSending));
+    const outcomes = await this.#sorting.say(drafts);
     for (const [index, outcome] of outcomes.entries()) {
       if (outcome.status !== 'refused') continue;
       const { error } = outcome;

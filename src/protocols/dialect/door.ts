@@ -35,6 +35,8 @@ export interface Arrival {
   readonly headers: EnvelopeScene['headers'];
   readonly traceId: string;
   readonly requestId: string;
+  /** Where it came from. */
+  readonly address: string;
   readonly isPrivate: boolean;
 }
 
@@ -123,7 +125,10 @@ export class Door {
         newId: () => random.uuid(),
       };
       const { senderInbox, fingerprint, ...decoded } = await this.#dialect.decode(envelope, scene);
-      await seals.verify(envelope, decoded.draft, this.#dialect.signatureAt);
+      const { principal } = caller;
+      const { draft } = decoded;
+      const { address, requestId } = arrival;
+      await seals.verify(this.#dialect, { envelope, draft, senderInbox, principal, address, requestId });
       return { sending: { ...decoded, fingerprint: fingerprint ?? fingerprintOf(envelope) }, senderInbox };
     } catch (thrown) {
       const error = asDomainError(thrown);
