@@ -10,6 +10,7 @@ import { HostBreakers } from '../guards/host-breakers.ts';
 import { createOutbound, parsePrivateTargets } from '../guards/outbound.ts';
 import { SchemaGuard } from '../guards/schemas.ts';
 import { createServer, type HttpServer } from '../http/server.ts';
+import type { Dialect } from '../protocols/dialect/dialect.ts';
 import type { DialectHands, DialectKit } from '../protocols/dialect/hands.ts';
 import { Pace } from '../protocols/dialect/pace.ts';
 import { protocolOf } from '../protocols/dialect/protocol-of.ts';
@@ -195,7 +196,7 @@ async function startEngine({ log, config, extras, store, blobs, guards, reached,
   const models = createModelProviders(adapters);
   const messages = await startMailroom(
     { log, extras, store, guards, undo },
-    { engine, channels, outbound, models },
+    { engine, channels, outbound, models, workflows },
   );
   return { engine, executors, workflows, remoteAgents, outbound, ...messages };
 }
@@ -208,13 +209,14 @@ async function startMailroom(
     channels,
     outbound,
     models,
-  }: Pick<DialectHands, 'outbound' | 'models'> & {
+    workflows,
+  }: Pick<DialectHands, 'outbound' | 'models' | 'workflows'> & {
     readonly engine: Engine;
     readonly channels: readonly Channel[];
   },
 ) {
   const { audit, secrets } = guards;
-  const parts = { log, clock, random, store, engine, audit, outbound, models };
+  const parts = { log, clock, random, store, engine, audit, outbound, models, workflows };
   const hands: DialectHands = { ...parts, memory: engine.memory, mailroom: () => mailroom };
   const kits = [...createDialects(hands), ...(extras.dialects ?? []).map(create => create(hands))];
   const dialects = kits.map(({ dialect }) => dialect);
@@ -242,13 +244,18 @@ function dialectProtocols(
   { mailroom, dialects, seals, outbound }: Upstairs,
 ): readonly Protocol[] {
   const paceLimit = config.rateLimits === null ? null : { perMinute: 600, burst: 100 };
-  const pace = new Pace(clock, () => paceLimit);
+  const common = new Pace(clock, () => paceLimit);
+  const paceOf = (dialect: Dialect): Pace => {
+    const { pacePerMinute } = dialect;
+    if (paceLimit === null || pacePerMinute === undefined) return common;
+    return new Pace(clock, ({ tenant }) => ({ ...paceLimit, perMinute: pacePerMinute(tenant) }));
+  };
   const shared = {
-    ...{ clock, random, mailroom, pace, audit: guards.audit, seals },
+    ...{ clock, random, mailroom, audit: guards.audit, seals },
     checkTarget: (url: string) => outbound.check(url),
     sealSecret: (tenant: TenantId, secret: string) => guards.secrets.sealWebhookSecret(tenant, secret),
   };
-  return dialects.map(dialect => protocolOf(dialect, shared));
+  return dialects.map(dialect => protocolOf(dialect, { ...shared, pace: paceOf(dialect) }));
 }
 
 async function engineOptionsOf(config: Config): Promise<EngineOptions> {

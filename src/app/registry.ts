@@ -21,6 +21,7 @@ import type { HostBreakers } from '../guards/host-breakers.ts';
 import { createOutbound, parsePrivateTargets } from '../guards/outbound.ts';
 import { SchemaGuard } from '../guards/schemas.ts';
 import { createTunnels } from '../guards/tunnels.ts';
+import { createArmyDialect } from '../protocols/army/index.ts';
 import type { DialectHands, DialectKit } from '../protocols/dialect/hands.ts';
 import type { Protocol } from '../protocols/protocol.ts';
 import { createSamProtocol, type SamDeps } from '../protocols/sam/index.ts';
@@ -218,8 +219,8 @@ export function createProtocols(deps: SamDeps): readonly [Protocol, ...Protocol[
 }
 
 /** The wires that carry messages between agents. */
-export function createDialects(_hands: DialectHands): readonly DialectKit[] {
-  return [];
+export function createDialects(hands: DialectHands): readonly DialectKit[] {
+  return [createArmyDialect(hands)];
 }
 
 /** Words notifications in the language of the wire their task came by. */

@@ -73,6 +73,10 @@ export interface TaskSpec {
   readonly timeoutMs: number;
   readonly attemptTimeoutMs?: number;
   readonly queueTimeoutMs?: number;
+  /** The instant (epoch milliseconds) at which it ends as `timeout`, however far it is. */
+  readonly deadlineAt?: number;
+  /** Let in although nobody can run it yet: it waits for an agent that can. */
+  readonly awaitsAgent?: boolean;
   readonly retry: RetryPolicy;
   readonly resources: ResourceLimits;
   /** May use processors beyond its own while nobody else wants them (`SAM-117`). */

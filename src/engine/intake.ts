@@ -167,7 +167,8 @@ export class Intake {
   }
 
   async #checkCustom(tenant: TaskOrder['tenant'], spec: TaskSpec): Promise<void> {
-    if (!(await this.#someoneCan(tenant, spec))) throw this.#nobody(tenant, spec);
+    if (spec.awaitsAgent !== true && !(await this.#someoneCan(tenant, spec)))
+      throw this.#nobody(tenant, spec);
     const schema = this.#parts.roster.schemasOf(tenant, spec.typeName ?? '')?.input;
     if (schema !== undefined) await this.#parts.schemas.check(schema, spec.payload, 'task_data');
   }
@@ -227,6 +228,8 @@ export class Intake {
     if (error === undefined && spec.queueTimeoutMs !== undefined) {
       timers.push({ kind: 'queue_timeout', dueInMs: spec.queueTimeoutMs });
     }
+    if (error === undefined && spec.deadlineAt !== undefined)
+      timers.push({ kind: 'deadline', dueInMs: Math.max(0, spec.deadlineAt - now) });
     const failure = error && {
       code: error.code,
       message: error.message,
@@ -257,7 +260,7 @@ export class Intake {
         if (error !== undefined)
           return { kind: 'rejected', task: order.id, executionId: task.executionId, error };
         for (const timer of task.timers) this.#parts.wakers.timer(timer.dueInMs);
-        const waits = task.timers.some(({ kind }) => kind !== 'queue_timeout');
+        const waits = task.timers.some(({ kind }) => kind === 'ready' || kind === 'dependency');
         const made = { ...outcome, executionId: task.executionId };
         const admission = this.#parts.forecaster.admission(order, made, waits);
         if (!waits) this.#parts.wakers.ready(order);

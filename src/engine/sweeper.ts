@@ -168,8 +168,23 @@ export class Sweeper {
   }
 
   async #fire(timer: DueTimer): Promise<void> {
+    if (timer.kind === 'deadline') return this.#pastDeadline(timer);
     const draft = (await this.#answerTo(timer)) ?? NOTHING;
     await this.#lifecycle.apply(timer.task, draft, guardOf(timer.task), timer.id);
+  }
+
+  /** Ends a task however far it is. Should it have moved meanwhile it is looked at again: its timer is gone with the first try. */
+  async #pastDeadline({ id, task }: DueTimer): Promise<void> {
+    let now: Task | null | undefined = task;
+    while (now !== null && now !== undefined) {
+      const draft = (await this.#answerTo({ id, kind: 'deadline', task: now })) ?? NOTHING;
+      const outcome = await this.#lifecycle.apply(now, draft, guardOf(now), id);
+      if (outcome.status === 'done' || draft === NOTHING) {
+        if (draft !== NOTHING && now.lease !== null) this.#attempts.abort(now.lease.token, 'timeout');
+        return;
+      }
+      [now] = await this.#store.read([task]);
+    }
   }
 
   /** What a due timer calls for, or null where time has passed it by. */
@@ -189,6 +204,22 @@ export class Sweeper {
         };
         const cause = { actor: 'system', reason: 'queue timeout', error };
         return end(task, 'timeout', { metrics: {}, error }, cause, tools);
+      }
+      case 'deadline': {
+        if (task.state !== 'queued' && task.state !== 'running') return null;
+        const error: TaskError = {
+          code: 'task_timeout',
+          message:
+            task.attempt === 0 ? 'no agent took the task in time' : 'the task did not end by its deadline',
+          recoverable: false,
+        };
+        return end(
+          task,
+          'timeout',
+          { metrics: {}, error },
+          { actor: 'system', reason: 'deadline', error },
+          tools,
+        );
       }
       case 'notify_timeout':
         return task.state === 'notifying'

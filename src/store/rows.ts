@@ -34,7 +34,7 @@ export interface Page<Item> {
 }
 
 /** What a timer wakes the engine for. */
-export type TimerKind = 'ready' | 'dependency' | 'queue_timeout' | 'notify_timeout' | 'archive';
+export type TimerKind = 'ready' | 'dependency' | 'queue_timeout' | 'deadline' | 'notify_timeout' | 'archive';
 
 /** A timer to set, due so many milliseconds from the commit. */
 export interface NewTimer {

@@ -34,9 +34,11 @@ export class Directory {
     return agents;
   }
 
-  /** The agent of that name, or null. */
+  /** The agent of that name, or null; one that registered a moment ago is found. */
   async agent(tenant: TenantId, id: string): Promise<AgentView | null> {
-    return (await this.agents(tenant)).find(({ agent }) => agent.id === id && agent.kind !== 'local') ?? null;
+    const isIt = ({ agent }: AgentView): boolean => agent.id === id && agent.kind !== 'local';
+    const known = (await this.agents(tenant)).find(isIt);
+    return known ?? (await this.#engine.agents(tenant)).find(isIt) ?? null;
   }
 
   /** Agents that are there to read the inbox: of that name, or with that role, and not offline. */

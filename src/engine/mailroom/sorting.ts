@@ -142,7 +142,8 @@ export class Sorting {
     if (wire === undefined) throw new Error(`a message came by ${draft.dialect}, which is no wire`);
     const routes = await wire.route(draft);
     return Promise.all(
-      routes.map(async ({ inbox, lane }): Promise<NewEntry> => {
+      routes.map(async ({ inbox, lane, notBefore }): Promise<NewEntry> => {
+        if (notBefore !== undefined) return { inbox, lane, notBefore };
         const ours = this.#participants.has(inbox) && !(await this.isTakenOver(draft.tenant, inbox));
         return ours ? { inbox, lane, held: { by: this.#parts.self, ms: HOLD_MS } } : { inbox, lane };
       }),

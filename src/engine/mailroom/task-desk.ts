@@ -22,6 +22,8 @@ export interface OrderTerms
       | 'timeoutMs'
       | 'attemptTimeoutMs'
       | 'queueTimeoutMs'
+      | 'deadlineAt'
+      | 'awaitsAgent'
       | 'notBefore'
       | 'resources'
       | 'dependsOn'

@@ -142,7 +142,9 @@ export class TaskHandout {
   }
 
   #work({ agent }: AgentView, asked: Partial<WorkRequest>): Promise<WorkAnswer> {
-    const { tenant, id: agentId, types, capabilities, capacity, region, version } = agent;
+    const { tenant, id: agentId, types, capacity, region, version } = agent;
+    const abilities = [...this.#parts.wires.values()].flatMap(wire => wire.abilitiesOf?.(agent) ?? []);
+    const capabilities = [...new Set([...agent.capabilities, ...abilities])];
     return this.#parts.engine.work({
       ...{ tenant, agentId, types, capabilities, capacity, slots: 0, waitMs: 0 },
       ...(region === undefined ? {} : { region }),

@@ -1,5 +1,6 @@
 // What the engine needs of a wire that carries messages: where a message goes, and how the wire says what the engine has to say.
 
+import type { Agent } from '../../domain/agent.ts';
 import type { DomainError } from '../../domain/errors.ts';
 import type { TaskEvent } from '../../domain/event.ts';
 import type { AgentId } from '../../domain/ids.ts';
@@ -12,6 +13,8 @@ import type { Task } from '../../domain/task.ts';
 export interface MailRoute {
   readonly inbox: InboxName;
   readonly lane: string;
+  /** Not to be read earlier than this instant, epoch milliseconds. */
+  readonly notBefore?: number;
 }
 
 /** A wire as the mailroom sees it. */
@@ -25,6 +28,8 @@ export interface MessageWire {
   wants(message: Message, subscription: Subscription): boolean;
   /** That a message was refused or died after it was accepted; null where its sender is not to be told, as about an error. */
   refusal(message: Message, error: DomainError): Draft | null;
+  /** What an agent can do by its roles and name, beside the capabilities it was registered with; absent: nothing. */
+  abilitiesOf?(agent: Pick<Agent, 'id' | 'roles'>): readonly string[];
   /** The request for an attempt of a task, to the agent that was given it; `original` is the message that asked for the task. */
   taskRequest(task: Task, agent: AgentId, original: Message | null): Draft;
   /** The order to an agent to stop a task it holds. */

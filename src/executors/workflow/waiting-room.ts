@@ -80,7 +80,8 @@ export class WaitingRoom {
         return isOver ? ended({ output: { approved: false }, error: EXPIRED }) : [];
       }
       if (written.message === undefined) return isOver ? ended({ output: {} }) : [];
-      if (seen !== undefined) return ended({ output: messageOf(seen) });
+      if (seen !== undefined)
+        return ended(seen.error === undefined ? { output: messageOf(seen) } : { error: faultIn(seen) });
       return isOver ? ended({ error: SILENT }) : [];
     });
   }
@@ -203,6 +204,11 @@ function decision({ state, decided_by: by, decided_at: at, comment }: Approval):
     ...(at === undefined ? {} : { decided_at: new Date(at).toISOString() }),
     ...(comment === undefined ? {} : { comment }),
   };
+}
+
+/** What the server itself waited for in vain: the message says why. */
+function faultIn({ error }: JsonObject): TaskError {
+  return error as unknown as TaskError;
 }
 
 function messageOf({ payload, sent_by: by }: JsonObject): JsonObject {

@@ -94,6 +94,8 @@ export interface Dialect extends MessageWire {
   checkSubscription(types: readonly string[], filter: JsonObject | string | null): void;
   /** Whether the caller may watch all messages of its tenant, though it manages no deliveries. */
   mayWatch(caller: Caller): boolean;
+  /** Messages a minute from one agent of the tenant; absent: as many as of any wire. */
+  pacePerMinute?(tenant: TenantId): number;
   /** Where an envelope keeps its signature: `['signature']`, `['metadata', 'signature']`. */
   readonly signatureAt: MemberPath;
   /** Where it keeps the instant it was written; absent: `timestamp` beside the signature. */

@@ -27,6 +27,8 @@ export interface DialectHands {
   readonly audit: AuditRecorder;
   readonly outbound: Outbound;
   readonly models: readonly ModelProvider[];
+  /** Told of every record that a workflow may wait for. */
+  readonly workflows: { mailCame(): void };
 }
 
 /** A dialect and whoever answers in it. */
