@@ -35,6 +35,7 @@ import {
   createModelProviders,
   createProtocols,
   createRenderer,
+  createSkills,
   openBlobs,
   openStore,
   workRootOf,
@@ -148,7 +149,11 @@ async function startEngine({ log, config, extras, store, blobs, guards, reached,
   undo.push(() => breakers.stop());
   const adapters = { log, clock, random, outbound, breakers, config, version: VERSION };
   const workflows = createCoordinator({ log, clock, store, engine: (): Engine => engine });
-  const executors = [...createExecutors({ ...adapters, outbound: breakers.around(outbound) }), workflows];
+  const executors = [
+    ...createExecutors({ ...adapters, outbound: breakers.around(outbound) }),
+    createSkills(adapters, store),
+    workflows,
+  ];
   const schemas = new SchemaGuard(
     clock,
     executors.map(executor => executor.payloadSchema),

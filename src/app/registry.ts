@@ -15,6 +15,7 @@ import { createOpenAiProvider } from '../executors/content/provider.ts';
 import { createDataExecutor } from '../executors/data/executor.ts';
 import { createMonitorExecutor } from '../executors/monitor/executor.ts';
 import { createRemoteAgents } from '../executors/remote/index.ts';
+import { createSkillsExecutor, SKILL_SHAPES } from '../executors/skills/executor.ts';
 import { createWebExecutor } from '../executors/web/executor.ts';
 import { createWorkflowExecutor } from '../executors/workflow/executor.ts';
 import type { HostBreakers } from '../guards/host-breakers.ts';
@@ -22,6 +23,7 @@ import { createOutbound, parsePrivateTargets } from '../guards/outbound.ts';
 import { SchemaGuard } from '../guards/schemas.ts';
 import { createTunnels } from '../guards/tunnels.ts';
 import { createArmyDialect } from '../protocols/army/index.ts';
+import { createBlogDialect } from '../protocols/blog/index.ts';
 import type { DialectHands, DialectKit } from '../protocols/dialect/hands.ts';
 import type { Protocol } from '../protocols/protocol.ts';
 import { createSamProtocol, type SamDeps } from '../protocols/sam/index.ts';
@@ -205,6 +207,13 @@ export function workRootOf(dataDir: string): string {
 /** The executor of workflows, which needs the engine whose tasks it coordinates. */
 export const createCoordinator = createWorkflowExecutor;
 
+/** The executor of what a blog's agents are asked for, which keeps contents and conversations in the store. */
+export function createSkills(parts: AdapterParts, store: Store): Executor {
+  const { clock } = parts;
+  const schemas = new SchemaGuard(clock, SKILL_SHAPES);
+  return createSkillsExecutor({ clock, store, schemas, models: createModelProviders(parts) });
+}
+
 /** The agents elsewhere that work for this server. */
 export const createDelegation = createRemoteAgents;
 
@@ -220,7 +229,7 @@ export function createProtocols(deps: SamDeps): readonly [Protocol, ...Protocol[
 
 /** The wires that carry messages between agents. */
 export function createDialects(hands: DialectHands): readonly DialectKit[] {
-  return [createArmyDialect(hands)];
+  return [createArmyDialect(hands), createBlogDialect(hands)];
 }
 
 /** Words notifications in the language of the wire their task came by. */

@@ -29,6 +29,7 @@ import { hearOthers } from './hearing.ts';
 import { LocalWorker } from './local.ts';
 import { Memory } from './memory/memory.ts';
 import type { Pipes } from './pipes.ts';
+import { workTypesOf } from './ports/executor.ts';
 import { takeUpAgain } from './restart.ts';
 import { purge } from './retention.ts';
 import { retryOrder } from './retrying.ts';
@@ -311,7 +312,7 @@ export class Engine implements EngineApi, Service {
       tenant: tenantOfServer,
       id: serverId,
       kind: 'local',
-      types: lanes.map(({ executor }) => executor.type),
+      types: lanes.flatMap(({ executor }) => workTypesOf(executor)),
       capabilities: [],
       slots: lanes.reduce((sum, { slots }) => sum + slots, 0),
       capacity,

@@ -3,13 +3,13 @@
 import { asDomainError } from '../domain/errors.ts';
 import type { AgentId } from '../domain/ids.ts';
 import { DEFAULT_TENANT } from '../domain/ids.ts';
-import type { TaskError, TaskType } from '../domain/task.ts';
+import type { TaskError, TaskType, WorkType } from '../domain/task.ts';
 import type { Cancel, Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
 import type { Store } from '../store/store.ts';
 import type { Attempts, RunningAttempt } from './attempts.ts';
 import type { Dispatcher } from './dispatch.ts';
-import { AttemptAbort, type AttemptResult, type Executor } from './ports/executor.ts';
+import { AttemptAbort, type AttemptResult, type Executor, workTypesOf } from './ports/executor.ts';
 import type { Settlement } from './settlement.ts';
 import type { Bench, Workbench } from './workbench.ts';
 
@@ -71,8 +71,8 @@ export class LocalWorker {
   }
 
   /** The types it runs. */
-  get types(): readonly TaskType[] {
-    return this.#lanes.map(lane => lane.executor.type);
+  get types(): readonly WorkType[] {
+    return this.#lanes.flatMap(lane => workTypesOf(lane.executor));
   }
 
   /** Takes nothing more; what still runs after the grace is stopped and handed back. */
@@ -101,7 +101,7 @@ export class LocalWorker {
       agentId: this.#agentId,
       agentTenant: DEFAULT_TENANT,
       tenant: null,
-      types: new Set([lane.executor.type]),
+      types: new Set(workTypesOf(lane.executor)),
       capabilities: new Set(),
       region: this.#region,
       slots: () => lane.slots - lane.busy,

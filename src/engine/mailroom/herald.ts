@@ -113,9 +113,7 @@ export class Herald {
       const tasks = await this.#tasksOf(tenant, events);
       const drafts = events.flatMap(event => {
         const task = tasks.get(event.key);
-        const wire =
-          task?.spec.origin === undefined ? undefined : this.#parts.wires.get(task.spec.origin.dialect);
-        return task === undefined || wire === undefined ? [] : wire.taskNews(task, event);
+        return task === undefined ? [] : this.#wiresOf(task).flatMap(wire => wire.taskNews(task, event));
       });
       if (drafts.length > 0) await this.#parts.say(drafts);
       const [outcome] = await store.putDocuments([
@@ -127,6 +125,15 @@ export class Herald {
       if (outcome?.status !== 'done') throw new DomainError('conflict', 'another node tells of these tasks');
       place = { cursor: last.cursor, version: outcome.version };
     }
+  }
+
+  /** The wire a task was asked for by; of one that was not asked for by message, those that tell of it all the same. */
+  #wiresOf(task: Task): readonly MessageWire[] {
+    const { wires } = this.#parts;
+    const { origin } = task.spec;
+    if (origin === undefined) return [...wires.values()].filter(wire => wire.tellsOf?.(task) === true);
+    const wire = wires.get(origin.dialect);
+    return wire === undefined ? [] : [wire];
   }
 
   async #tasksOf(

@@ -115,7 +115,11 @@ export class TaskDesk {
       said.error === null
         ? { code: 'task_failed', message: `the agent reported the task ${said.status}`, recoverable: false }
         : taskErrorOf(said.error);
-    await this.#parts.handout.tell(tenant, agentId, { results: [{ ...ref, status: 'failed', error }] });
+    // What there is all the same is kept with the failure.
+    const output = said.result === null ? {} : { output: said.result };
+    await this.#parts.handout.tell(tenant, agentId, {
+      results: [{ ...ref, status: 'failed', error, ...output }],
+    });
   }
 
   /** The task; throws `not_found`. */

@@ -4,15 +4,17 @@ import type { Readable } from 'node:stream';
 import type { Artifact } from '../../domain/artifact.ts';
 import type { ArtifactId, TaskId, TenantId } from '../../domain/ids.ts';
 import type { Json, JsonObject } from '../../domain/json.ts';
-import type {
-  IsolationLevel,
-  LimitModes,
-  ResourceLimits,
-  Task,
-  TaskError,
-  TaskMetrics,
-  TaskSpec,
-  TaskType,
+import {
+  type IsolationLevel,
+  type LimitModes,
+  type ResourceLimits,
+  type Task,
+  type TaskError,
+  type TaskMetrics,
+  type TaskSpec,
+  type TaskType,
+  type WorkType,
+  workTypeOf,
 } from '../../domain/task.ts';
 import type { Service } from '../../runtime/service.ts';
 import type { Traffic } from './outbound.ts';
@@ -135,9 +137,16 @@ export interface Farewell {
   readonly fingerprint: string;
 }
 
+/** What an executor runs, as queues and workers name it. */
+export function workTypesOf({ type, typeNames }: Pick<Executor, 'type' | 'typeNames'>): readonly WorkType[] {
+  return typeNames === undefined ? [type] : typeNames.map(typeName => workTypeOf({ type, typeName }));
+}
+
 /** Runs the tasks of one type in this process. */
 export interface Executor extends Service {
   readonly type: TaskType;
+  /** Of an executor of `custom` tasks the names of those it runs, for every tenant. */
+  readonly typeNames?: readonly string[];
   /** JSON Schema of the type's payload, for validation and the OpenAPI document. */
   readonly payloadSchema: JsonObject;
   /** Limits of a task that names none. */

@@ -15,9 +15,12 @@ import { messagesAfter, newestPosition } from './streams.ts';
 const anything = Type.Object({}, { additionalProperties: true });
 const params = Type.Object({ id: Type.String({ minLength: 1, maxLength: 200 }) });
 
+const patterns = Type.Array(Type.String({ minLength: 1, maxLength: 200 }), { minItems: 1, maxItems: 100 });
+
 const order = Type.Object({
   id: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9._:-]{1,200}$' })),
-  types: Type.Array(Type.String({ minLength: 1, maxLength: 200 }), { minItems: 1, maxItems: 100 }),
+  types: Type.Optional(patterns),
+  eventTypes: Type.Optional(patterns),
   filter: Type.Optional(
     Type.Union([Type.Object({}, { additionalProperties: true }), Type.String({ maxLength: 4_000 })]),
   ),
@@ -98,7 +101,9 @@ export function subscriptionRoutes(parts: SubscriptionParts): readonly Route[] {
 
 interface Order {
   readonly id?: string;
-  readonly types: readonly string[];
+  readonly types?: readonly string[];
+  /** Another word for the same. */
+  readonly eventTypes?: readonly string[];
   readonly filter?: JsonObject | string;
   readonly deliver?: 'sse' | 'inbox' | 'webhook';
   readonly inbox?: string;
@@ -108,7 +113,11 @@ interface Order {
 
 async function subscriptionOf(order: Order, caller: Caller, parts: SubscriptionParts): Promise<Subscription> {
   const { dialect, mailroom, clock, random } = parts;
-  const { types, filter = null } = order;
+  const { types = order.eventTypes, filter = null } = order;
+  if (types === undefined)
+    throw new DomainError('invalid_request', 'types is required', {
+      details: { errors: [{ field: 'types', message: 'is required' }] },
+    });
   dialect.checkSubscription(types, filter);
   return {
     id: order.id ?? random.uuid(),

@@ -1,0 +1,388 @@
+// The four built-in agents and who stands in for them, asked over the wire.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Loose } from '../../../test/serve.ts';
+import { ask, message, refused, sharedPost } from './bench.test.ts';
+
+const open = sharedPost();
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+
+const SOURCE: readonly Loose[] = [
+  {
+    id: '550e8400-e29b-41d4-a716-446655440000',
+    from: 'executor',
+    to: 'planner',
+    type: 'request',
+    payload: {
+      intent: 'generate-blog-post',
+      context: { topic: 'AI in Healthcare', tone: 'professional', length: 'medium' },
+    },
+    metadata: { timestamp: '2026-02-24T10:00:00Z', priority: 'high', requiresAck: true },
+  },
+  {
+    id: '550e8400-e29b-41d4-a716-446655440001',
+    correlationId: '550e8400-e29b-41d4-a716-446655440000',
+    from: 'planner',
+    to: 'executor',
+    type: 'response',
+    payload: {
+      steps: [
+        { skill: 'generate_content', params: {} },
+        { skill: 'analyze_seo', params: {} },
+        { skill: 'moderate_content', params: {} },
+      ],
+    },
+    metadata: { timestamp: '2026-02-24T10:00:02Z', priority: 'high' },
+  },
+  {
+    id: '550e8400-e29b-41d4-a716-446655440002',
+    correlationId: '550e8400-e29b-41d4-a716-446655440000',
+    from: 'coder',
+    to: 'executor',
+    type: 'error',
+    payload: {
+      code: 'SKILL_EXECUTION_FAILED',
+      message: 'Failed to generate content',
+      details: { skill: 'generate_content', reason: 'OpenAI rate limit exceeded' },
+      recoverable: true,
+    },
+    metadata: { timestamp: '2026-02-24T10:00:05Z', priority: 'high' },
+  },
+];
+
+test('BLOG-14 the three messages of the source are accepted as they stand and make one exchange', async () => {
+  const { admin } = await open();
+  for (const one of SOURCE) {
+    const { status, body } = await admin.send('blog', one);
+    assert.deepEqual([status, body.status], [202, 'accepted'], JSON.stringify(body));
+  }
+  const told = await admin.read('blog', 'executor', { wait: 5 });
+  assert.ok(told.length >= 2);
+  for (const { message: one } of told) assert.equal(one.correlationId, SOURCE[0].id);
+});
+
+test('BLOG-11 each receiver answers a request finally once, others may join the exchange', async () => {
+  const post = await open();
+  const [coder, reviewer] = [await post.register('flow-coder'), await post.register('flow-other')];
+  await post.admin.send('blog', message('flow-1', { to: ['flow-coder'], type: 'notification' }));
+  const answer = (id: string, from: string, type: string, more: object = {}) => ({
+    ...message(id, {
+      from,
+      to: 'executor',
+      type,
+      correlationId: 'flow-1',
+      payload: { code: 'X', message: 'x' },
+    }),
+    ...more,
+  });
+  assert.equal((await coder.send('blog', answer('flow-a', 'flow-coder', 'response'))).status, 202);
+  for (const type of ['response', 'error']) {
+    const second = await coder.send('blog', answer(`flow-b-${type}`, 'flow-coder', type));
+    assert.deepEqual([second.status, second.body.code], [409, 'INVARIANT_VIOLATION']);
+  }
+  for (const id of ['flow-c', 'flow-d'])
+    assert.equal((await reviewer.send('blog', answer(id, 'flow-other', 'response'))).status, 202);
+  assert.equal((await coder.send('blog', answer('flow-a', 'flow-coder', 'response'))).status, 200);
+});
+
+test('BLOG-13 a notification is in the log and nobody answers it', async () => {
+  const post = await open();
+  const ann = await post.register('quiet-ann');
+  const sent = await ann.send(
+    'blog',
+    message('quiet-1', { from: 'quiet-ann', to: 'planner', type: 'notification' }),
+    '?wait=0.5',
+  );
+  assert.deepEqual([sent.status, sent.body.reply], [202, undefined]);
+  assert.deepEqual(await ann.read('blog', 'quiet-ann'), []);
+  const response = await fetch(`${post.url}/protocols/blog/events?types=notification`, {
+    headers: { ...post.admin.headers, 'last-event-id': '0' },
+  });
+  const reader = response.body?.getReader();
+  let text = '';
+  while (!text.includes('quiet-1')) text += Buffer.from((await reader?.read())?.value ?? []).toString('utf8');
+  await reader?.cancel();
+});
+
+test('BLOG-15 BLOG-16 a request is a task under its id; the planner answers with skills in order', async () => {
+  const { admin } = await open();
+  const payload = SOURCE[0].payload;
+  const reply = await ask(admin, 'plan-1', { to: 'planner', payload });
+  assert.deepEqual(
+    [reply.type, reply.from, reply.to, reply.correlationId],
+    ['response', 'planner', 'executor', 'plan-1'],
+  );
+  assert.match(reply.id, UUID);
+  assert.deepEqual(
+    reply.payload.steps.map((step: Loose) => step.skill),
+    ['generate_content', 'analyze_seo', 'moderate_content'],
+  );
+  assert.deepEqual(reply.payload.steps[0].params, payload.context);
+  const task = await admin.ask('GET', '/api/v2/task-status/plan-1');
+  assert.equal(task.body.current_status.state, 'completed');
+  const listed = await admin.ask('GET', '/api/v2/task-status?correlation_id=plan-1');
+  assert.equal(listed.body.total, 1, JSON.stringify(listed.body).slice(0, 300));
+});
+
+test('BLOG-17 BLOG-108 without a model an intent beyond the known ones is refused with their list', async () => {
+  const { admin } = await open();
+  const { status, body } = await refused(admin, 'plan-2', {
+    to: 'planner',
+    payload: { intent: 'conquer', context: {} },
+  });
+  assert.deepEqual([status, body.code], [422, 'PRECONDITION_FAILED']);
+  assert.deepEqual(body.details.intents.sort(), [
+    ...[
+      'analyze-seo',
+      'chat',
+      'generate-blog-post',
+      'moderate-content',
+      'recommend-content',
+      'summarize-content',
+    ],
+  ]);
+  for (const [index, intent] of body.details.intents.entries())
+    assert.equal(
+      (await ask(admin, `plan-3-${index}`, { to: 'planner', payload: { intent } })).type,
+      'response',
+    );
+  const bad = await refused(admin, 'plan-4', { to: 'planner', payload: 'do it' });
+  assert.deepEqual([bad.status, bad.body.code], [400, 'VALIDATION_ERROR']);
+});
+
+test('BLOG-18 the coder answers with the result of a skill, refuses an unknown one, and tells a failed one with skill and reason', async () => {
+  const { admin } = await open();
+  const reply = await ask(admin, 'skill-1', {
+    payload: { skill: 'moderate_content', params: { content: 'A fine day.' } },
+  });
+  assert.deepEqual([reply.type, reply.from, reply.payload.flagged], ['response', 'coder', false]);
+  const unknown = await refused(admin, 'skill-2', { payload: { skill: 'dance', params: {} } });
+  assert.deepEqual([unknown.status, unknown.body.code], [400, 'VALIDATION_ERROR']);
+  const failed = await ask(admin, 'skill-3', {
+    payload: { skill: 'summarize_content', params: { content: 'x', maxSentences: 1_000 } },
+  });
+  assert.equal(failed.type, 'error');
+  assert.equal(failed.payload.details.skill, 'summarize_content');
+  assert.match(failed.payload.details.reason, /maxSentences/);
+});
+
+test('BLOG-20 the executor runs an intent’s steps in order as a workflow, each with what earlier ones made', async () => {
+  const post = await open();
+  const ops = await post.register('flow-ops');
+  const payload = { intent: 'generate-blog-post', context: { topic: 'Bread at home', length: 'short' } };
+  const reply = await ask(ops, 'flow-20', { from: 'flow-ops', to: 'executor', payload });
+  assert.equal(reply.type, 'response', JSON.stringify(reply.payload));
+  const [generated, seo, moderated] = reply.payload.steps;
+  assert.deepEqual(
+    [generated.skill, seo.skill, moderated.skill],
+    ['generate_content', 'analyze_seo', 'moderate_content'],
+  );
+  assert.match(generated.result.content, /Bread at home/);
+  assert.ok(seo.result.score > 50);
+  assert.equal(moderated.result.flagged, false);
+  const task = await post.admin.ask('GET', '/api/v2/task-status/flow-20');
+  assert.equal(
+    task.body.task_type ?? task.body.current_status.task_type ?? 'workflow_orchestration',
+    'workflow_orchestration',
+  );
+  const steps = { steps: [{ skill: 'summarize_content', params: { content: 'One. Two. Three. Four.' } }] };
+  const own = await ask(ops, 'flow-21', { from: 'flow-ops', to: 'executor', payload: steps });
+  assert.ok(own.payload.steps[0].result.summary.length > 0);
+  const failing = { steps: [{ skill: 'summarize_content', params: { content: '' } }] };
+  const failed = await ask(ops, 'flow-22', { from: 'flow-ops', to: 'executor', payload: failing });
+  assert.equal(failed.type, 'error');
+  const bad = await refused(ops, 'flow-23', {
+    from: 'flow-ops',
+    to: 'executor',
+    payload: { steps: [{ skill: 'dance' }] },
+  });
+  assert.deepEqual([bad.status, bad.body.code], [400, 'VALIDATION_ERROR']);
+});
+
+const POST_TEXT = {
+  title: 'How bread is made at home',
+  content: 'Flour and water. A little salt.',
+  tags: ['bread'],
+};
+
+test('BLOG-21 BLOG-22 BLOG-105 contents are created, changed, published once approved as they stand, and deleted', async () => {
+  const post = await open();
+  const ops = await post.register('content-ops');
+  const change = (id: string, payload: object) =>
+    ask(ops, id, { from: 'content-ops', to: 'executor', payload });
+  const fail = (id: string, payload: object) =>
+    refused(ops, id, { from: 'content-ops', to: 'executor', payload });
+  const made = await change('c-1', { action: 'create_content', contentId: 'bread', content: POST_TEXT });
+  assert.deepEqual([made.payload.contentId, made.payload.version], ['bread', 1]);
+  const early = await fail('c-2', { action: 'publish_content', contentId: 'bread' });
+  assert.deepEqual([early.status, early.body.code], [422, 'PRECONDITION_FAILED']);
+  const steps = [{ id: 'schema-validation', name: 'Schema', order: 1, required: true }];
+  const check = (id: string, content: object) =>
+    ask(post.admin, id, { to: 'reviewer', payload: { contentId: 'bread', content, steps } });
+  assert.equal((await check('c-3', POST_TEXT)).payload.result.approved, true);
+  const changed = { ...POST_TEXT, content: 'Flour, water, salt and time.' };
+  assert.equal(
+    (await change('c-4', { action: 'update_content', contentId: 'bread', content: changed })).payload.version,
+    2,
+  );
+  assert.equal((await fail('c-5', { action: 'publish_content', contentId: 'bread' })).status, 422);
+  await check('c-6', changed);
+  const published = await change('c-7', { action: 'publish_content', contentId: 'bread' });
+  assert.ok(Date.parse(published.payload.publishedAt) > 0);
+  const again = await fail('c-8', { action: 'create_content', contentId: 'bread', content: POST_TEXT });
+  assert.deepEqual([again.status, again.body.code], [409, 'INVARIANT_VIOLATION']);
+  await change('c-9', { action: 'delete_content', contentId: 'bread' });
+  for (const action of ['update_content', 'delete_content', 'publish_content']) {
+    const gone = await fail(`c-10-${action}`, { action, contentId: 'bread', content: POST_TEXT });
+    assert.deepEqual([gone.status, gone.body.code], [404, 'VALIDATION_ERROR']);
+  }
+});
+
+test('BLOG-23 BLOG-10 a remote agent under one of the four names is asked in its place, until it unregisters', async t => {
+  const post = await open();
+  const remote = await post.register('reviewer', { types: ['custom:reviewer'] });
+  t.after(() => post.admin.ask('DELETE', '/api/v2/agents/reviewer'));
+  const asked = message('take-1', {
+    from: 'coder',
+    to: 'reviewer',
+    payload: { contentId: 'c', content: POST_TEXT },
+  });
+  assert.equal((await post.admin.send('blog', asked)).status, 202);
+  const [work] = await remote.read('blog', 'reviewer', { wait: 10 });
+  assert.equal(work?.message.id, 'take-1');
+  await remote.settle('blog', 'reviewer', work?.delivery_id);
+  const failing = { code: 'NETWORK_ERROR', message: 'no net', details: {}, recoverable: true };
+  const said = (id: string, type: string, payload: object, to: Loose) =>
+    remote.send('blog', message(id, { from: 'reviewer', to: 'coder', type, payload, correlationId: to.id }));
+  assert.equal((await said('take-2', 'error', failing, work?.message)).status, 202);
+  const [retried] = await remote.read('blog', 'reviewer', { wait: 15 });
+  assert.notEqual(retried?.message.id, 'take-1');
+  assert.equal(retried?.message.metadata.retryCount, 1);
+  assert.equal(retried?.message.correlationId, 'take-1');
+  assert.deepEqual(retried?.message.payload, { contentId: 'c', content: POST_TEXT });
+  await remote.settle('blog', 'reviewer', retried?.delivery_id);
+  assert.equal((await said('take-3', 'response', { fine: true }, retried?.message)).status, 202);
+  const told: Loose[] = [];
+  while (!told.some(one => one.type === 'response'))
+    for (const { message: one, delivery_id: id } of await post.admin.read('blog', 'coder', { wait: 10 })) {
+      told.push(one);
+      await post.admin.settle('blog', 'coder', id);
+    }
+  assert.deepEqual(told.find(one => one.type === 'response').payload, { fine: true });
+  assert.equal(
+    (await post.admin.ask('GET', '/api/v2/task-status/take-1')).body.current_status.state,
+    'completed',
+  );
+  assert.equal((await post.admin.ask('DELETE', '/api/v2/agents/reviewer')).status, 204);
+  const own = await ask(post.admin, 'take-4', {
+    from: 'coder',
+    to: 'reviewer',
+    payload: { contentId: 'c', content: POST_TEXT },
+  });
+  assert.equal(own.payload.metadata.validator, 'reviewer-agent');
+});
+
+test('BLOG-33 a skill a remote agent brought is run by it, with conditions judged here', async () => {
+  const post = await open();
+  await post.admin.ask('POST', '/api/v2/agents', {
+    ...{ agent_id: 'translator', types: ['custom:translate'], capacity: { slots: 5 } },
+    schemas: { translate: { input: { type: 'object', required: ['text'] } } },
+  });
+  const translator = await post.agent('translator');
+  const order = (id: string, more: object) =>
+    message(id, { payload: { skillId: 'translate', input: { text: 'hola' }, ...more } });
+  const early = await post.admin.send(
+    'blog',
+    order('tr-1', {
+      preconditions: [{ id: 'long', description: 'is long', check: 'length(input.text) > `10`' }],
+    }),
+  );
+  assert.deepEqual([early.status, early.body.code], [422, 'PRECONDITION_FAILED']);
+  assert.equal(
+    (
+      await post.admin.send(
+        'blog',
+        order('tr-2', {
+          postconditions: [{ id: 'said', description: 'says something', check: "result.text != ''" }],
+        }),
+      )
+    ).status,
+    202,
+  );
+  const [work] = await translator.read('blog', 'translator', { wait: 10 });
+  assert.equal(work?.message.payload.skillId, 'translate');
+  await translator.settle('blog', 'translator', work?.delivery_id);
+  const payload = { text: '' };
+  await translator.send(
+    'blog',
+    message('tr-3', { from: 'translator', to: 'executor', type: 'response', correlationId: 'tr-2', payload }),
+  );
+  const { body } = await post.admin.ask('GET', '/protocols/blog/executions/tr-2');
+  assert.deepEqual(
+    [body.status, body.error.code, body.result],
+    ['failed', 'POSTCONDITION_FAILED', undefined],
+  );
+  assert.deepEqual(body.inspection.result, payload);
+  const wrong = await post.admin.send(
+    'blog',
+    message('tr-4', { payload: { skillId: 'translate', input: {} } }),
+  );
+  assert.deepEqual([wrong.status, wrong.body.code], [400, 'VALIDATION_ERROR']);
+});
+
+test('BLOG-97 what the table does not have is refused and has no effect', async () => {
+  const post = await open();
+  const ann = await post.register('table-ann');
+  const bob = await post.register('table-bob', { roles: ['blog:operator'] });
+  const plan = { intent: 'chat' };
+  for (const to of ['planner', 'coder', 'reviewer', 'table-bob']) {
+    const { status, body } = await refused(ann, `table-${to}`, { from: 'table-ann', to, payload: plan });
+    assert.deepEqual([status, body.code], [403, 'PRECONDITION_FAILED'], to);
+    assert.equal((await post.admin.ask('GET', `/api/v2/task-status/table-${to}`)).status, 404);
+  }
+  assert.equal(
+    (await ask(bob, 'table-1', { from: 'table-bob', to: 'planner', payload: plan })).type,
+    'response',
+  );
+  const foreign = await refused(ann, 'table-2', { from: 'table-bob', to: 'executor', payload: plan });
+  assert.equal(foreign.status, 403);
+});
+
+test('BLOG-116 what is found wrong after it was accepted reaches its sender as an error that names it', async () => {
+  const post = await open();
+  const ann = await post.register('late-ann');
+  await ann.send(
+    'blog',
+    message('late-1', { from: 'late-ann', to: 'late-ann', type: 'notification' }, { ttl: 1 }),
+  );
+  const [told] = await ann.read('blog', 'late-ann', { wait: 10 });
+  assert.deepEqual(
+    [
+      told?.message.type,
+      told?.message.payload.code,
+      told?.message.payload.details.refused,
+      told?.message.correlationId,
+    ],
+    ['error', 'TIMEOUT', 'late-1', 'late-1'],
+  );
+});
+
+test('BLOG-120 the front page tells versions, types, skills, conditions, validators, schemas and limits', async () => {
+  const { url } = await open();
+  const page = (await (await fetch(`${url}/protocols/blog`)).json()) as Loose;
+  assert.deepEqual(page.versions, [{ version: '1.0.0' }]);
+  for (const type of ['request', 'ack', 'content.published']) {
+    assert.ok(page.types.includes(type));
+    assert.equal((await fetch(`${url}${page.schemas[type]}`)).status, 200);
+  }
+  assert.equal(page.skills.length, 6);
+  assert.deepEqual(page.conditions, [
+    'rate-limit-check',
+    'valid-topic',
+    'content-generated',
+    'content-valid',
+  ]);
+  assert.equal(page.validators.length, 5);
+  assert.ok(page.limits.message_bytes === 1_048_576 && page.shapes.SkillExecution !== undefined);
+});

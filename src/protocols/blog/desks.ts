@@ -1,0 +1,248 @@
+// The desks of the four built-in agents: each reads what is asked of it and has it done as a task (`BLOG-15`), by this server or by the
+// remote agent that stands in. What becomes of the tasks is told by news.ts.
+
+import { DomainError } from '../../domain/errors.ts';
+import { isCallerId, type TaskId } from '../../domain/ids.ts';
+import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
+import { inboxOfDesk, type Message } from '../../domain/message.ts';
+import { isSkill, SKILLS } from '../../domain/skill.ts';
+import { Contents } from '../../engine/contents.ts';
+import type { OrderTerms } from '../../engine/mailroom/task-desk.ts';
+import type { Planner } from '../../engine/planning.ts';
+import type { Participant } from '../../engine/ports/participant.ts';
+import { type Condition, Conditions } from '../../guards/conditions.ts';
+import type { DialectHands } from '../dialect/hands.ts';
+import { taskOf, versionOf } from './decode.ts';
+import { policyOf } from './errors.ts';
+import { approvalFlowOf, flowOf } from './flows.ts';
+import { executorAsked, planAsked, type SkillOrder, skillAsked, validationAsked } from './orders.ts';
+import type { Settings } from './settings.ts';
+import { standInFor, takesTasks } from './stand-in.ts';
+import { BUILT_IN, type BuiltIn, uuidOf, VERSION } from './vocabulary.ts';
+
+/** Where agents' words on how their tasks ended are taken. */
+export const REPORTS = inboxOfDesk('blog:reports');
+
+/** Where requests to one of the four are taken, unless a remote agent stands in that takes no tasks. */
+export function deskOf(agent: string) {
+  return inboxOfDesk(`blog:${agent}`);
+}
+
+/** What desks work with beside the hands of all dialects. */
+export interface DeskParts extends DialectHands {
+  readonly planner: Planner;
+  readonly settings: Settings;
+}
+
+/** How a task is to be ordered. */
+interface Errand {
+  /** The work: a custom type, or a workflow. */
+  readonly work: string;
+  readonly input: Json;
+  readonly terms?: JsonObject;
+  readonly order?: OrderTerms;
+}
+
+/** The desks, as agents inside this server. */
+export function createDesks(parts: DeskParts): readonly Participant[] {
+  const contents = new Contents(parts.store);
+  const conditions = new Conditions(parts.clock);
+  const errands: Readonly<Record<BuiltIn, (message: Message, payload: Json) => Promise<Errand>>> = {
+    planner: async (_message, payload) => {
+      const { intent, context } = planAsked(payload, parts.planner.hasModel);
+      return { work: 'plan_content', input: { intent, context } };
+    },
+    coder: (message, payload) => skillErrand(message, payload, parts, conditions),
+    reviewer: async ({ tenant }, payload) => {
+      const validation = validationAsked(payload);
+      const { finalApproval } = await parts.settings.of(tenant);
+      if (finalApproval === 'automatic')
+        return { work: 'validate_content', input: validation as unknown as JsonObject };
+      return { work: 'workflow_orchestration', input: approvalFlowOf(validation), order: LONG };
+    },
+    executor: (message, payload) => executorErrand(message, payload, parts, contents),
+  };
+  const desks = BUILT_IN.map(
+    (agent): Participant => ({
+      name: `blog ${agent}`,
+      inboxes: [deskOf(agent)],
+      async handle(message) {
+        await take(message, agent, errands[agent], parts);
+        return [];
+      },
+    }),
+  );
+  return [...desks, reportsDesk(parts, conditions)];
+}
+
+/** A year: persons take their time. */
+const LONG: OrderTerms = { timeoutMs: 31_536_000_000 };
+
+async function take(
+  message: Message,
+  agent: BuiltIn,
+  errandOf: (message: Message, payload: Json) => Promise<Errand>,
+  { engine, mailroom }: DeskParts,
+): Promise<void> {
+  const payload = message.envelope?.payload ?? null;
+  const id = taskFor(message, agent, payload);
+  const { desk } = mailroom();
+  // Asked before: whatever was made of it stands.
+  if (await isOrdered(message, id, desk)) return;
+  const remote = await standInFor(engine, message.tenant, agent);
+  const errand =
+    remote !== null && takesTasks(remote)
+      ? { work: agent, input: payload }
+      : await errandOf(message, payload);
+  const isFlow = errand.work === 'workflow_orchestration';
+  await desk.order(
+    message,
+    {
+      ...{ taskId: id, taskType: errand.work, description: `a request to ${agent}`, input: errand.input },
+      terms: { agent, version: versionOf(message.envelope) ?? VERSION, ...errand.terms },
+      retryCount: message.meaning.act === 'request_task' ? message.meaning.task.retryCount : 0,
+    },
+    { byAgents: !isFlow, ...errand.order },
+  );
+}
+
+async function isOrdered(message: Message, id: TaskId, desk: { task: DeskTask }): Promise<boolean> {
+  try {
+    const task = await desk.task(message.tenant, id);
+    return task.state !== 'rejected' && task.spec.origin?.messageId === message.id;
+  } catch (error) {
+    if (error instanceof DomainError && error.code === 'not_found') return false;
+    throw error;
+  }
+}
+
+type DeskTask = ReturnType<DialectHands['mailroom']>['desk']['task'];
+
+/** Of a request to several each has a task of its own. */
+function taskFor({ id, to }: Message, agent: BuiltIn, payload: Json): TaskId {
+  if (to.length === 1) return taskOf(id, payload);
+  const name = `${id}.${agent}`;
+  return (isCallerId(name) ? name : uuidOf(name)) as TaskId;
+}
+
+async function skillErrand(
+  message: Message,
+  payload: Json,
+  { mailroom }: DeskParts,
+  conditions: Conditions,
+): Promise<Errand> {
+  const asked = skillAsked(payload, message.traceId);
+  const order = orderTermsOf(asked);
+  const { skill, ...execution } = asked;
+  if (isSkill(skill)) return { work: skill, input: execution as unknown as JsonObject, order };
+  const agents = await mailroom().directory.agents(message.tenant);
+  if (!agents.some(({ agent }) => agent.types.includes(`custom:${skill}`)))
+    throw new DomainError('invalid_request', `nobody has the skill ${skill}`, {
+      details: { errors: [{ field: 'payload.skill', message: `must be one of ${SKILLS.join(', ')}` }] },
+    });
+  // The agent only runs it; what must hold before and after is judged here.
+  const { tenant } = message;
+  await conditions.require(asked.preconditions, 'before', {
+    tenant,
+    input: asked.input,
+    context: asked.context,
+  });
+  return { work: skill, input: asked.input, terms: { execution: execution as unknown as JsonObject }, order };
+}
+
+function orderTermsOf({ config, context }: SkillOrder): OrderTerms {
+  const { timeoutMs = 30_000, retryStrategy } = config;
+  const { userId, sessionId } = context;
+  return {
+    ...(retryStrategy === undefined
+      ? { timeoutMs }
+      : {
+          ...{ attemptTimeoutMs: timeoutMs, retry: policyOf(retryStrategy) },
+          timeoutMs: Math.min(timeoutMs * (retryStrategy.maxRetries + 1), 31_536_000_000),
+        }),
+    ...(typeof userId === 'string' ? { userId } : {}),
+    ...(typeof sessionId === 'string' ? { sessionId } : {}),
+  };
+}
+
+async function executorErrand(
+  message: Message,
+  payload: Json,
+  { engine, planner }: DeskParts,
+  contents: Contents,
+): Promise<Errand> {
+  const asked = executorAsked(payload, planner.hasModel);
+  const { tenant } = message;
+  if (asked.kind === 'change') {
+    // Whoever asks is told at once where it cannot be; the task looks again.
+    await contents.require(tenant, asked.order);
+    return { work: 'change_content', input: asked.order as unknown as JsonObject };
+  }
+  const steps = asked.kind === 'steps' ? asked.steps : await planner.plan(asked.intent, asked.context);
+  const coder = await standInFor(engine, tenant, 'coder');
+  const context = contextIn(payload, message.traceId);
+  return {
+    work: 'workflow_orchestration',
+    input: flowOf(steps, context, coder !== null && takesTasks(coder)),
+  };
+}
+
+/** What of a request's context concerns whoever runs it, not what is run. */
+function contextIn(payload: Json, traceId: string): JsonObject {
+  const context = isJsonObject(payload) && isJsonObject(payload.context) ? payload.context : {};
+  const { userId, sessionId } = context;
+  return {
+    ...{ traceId, environment: 'production' },
+    ...(typeof userId === 'string' ? { userId } : {}),
+    ...(typeof sessionId === 'string' ? { sessionId } : {}),
+  };
+}
+
+function reportsDesk({ mailroom }: DeskParts, conditions: Conditions): Participant {
+  return {
+    name: 'blog reports',
+    inboxes: [REPORTS],
+    async handle(message) {
+      const { meaning, tenant } = message;
+      if (meaning.act !== 'report_outcome') return [];
+      const { desk } = mailroom();
+      const execution = (await desk.task(tenant, meaning.taskId)).spec.origin?.terms.execution;
+      const refusal =
+        meaning.status === 'completed' && isJsonObject(execution)
+          ? await postconditionFailed(conditions, tenant, execution, meaning.result)
+          : null;
+      await desk.outcome(
+        message,
+        refusal === null
+          ? meaning
+          : {
+              ...{ ...meaning, status: 'failed' },
+              error: {
+                code: refusal.code,
+                message: refusal.message,
+                recoverable: false,
+                details: refusal.details,
+              },
+            },
+      );
+      return [];
+    },
+  };
+}
+
+async function postconditionFailed(
+  conditions: Conditions,
+  tenant: string,
+  execution: JsonObject,
+  result: Json,
+): Promise<DomainError | null> {
+  const { input = null, context, postconditions } = execution;
+  const scene = { tenant, input, context: isJsonObject(context) ? context : {}, result, isResultValid: true };
+  try {
+    await conditions.require((postconditions ?? []) as unknown as readonly Condition[], 'after', scene);
+    return null;
+  } catch (error) {
+    if (error instanceof DomainError) return error;
+    throw error;
+  }
+}
