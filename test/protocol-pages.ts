@@ -47,6 +47,7 @@ const KNOWN: Readonly<Record<string, string>> = {
   task_id: 'task-1',
   tenant_id: 'default',
   description: 'Write a page on tides',
+  protocolVersion: '1.0.0',
   from: 'coordinator',
   from_agent: 'ana',
   to_agent: 'bob',
@@ -55,8 +56,7 @@ const KNOWN: Readonly<Record<string, string>> = {
 };
 /** Of several words the one most messages have. */
 const ORDINARY: ReadonlySet<unknown> = new Set(['normal', 'medium', 'pending']);
-/** Least rather than usual. */
-const LEAST = new Set(['retry_count', 'retryCount']);
+const KNOWN_NUMBERS: Readonly<Record<string, number>> = { retry_count: 0, retryCount: 0, ttl: 60_000 };
 const INSTANT = '2026-02-24T10:00:00.000Z';
 const DEPTH_MAX = 5;
 /** Signatures and encryption are for those who ask for them. */
@@ -73,7 +73,7 @@ export function sampleOf(schema: Schema, name = '', depth = 0): unknown {
       return textFor(schema, name);
     case 'integer':
     case 'number':
-      return LEAST.has(name) ? 0 : numberFor(schema);
+      return KNOWN_NUMBERS[name] ?? numberFor(schema);
     case 'boolean':
       return true;
     case 'null':
