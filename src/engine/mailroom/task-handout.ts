@@ -56,10 +56,9 @@ export class TaskHandout {
 
   /** Tasks for the agent, if it is registered for any; none once the wait is over. */
   async take(handed: Handed): Promise<readonly Handout[]> {
-    const { tenant, agentId } = handed;
-    const view = await this.#parts.directory.now(tenant, agentId);
-    if (view === null || view.agent.types.length === 0) return [];
     const { slots, waitMs, signal } = handed;
+    const view = await this.#worker(handed);
+    if (view === null) return [];
     // Who has GPUs takes one task at a time, so that what is free of them is known at each.
     const hasGpus = view.agent.capacity.gpuUnits !== undefined;
     const answer = await this.#work(view, {
@@ -130,6 +129,17 @@ export class TaskHandout {
     const view = await this.#agent(tenant, agentId);
     const { rejected } = await this.#work(view, told);
     for (const { error } of rejected) throw error;
+  }
+
+  /** The agent, if it takes work. Whoever is about to wait may have registered a moment ago, and would not be looked up again. */
+  async #worker({ tenant, agentId, waitMs }: Handed): Promise<AgentView | null> {
+    const { directory } = this.#parts;
+    const known = await directory.now(tenant, agentId);
+    if (known !== null && known.agent.types.length > 0) return known;
+    if (waitMs === 0) return null;
+    directory.forget(tenant);
+    const found = await directory.agent(tenant, agentId);
+    return found === null || found.agent.types.length === 0 ? null : found;
   }
 
   async #agent(tenant: TenantId, agentId: AgentId): Promise<AgentView> {
