@@ -27,6 +27,7 @@ import { type Credentials, ensureDataDir, loadCredentials, loadHouseKeys } from 
 import { createHealth } from './health.ts';
 import {
   createChannels,
+  createContentValidator,
   createCoordinator,
   createDelegation,
   createDialects,
@@ -194,7 +195,7 @@ async function startEngine({ log, config, extras, store, blobs, guards, reached,
   const models = createModelProviders(adapters);
   const messages = await startMailroom(
     { log, extras, store, guards, undo },
-    { engine, channels, outbound, models },
+    { engine, channels, outbound, models, validator: createContentValidator({ schemas, models }) },
   );
   return { engine, executors, workflows, remoteAgents, outbound, ...messages };
 }
@@ -207,12 +208,13 @@ async function startMailroom(
     channels,
     outbound,
     models,
-  }: Pick<DialectHands, 'engine' | 'outbound' | 'models'> & {
+    validator,
+  }: Pick<DialectHands, 'engine' | 'outbound' | 'models' | 'validator'> & {
     readonly channels: readonly Channel[];
   },
 ) {
   const { audit, secrets } = guards;
-  const parts = { log, clock, random, store, engine, audit, outbound, models };
+  const parts = { log, clock, random, store, engine, audit, outbound, models, validator };
   const hands: DialectHands = { ...parts, mailroom: () => mailroom };
   const kits = [...createDialects(hands), ...(extras.dialects ?? []).map(create => create(hands))];
   const mailroom: Mailroom = new Mailroom({

@@ -21,6 +21,7 @@ import type { HostBreakers } from '../guards/host-breakers.ts';
 import { createOutbound, parsePrivateTargets } from '../guards/outbound.ts';
 import { SchemaGuard } from '../guards/schemas.ts';
 import { createTunnels } from '../guards/tunnels.ts';
+import { createValidator } from '../participants/validator/validator.ts';
 import type { DialectHands, DialectKit } from '../protocols/dialect/hands.ts';
 import type { Protocol } from '../protocols/protocol.ts';
 import { createSamProtocol, type SamDeps } from '../protocols/sam/index.ts';
@@ -221,6 +222,9 @@ export function createProtocols(deps: SamDeps): readonly [Protocol, ...Protocol[
 export function createDialects(_hands: DialectHands): readonly DialectKit[] {
   return [];
 }
+
+/** Who validates content. */
+export const createContentValidator = createValidator;
 
 /** Words notifications in the language of the wire their task came by. */
 export const createRenderer = createSamRenderer;

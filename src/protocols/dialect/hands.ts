@@ -5,6 +5,7 @@ import type { Mailroom } from '../../engine/mailroom/mailroom.ts';
 import type { ModelProvider } from '../../engine/ports/model-provider.ts';
 import type { Outbound } from '../../engine/ports/outbound.ts';
 import type { Participant } from '../../engine/ports/participant.ts';
+import type { Validator } from '../../engine/ports/validator.ts';
 import type { AuditRecorder } from '../../guards/audit.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
@@ -24,6 +25,7 @@ export interface DialectHands {
   readonly audit: AuditRecorder;
   readonly outbound: Outbound;
   readonly models: readonly ModelProvider[];
+  readonly validator: Validator;
 }
 
 /** A dialect and whoever answers in it. */
