@@ -235,10 +235,14 @@ function dialectProtocols(
   { guards, config }: Floor,
   { mailroom, dialects, outbound }: Upstairs,
 ): readonly Protocol[] {
-  const paceLimit = config.rateLimits === null ? null : { perMinute: 600, burst: 100 };
-  const pace = new Pace(clock, () => paceLimit);
+  const { guardrails } = guards;
+  const pace = new Pace(clock, ({ tenant }) => {
+    if (config.rateLimits === null && !guardrails.setsPace(tenant)) return null;
+    const { messagesPerMinute: perMinute, messagesBurst: burst } = guardrails.of(tenant);
+    return { perMinute, burst };
+  });
   const shared = {
-    ...{ clock, random, mailroom, pace, audit: guards.audit, seals: UNSEALED },
+    ...{ clock, random, mailroom, pace, guardrails, audit: guards.audit, seals: UNSEALED },
     checkTarget: (url: string) => outbound.check(url),
     sealSecret: (tenant: TenantId, secret: string) => guards.secrets.sealWebhookSecret(tenant, secret),
   };

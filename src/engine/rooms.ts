@@ -118,7 +118,7 @@ export function furnish(parts: EngineParts, options: EngineOptions, onAcknowledg
   };
   const { outbound, schemas } = parts;
   const addressing = new Addressing(yard.canaries, parts.weights, options.region);
-  const guards = { secrets, outbound, schemas, quotas, sealer, addressing };
+  const guards = { secrets, outbound, schemas, quotas, sealer, addressing, weights: parts.weights };
   const intake = new Intake(clock, random, store, { ...yard, ...guards, wakers }, options);
   const workbench = new Workbench(log, clock, random, store, { ...yard, blobs, secrets, sealer }, options);
   const work = new WorkExchange(clock, store, { ...yard, secrets }, options);

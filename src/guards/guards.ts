@@ -12,6 +12,7 @@ import { AttemptLog } from './attempts.ts';
 import { type AuditObserver, AuditWriter } from './audit.ts';
 import { AuditHeads } from './audit-heads.ts';
 import { type Authenticator, createAuthenticator } from './authentication.ts';
+import { GuardrailBook } from './guardrails.ts';
 import { ReplayGuard } from './hmac-replay.ts';
 import { JwtVerifier } from './jwt.ts';
 import { type ConfiguredJwtKey, JwtKeys } from './jwt-keys.ts';
@@ -62,6 +63,7 @@ export interface Guards extends Service {
   readonly secrets: Secrets;
   readonly sealer: Sealer;
   readonly messages: MessageGuards;
+  readonly guardrails: GuardrailBook;
 }
 
 /** Makes the guards; throws `invalid_request` for a weak configured key. Starting rejects under a wrong master key. */
@@ -121,6 +123,7 @@ export function createGuards(
     repeats: new Repeats(log, clock, random, store, vault, { isAlone: !store.capabilities.shared }),
     secrets: new Secrets(clock, store, vault, tenants, patterns),
     sealer: createSealer(),
+    guardrails: new GuardrailBook(tenants, audit),
     messages: createMessageGuards(clock, random, store, { vault, tenants, attempts }),
     ...together([auditHeads, audit, tenants, quotas, usage, limits], () => proveMasterKey(store, vault)),
   };

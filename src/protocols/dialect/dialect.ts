@@ -93,6 +93,8 @@ export interface Dialect extends MessageWire {
   mayWatch(caller: Caller): boolean;
   /** Where an envelope keeps its signature: `['signature']`, `['metadata', 'signature']`. */
   readonly signatureAt: readonly string[];
+  /** Whether requests and results that offend are refused where the tenant does not say (`ARMY-73`). */
+  readonly refusesOffence?: boolean;
   /** Every canonical code in this wire's words. */
   readonly codes: Readonly<Record<ErrorCode, WireCode>>;
   /** The body that tells an error; `about` is the id of the message it is about. */
