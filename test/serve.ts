@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { type AgentId, DEFAULT_TENANT, type TenantId } from '../src/domain/ids.ts';
 import type { Permission, Principal } from '../src/domain/principal.ts';
 import type { TaskType } from '../src/domain/task.ts';
+import { Reviews } from '../src/engine/reviews.ts';
 import { createGuards, type Guards } from '../src/guards/guards.ts';
 import type { RateStanding } from '../src/guards/limits.ts';
 import type { RequestLimits } from '../src/http/gate.ts';
@@ -133,6 +134,7 @@ export async function serve(choice: ServeOptions = {}): Promise<Served> {
     guards,
     remoteAgents: NO_DELEGATION,
     workflows: NO_WORKFLOWS,
+    reviews: new Reviews(clock, store, engine),
     health: async () => ({ ...WELL, ...choice.health }),
     options: { serverId: 'house', version: '1.2.3', auditKey: Buffer.alloc(32) },
     ...choice.sam,

@@ -5,6 +5,7 @@ import { type AgentId, DEFAULT_TENANT, type TenantId } from '../domain/ids.ts';
 import { Engine, type EngineOptions } from '../engine/engine.ts';
 import { Mailroom } from '../engine/mailroom/mailroom.ts';
 import type { Channel } from '../engine/ports/channel.ts';
+import { Reviews } from '../engine/reviews.ts';
 import { createGuards, type Guards } from '../guards/guards.ts';
 import { HostBreakers } from '../guards/host-breakers.ts';
 import { createOutbound, parsePrivateTargets } from '../guards/outbound.ts';
@@ -193,11 +194,13 @@ async function startEngine({ log, config, extras, store, blobs, guards, reached,
     },
   );
   const models = createModelProviders(adapters);
+  const validator = createContentValidator({ clock, schemas, models });
+  const reviews = new Reviews(clock, store, engine);
   const messages = await startMailroom(
     { log, extras, store, guards, undo },
-    { engine, channels, outbound, models, validator: createContentValidator({ schemas, models }) },
+    { engine, channels, outbound, models, validator, reviews },
   );
-  return { engine, executors, workflows, remoteAgents, outbound, ...messages };
+  return { engine, executors, workflows, remoteAgents, outbound, reviews, ...messages };
 }
 
 /** The dialects, and the mailroom between them. */
@@ -209,12 +212,25 @@ async function startMailroom(
     outbound,
     models,
     validator,
-  }: Pick<DialectHands, 'engine' | 'outbound' | 'models' | 'validator'> & {
+    reviews,
+  }: Pick<DialectHands, 'engine' | 'outbound' | 'models' | 'validator' | 'reviews'> & {
     readonly channels: readonly Channel[];
   },
 ) {
-  const { audit, secrets } = guards;
-  const parts = { log, clock, random, store, engine, audit, outbound, models, validator };
+  const { audit, secrets, guardrails } = guards;
+  const parts = {
+    log,
+    clock,
+    random,
+    store,
+    engine,
+    audit,
+    outbound,
+    models,
+    validator,
+    guardrails,
+    reviews,
+  };
   const hands: DialectHands = { ...parts, mailroom: () => mailroom };
   const kits = [...createDialects(hands), ...(extras.dialects ?? []).map(create => create(hands))];
   const mailroom: Mailroom = new Mailroom({
@@ -271,7 +287,7 @@ async function engineOptionsOf(config: Config): Promise<EngineOptions> {
 }
 
 async function startHttp(floor: Floor, upstairs: Upstairs): Promise<HttpServer> {
-  const { engine, executors, workflows, remoteAgents } = upstairs;
+  const { engine, executors, workflows, remoteAgents, reviews } = upstairs;
   const { log, config, store, blobs, guards, auditKey, undo } = floor;
   const { host, port, serverId, publicUrl, trustedProxies } = config;
   const server = createServer({
@@ -285,6 +301,7 @@ async function startHttp(floor: Floor, upstairs: Upstairs): Promise<HttpServer> 
         guards,
         remoteAgents,
         workflows,
+        reviews,
         health: createHealth({ clock, config, engine, executors }),
         options: { serverId, version: VERSION, auditKey },
       }),

@@ -10,6 +10,7 @@ import type { Log } from '../../runtime/log.ts';
 import type { Store } from '../../store/store.ts';
 import type { EngineApi } from '../api.ts';
 import type { MessageWire } from '../ports/message-wire.ts';
+import type { Release } from './release.ts';
 
 /** What heralding needs. */
 export interface HeraldParts {
@@ -20,6 +21,8 @@ export interface HeraldParts {
   readonly wires: ReadonlyMap<string, MessageWire>;
   readonly say: (drafts: readonly Draft[]) => Promise<void>;
   readonly leads: () => boolean;
+  /** Who may hold back what is told of a task's end. */
+  readonly release: Pick<Release, 'passed'>;
 }
 
 const KIND = 'herald';
@@ -111,12 +114,15 @@ export class Herald {
       const last = events.at(-1);
       if (last === undefined) return;
       const tasks = await this.#tasksOf(tenant, events);
-      const drafts = events.flatMap(event => {
+      const drafts: Draft[] = [];
+      for (const event of events) {
         const task = tasks.get(event.key);
         const wire =
           task?.spec.origin === undefined ? undefined : this.#parts.wires.get(task.spec.origin.dialect);
-        return task === undefined || wire === undefined ? [] : wire.taskNews(task, event);
-      });
+        if (task === undefined || wire === undefined) continue;
+        const passed = await this.#parts.release.passed(task, event);
+        if (passed !== null) drafts.push(...wire.taskNews(passed.task, passed.event));
+      }
       if (drafts.length > 0) await this.#parts.say(drafts);
       const [outcome] = await store.putDocuments([
         {

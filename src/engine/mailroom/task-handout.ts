@@ -9,6 +9,7 @@ import type { Clock } from '../../runtime/clock.ts';
 import type { EntryRef, MailStore, TakenMail } from '../../store/mail.ts';
 import type { AgentView, EngineApi, WorkAnswer, WorkLease, WorkRequest } from '../api.ts';
 import type { MessageWire } from '../ports/message-wire.ts';
+import type { Conditions } from './conditions.ts';
 import type { Directory } from './directory.ts';
 import type { Handout } from './handout.ts';
 import { messageOf, ownSending, packed } from './packing.ts';
@@ -30,6 +31,7 @@ export interface TaskHandoutParts {
   readonly mail: MailStore;
   readonly engine: Pick<EngineApi, 'work' | 'task' | 'handBack'>;
   readonly directory: Directory;
+  readonly conditions: Pick<Conditions, 'mayWork'>;
   readonly wires: ReadonlyMap<string, MessageWire>;
   /** Sends what the server says to agents: orders to stop. */
   readonly say: (drafts: Parameters<typeof ownSending>[0][]) => Promise<void>;
@@ -54,9 +56,16 @@ export class TaskHandout {
     const { tenant, agentId } = handed;
     const view = await this.#parts.directory.agent(tenant, agentId);
     if (view === null || view.agent.types.length === 0) return [];
+    if (!(await this.#parts.conditions.mayWork(tenant, agentId))) return [];
     const { slots, waitMs, signal } = handed;
     const answer = await this.#work(view, { slots, waitMs, ...(signal === undefined ? {} : { signal }) });
     await this.#passOn(handed, answer);
+    // What it said of itself while it waited counts too.
+    if (answer.leases.length > 0 && !(await this.#parts.conditions.mayWork(tenant, agentId))) {
+      const held = answer.leases.map(({ task, token }) => ({ tenant, taskId: task.id, token }));
+      await Promise.all(held.map(one => this.#parts.engine.handBack(one, 'the agent holds too much memory')));
+      return [];
+    }
     return Promise.all(answer.leases.map(lease => this.#handOut(handed, lease)));
   }
 

@@ -2,16 +2,37 @@
 
 import type { DomainError } from '../../domain/errors.ts';
 import type { TaskEvent } from '../../domain/event.ts';
-import type { AgentId } from '../../domain/ids.ts';
-import type { JsonObject } from '../../domain/json.ts';
+import type { AgentId, TenantId } from '../../domain/ids.ts';
+import type { Json, JsonObject } from '../../domain/json.ts';
 import type { Draft, InboxName, Message } from '../../domain/message.ts';
 import type { Subscription } from '../../domain/subscription.ts';
 import type { Task } from '../../domain/task.ts';
+
+/** What must hold of a completed task's output before anybody is told of it. */
+export interface ReleaseTerms {
+  /** It does not offend (`ARMY-73`). */
+  readonly refusesOffence: boolean;
+  /** It is valid: what a request for its validation says beside the content (`ARMY-77`); null where that need not be. */
+  readonly validation: JsonObject | null;
+  /** A person lets it go (`ARMY-79`); null where nobody is asked. */
+  readonly review: { readonly title: string; readonly message: string } | null;
+}
 
 /** One inbox a message goes to, and what keeps its order there: the sender, or in a shared inbox the exchange. */
 export interface MailRoute {
   readonly inbox: InboxName;
   readonly lane: string;
+}
+
+/** A review that a person is to decide on. */
+export interface OpenReview {
+  readonly tenant: TenantId;
+  readonly id: string;
+  readonly title: string;
+  readonly message: string;
+  readonly content: Json;
+  /** The task whose output it is. */
+  readonly task: Task;
 }
 
 /** A wire as the mailroom sees it. */
@@ -31,4 +52,10 @@ export interface MessageWire {
   taskStop(task: Task, agent: AgentId, reason: string): Draft;
   /** What those who asked by this wire, and the holder, are told of an event of a task; each with an id that is the same every time. */
   taskNews(task: Task, event: TaskEvent): readonly Draft[];
+  /** What holds back the output of a completed task; absent or null where nothing of this wire's own does. Answers the same every time. */
+  releaseTerms?(task: Task): ReleaseTerms | null;
+  /** Tells who reviews in this wire's words that a review was opened; said again, it is the same message. */
+  reviewAsked?(review: OpenReview): readonly Draft[];
+  /** Tells who asked by a message for a review of content what was decided; `verdict` as `tell_validation` has it. */
+  reviewed?(message: Message, verdict: JsonObject): readonly Draft[];
 }

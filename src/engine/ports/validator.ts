@@ -67,6 +67,8 @@ export interface Validator {
   ): ValidationOrder;
   /** Throws only the signal's reason, and `invalid_request` for a schema that is none. */
   validate(order: ValidationOrder, signal: AbortSignal): Promise<ValidationVerdict>;
+  /** In which ways it offends; none where it does not. */
+  offencesIn(content: Json): readonly string[];
   /** A content's shape as a pipeline step (`BLOG-50`). */
   schemaStep(content: Json): StepFinding;
   /** Whether it may be said at all (`BLOG-51`). */

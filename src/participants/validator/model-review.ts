@@ -3,11 +3,13 @@
 
 import type { ModelProvider } from '../../engine/ports/model-provider.ts';
 import type { ValidationIssue, ValidationOrder } from '../../engine/ports/validator.ts';
+import type { Clock } from '../../runtime/clock.ts';
 import type { RuleFinding } from './rule-finding.ts';
 
 const CONTENT_MAX = 40_000;
 const ISSUES_MAX = 20;
 const OUTPUT_TOKENS_MAX = 1_000;
+const TIME_MS = 30_000;
 const TEXT_MAX = 500;
 
 const INSTRUCTIONS =
@@ -42,8 +44,11 @@ const ANSWER = {
 export async function modelReview(
   provider: ModelProvider,
   order: ValidationOrder,
-  signal: AbortSignal,
+  { clock, signal: outer }: { readonly clock: Clock; readonly signal: AbortSignal },
 ): Promise<Omit<RuleFinding, 'score'> & { readonly score: number | null }> {
+  const late = new AbortController();
+  const cancel = clock.after(TIME_MS, () => late.abort(new Error('it takes too long')));
+  const signal = AbortSignal.any([outer, late.signal]);
   const [model] = provider.models;
   const whole = typeof order.content === 'string' ? order.content : JSON.stringify(order.content);
   try {
@@ -63,9 +68,11 @@ export async function modelReview(
     const read = readAnswer(text);
     return { ...read, issues: [...flagged, ...read.issues] };
   } catch (error) {
-    signal.throwIfAborted();
+    outer.throwIfAborted();
     const message = `the model gave no review: ${error instanceof Error ? error.message : String(error)}`;
     return { score: null, issues: [issue('warning', 'MODEL_UNAVAILABLE', message)], recommendations: [] };
+  } finally {
+    cancel();
   }
 }
 

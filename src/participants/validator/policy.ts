@@ -22,7 +22,7 @@ export function policyCheck(content: Json, isPersonalDataAllowed: boolean): Rule
     issues.push({ rule: 'policy_check', ...one, ...(path === '' ? {} : { path }) });
   };
   for (const { path, text } of textsOf(content)) {
-    for (const category of new Set(offencesIn(text).map(one => one.category)))
+    for (const category of offendingCategories(text))
       add(
         path,
         { severity: 'error', code: 'OFFENSIVE_CONTENT', message: `it offends: ${category}` },
@@ -49,4 +49,10 @@ export function policyCheck(content: Json, isPersonalDataAllowed: boolean): Rule
     issues: issues.slice(0, ISSUES_MAX),
     recommendations: isBiased ? ['Say of people what they do, not what their group is said to be.'] : [],
   };
+}
+
+/** In which ways content offends. */
+export function offendingCategories(content: Json): readonly string[] {
+  const found = textsOf(content).flatMap(({ text }) => offencesIn(text).map(({ category }) => category));
+  return [...new Set(found)];
 }

@@ -20,7 +20,7 @@ const signal = new AbortController().signal;
 function setup(t: { after(work: () => unknown): void }, models: readonly ModelProvider[] = []) {
   const schemas = new SchemaGuard(systemClock, []);
   t.after(() => schemas.stop());
-  const validator = createValidator({ schemas, models });
+  const validator = createValidator({ clock: systemClock, schemas, models });
   const verdict = (request: JsonObject, scoreMin = 0.7): Promise<ValidationVerdict> =>
     validator.validate(validator.orderOf(request, { scoreMin }), signal);
   return { validator, verdict };

@@ -9,10 +9,11 @@ import type {
   ValidationVerdict,
   Validator,
 } from '../../engine/ports/validator.ts';
+import type { Clock } from '../../runtime/clock.ts';
 import { formatCheck } from './format.ts';
 import { modelReview } from './model-review.ts';
 import { orderOf } from './order.ts';
-import { policyCheck } from './policy.ts';
+import { offendingCategories, policyCheck } from './policy.ts';
 import { aspectsOf, likenessOf, meanOf } from './quality.ts';
 import type { RuleFinding } from './rule-finding.ts';
 import { moderationStep, qualityStep, schemaStep, seoStep } from './steps.ts';
@@ -20,6 +21,7 @@ import { hasWords, wholeText } from './texts.ts';
 
 /** What it validates with. */
 export interface ValidatorParts {
+  readonly clock: Clock;
   readonly schemas: PayloadCheck;
   /** The first of them reviews beside the rules. */
   readonly models: readonly ModelProvider[];
@@ -29,12 +31,13 @@ const COPY_FROM = 0.8;
 const ALIKE_FROM = 0.4;
 
 /** Makes the validator. */
-export function createValidator({ schemas, models: [provider] }: ValidatorParts): Validator {
+export function createValidator({ clock, schemas, models: [provider] }: ValidatorParts): Validator {
   return {
     ...{ orderOf, schemaStep, moderationStep, qualityStep, seoStep },
+    offencesIn: offendingCategories,
     async validate(order, signal) {
       const findings = await Promise.all(order.rules.map(rule => findingOf(rule, order, schemas)));
-      const reviewed = provider === undefined ? null : await modelReview(provider, order, signal);
+      const reviewed = provider === undefined ? null : await modelReview(provider, order, { clock, signal });
       return verdictOf(order, reviewed === null ? findings : [...findings, reviewed]);
     },
   };

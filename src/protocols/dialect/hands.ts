@@ -2,10 +2,12 @@
 
 import type { EngineApi } from '../../engine/api.ts';
 import type { Mailroom } from '../../engine/mailroom/mailroom.ts';
+import type { GuardrailKeeper } from '../../engine/ports/guardrails.ts';
 import type { ModelProvider } from '../../engine/ports/model-provider.ts';
 import type { Outbound } from '../../engine/ports/outbound.ts';
 import type { Participant } from '../../engine/ports/participant.ts';
 import type { Validator } from '../../engine/ports/validator.ts';
+import type { Reviews } from '../../engine/reviews.ts';
 import type { AuditRecorder } from '../../guards/audit.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
@@ -26,6 +28,8 @@ export interface DialectHands {
   readonly outbound: Outbound;
   readonly models: readonly ModelProvider[];
   readonly validator: Validator;
+  readonly guardrails: GuardrailKeeper;
+  readonly reviews: Reviews;
 }
 
 /** A dialect and whoever answers in it. */

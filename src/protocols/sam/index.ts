@@ -2,6 +2,7 @@
 
 import type { TenantId } from '../../domain/ids.ts';
 import type { EngineApi } from '../../engine/api.ts';
+import type { Reviews } from '../../engine/reviews.ts';
 import type { Guards } from '../../guards/guards.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Random } from '../../runtime/random.ts';
@@ -66,6 +67,7 @@ export interface SamDeps {
   readonly remoteAgents: RemoteEnrolment & ReceivedDeps;
   /** Whoever runs workflows. */
   readonly workflows: WorkflowDesk;
+  readonly reviews: Reviews;
   health(): Promise<HealthReport>;
   readonly options: {
     /** The agent id shown while no agent is known: this server's own. */
@@ -126,7 +128,7 @@ function administrativeRoutes(deps: SamDeps): readonly Route[] {
     ...secretRoutes({ secrets, audit }),
     ...auditRoutes({ store, heads: guards.auditHeads, auditKey }),
     ...workflowRoutes({ clock, engine, store, audit, workflows }),
-    ...approvalRoutes({ clock, engine, store, audit, workflows }),
+    ...approvalRoutes({ reviews: deps.reviews, audit, workflows }),
     ...healthRoutes({ clock, version, health: () => deps.health() }),
   ];
 }
