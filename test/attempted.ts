@@ -82,6 +82,7 @@ export abstract class Attempted<Given extends GivenToAll> {
       openArtifact: () => Promise.reject(new Error('nothing is read here')),
       outputOf: () => Promise.reject(new Error('nothing is read here')),
       saveArtifact: file => this.#save(file, given),
+      ...NO_PIPES,
       ...own,
     };
   }
@@ -95,3 +96,13 @@ export abstract class Attempted<Given extends GivenToAll> {
     return { id, name, mediaType, sizeBytes: bytes.length, sha256: '0' } as Artifact;
   }
 }
+
+/** Of a task that is no step of a pipeline. */
+export const NO_PIPES: Pick<AttemptContext, 'input' | 'output'> = {
+  input: name => {
+    throw new Error(`there is no input ${name}`);
+  },
+  output: name => {
+    throw new Error(`there is no output ${name}`);
+  },
+};

@@ -26,6 +26,7 @@ import type {
   ProgressReport,
 } from '../src/engine/ports/executor.ts';
 import { type Quotas, UNLIMITED } from '../src/engine/ports/quotas.ts';
+import type { PayloadCheck } from '../src/engine/ports/schemas.ts';
 import type { SecretKeeper, TenantWeights } from '../src/engine/ports/secrets.ts';
 import { createSealer } from '../src/guards/sealer.ts';
 import { instructionsIn } from '../src/protocols/sam/instructions.ts';
@@ -33,6 +34,7 @@ import type { Clock } from '../src/runtime/clock.ts';
 import { systemClock } from '../src/runtime/clock.ts';
 import { silentLog } from '../src/runtime/log.ts';
 import { type Random, systemRandom } from '../src/runtime/random.ts';
+import type { Blobs } from '../src/store/blobs.ts';
 import { openFileBlobs } from '../src/store/files/blobs.ts';
 import { openSqliteInProcess } from '../src/store/sqlite/open.ts';
 import type { Store } from '../src/store/store.ts';
@@ -42,6 +44,7 @@ export interface HouseOptions {
   readonly clock?: Clock;
   readonly random?: Random;
   readonly store?: Store;
+  readonly blobs?: Blobs;
   /** Where workspaces and blobs go; a new folder, removed on stop, unless given. */
   readonly dir?: string;
   /** Task types that run in this process; `code_execution` alone unless given. */
@@ -62,6 +65,8 @@ export interface HouseOptions {
   readonly prices?: TenantWeights['prices'];
   readonly regions?: TenantWeights['regions'];
   readonly quotas?: Quotas;
+  /** Checks by JSON Schema; all passes unless given. */
+  readonly schemas?: PayloadCheck;
 }
 
 /** An engine, its store, and what its channel sent. */
@@ -88,14 +93,14 @@ export async function openHouse(choice: HouseOptions = {}): Promise<House> {
       clock,
       random,
       store,
-      blobs: await openFileBlobs(dir, random),
+      blobs: choice.blobs ?? (await openFileBlobs(dir, random)),
       secrets: secretsOf(choice),
       weights: weightsOf(choice),
       quotas: choice.quotas ?? UNLIMITED,
       sealer: createSealer(),
       alerts: { raise: async alert => void alerts.push(alert) },
       outbound: { send: unreachable, check: choice.check ?? (async () => {}), stop: async () => {} },
-      schemas: { check: async () => {}, admit: async () => {} },
+      schemas: choice.schemas ?? { check: async () => {}, admit: async () => {} },
       renderer: plainRenderer,
       channels: [recordingChannel(sent, choice.send)],
       executors: [

@@ -3,7 +3,7 @@
 
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chownSync, existsSync, globSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, copyFileSync, existsSync, globSync, mkdtempSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -80,8 +80,14 @@ function inDatabase(url: string, name: string): string {
   return inside.href;
 }
 
-/** Starts a server of one's own; `durable` has it sync to disk as in production, which costs time. */
-export async function startPostgres({ durable = false } = {}): Promise<PostgresServer> {
+/** Starts a server of one's own; `durable` has it sync to disk as in production, which costs time; `tls` has it offer TLS as well. */
+export async function startPostgres({
+  durable = false,
+  tls,
+}: {
+  readonly durable?: boolean;
+  readonly tls?: { readonly certificate: string; readonly key: string };
+} = {}): Promise<PostgresServer> {
   const binaries = findBinaries();
   if (binaries === null) throw new Error('there is no PostgreSQL to start');
   const { user } = binaries;
@@ -101,12 +107,29 @@ export async function startPostgres({ durable = false } = {}): Promise<PostgresS
     'max_connections=200',
     'shared_buffers=64MB',
     ...(durable ? [] : FORGETFUL),
+    ...(tls === undefined ? [] : offering(tls, data, user)),
   ];
   const options = ['-D', data, '-p', String(port), ...settings.flatMap(one => ['-c', one])];
   const start = (): ChildProcess =>
     // A test process that is done does not wait for its server.
     spawn(join(binaries.folder, 'postgres'), options, { ...user, cwd: folder, stdio: 'ignore' });
   return running(start, folder, port);
+}
+
+/** Settings for TLS with these files in PEM; the server insists that the key is its own and nobody else's. */
+function offering(
+  { certificate, key }: { readonly certificate: string; readonly key: string },
+  data: string,
+  { uid, gid }: Binaries['user'],
+): readonly string[] {
+  const files = { ssl_cert_file: join(data, 'tls.crt'), ssl_key_file: join(data, 'tls.key') };
+  copyFileSync(certificate, files.ssl_cert_file);
+  copyFileSync(key, files.ssl_key_file);
+  for (const file of Object.values(files)) {
+    chmodSync(file, 0o600);
+    if (uid !== undefined && gid !== undefined) chownSync(file, uid, gid);
+  }
+  return ['ssl=on', ...Object.entries(files).map(([name, file]) => `${name}=${file}`)];
 }
 
 async function running(start: () => ChildProcess, folder: string, port: number): Promise<PostgresServer> {

@@ -19,8 +19,11 @@ const COMPILED = fileURLToPath(new URL('../node_modules/.cache/batuta', import.m
 export interface ServerProcess {
   readonly url: string;
   readonly port: number;
-  /** Starts it, `more` settings over its own, and resolves when it is ready; rejects with what it said if it ends first. */
-  start(more?: Readonly<Record<string, string>>): Promise<void>;
+  /**
+   * Starts it, `more` settings over its own, and resolves when it is ready; rejects with what it said if it ends first. `main` is
+   * another version's program.
+   */
+  start(more?: Readonly<Record<string, string>>, main?: string): Promise<void>;
   /** Ends it at once, as a power cut would. */
   kill(): Promise<void>;
   /** Asks it to stop; resolves with its exit code. */
@@ -67,9 +70,9 @@ export async function serverProcess(
     get said() {
       return said;
     },
-    async start(more = {}) {
+    async start(more = {}, main = MAIN) {
       said = '';
-      const [command = process.execPath, ...rest] = [...through, process.execPath, MAIN, 'serve'];
+      const [command = process.execPath, ...rest] = [...through, process.execPath, main, 'serve'];
       const started = spawn(command, rest, { env: { ...env, ...more }, stdio: ['ignore', 'pipe', 'pipe'] });
       child = started;
       for (const stream of [started.stdout, started.stderr]) stream?.on('data', chunk => (said += chunk));

@@ -2,6 +2,7 @@
 // cut off as by a kill.
 
 import type { MailStore } from '../src/store/mail.ts';
+import type { MemoryStore } from '../src/store/memory.ts';
 import type { StoreHint } from '../src/store/rows.ts';
 import type { Store } from '../src/store/store.ts';
 
@@ -17,7 +18,7 @@ export interface Handle {
   deaf: boolean;
 }
 
-const WRITES: ReadonlySet<string> = new Set<keyof Store | keyof MailStore>([
+const WRITES: ReadonlySet<string> = new Set<keyof Store | keyof MailStore | keyof MemoryStore>([
   'submit',
   'claim',
   'commit',
@@ -69,7 +70,7 @@ export function share(store: Store): () => Handle {
         },
       });
     const handle: Handle = {
-      store: through(store, { ...special, mail: through(store.mail, {}) }),
+      store: through(store, { ...special, mail: through(store.mail, {}), memory: through(store.memory, {}) }),
       cut() {
         isCut = true;
       },

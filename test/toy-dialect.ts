@@ -14,6 +14,7 @@ import {
   type MessageId,
 } from '../src/domain/message.ts';
 import { DEFAULT_PRIORITY, isPriority } from '../src/domain/priority.ts';
+import type { Participant } from '../src/engine/ports/participant.ts';
 import type { Caller, Decoded, Dialect, EnvelopeScene, WireCode } from '../src/protocols/dialect/dialect.ts';
 import type { DialectHands, DialectKit } from '../src/protocols/dialect/hands.ts';
 import { checkFilter, isWanted } from '../src/protocols/dialect/matching.ts';
@@ -27,6 +28,7 @@ const note = Type.Object({
   about: Type.Optional(Type.String()),
   answers: Type.Optional(Type.String()),
   urgency: Type.Optional(Type.Integer({ minimum: 0, maximum: 9 })),
+  at: Type.Optional(Type.String()),
   lives_ms: Type.Optional(Type.Integer({ minimum: 1 })),
   text: Type.Optional(Type.Unknown()),
   signature: Type.Optional(Type.String()),
@@ -61,6 +63,8 @@ export function createToyDialect(hands: DialectHands): DialectKit {
     checkSubscription: (_types, filter) => checkFilter(filter),
     wants: (message, subscription) => isWanted(message, subscription, encode),
     signatureAt: ['signature'],
+    timestampAt: ['at'],
+    confidential: ['text'],
     codes: CODES,
     errorBody: (error, { about }) => ({
       code: CODES[error.code].code,
@@ -85,67 +89,74 @@ export function createToyDialect(hands: DialectHands): DialectKit {
             taskId: message.taskId,
             fault: faultOf(error),
           }),
-    taskRequest: (task, agent) => ({
-      ...blank(task.tenant, `task.${task.executionId}.${task.attempt}`, 'work', agent),
-      taskId: task.id,
-      meaning: {
-        act: 'request_task',
-        task: {
-          taskId: task.id,
-          taskType: task.spec.typeName ?? task.spec.type,
-          description: task.spec.description,
-          input: task.spec.payload,
-          terms: {},
-          retryCount: task.attempt - 1,
-        },
-      },
-    }),
-    taskStop: (task, agent, reason) => ({
-      ...blank(task.tenant, `stop.${task.executionId}.${task.attempt}`, 'note', agent),
-      meaning: { act: 'control_task', taskId: task.id, command: 'cancel', reason, checkpoint: null },
-    }),
-    taskNews: (task, event) => {
-      const { origin } = task.spec;
-      if (event.kind !== 'state' || task.outcome !== event.to || origin === undefined) return [];
-      const status = task.outcome === 'completed' ? 'completed' : 'failed';
-      return [
-        {
-          ...blank(task.tenant, `news.${task.executionId}.${event.sequence}`, 'done', origin.from),
-          replyTo: origin.messageId as MessageId,
-          taskId: task.id,
-          meaning: {
-            act: 'report_outcome',
-            taskId: task.id,
-            status,
-            result: task.result?.output ?? null,
-            error: null,
-          },
-        },
-      ];
-    },
+    ...TASK_WORDS,
   };
   return {
     dialect,
-    participants: [
+    participants: [workDesk(hands)],
+  };
+}
+
+/** What the toy says of tasks. */
+const TASK_WORDS: Pick<Dialect, 'taskRequest' | 'taskStop' | 'taskNews'> = {
+  taskRequest: (task, agent) => ({
+    ...blank(task.tenant, `task.${task.executionId}.${task.attempt}`, 'work', agent),
+    taskId: task.id,
+    meaning: {
+      act: 'request_task',
+      task: {
+        taskId: task.id,
+        taskType: task.spec.typeName ?? task.spec.type,
+        description: task.spec.description,
+        input: task.spec.payload,
+        terms: {},
+        retryCount: task.attempt - 1,
+      },
+    },
+  }),
+  taskStop: (task, agent, reason) => ({
+    ...blank(task.tenant, `stop.${task.executionId}.${task.attempt}`, 'note', agent),
+    meaning: { act: 'control_task', taskId: task.id, command: 'cancel', reason, checkpoint: null },
+  }),
+  taskNews: (task, event) => {
+    const { origin } = task.spec;
+    if (event.kind !== 'state' || task.outcome !== event.to || origin === undefined) return [];
+    const status = task.outcome === 'completed' ? 'completed' : 'failed';
+    return [
       {
-        name: 'toy work desk',
-        inboxes: [WORK],
-        async handle(message) {
-          const { desk } = hands.mailroom();
-          const { meaning } = message;
-          if (meaning.act === 'report_outcome') await desk.outcome(message, meaning);
-          if (meaning.act === 'request_task') await desk.order(message, meaning.task, { byAgents: true });
-          return [
-            said(message, `accept.${message.id}`, {
-              act: 'accept',
-              status: 'accepted',
-              taskId: message.taskId,
-              detail: {},
-            }),
-          ];
+        ...blank(task.tenant, `news.${task.executionId}.${event.sequence}`, 'done', origin.from),
+        replyTo: origin.messageId as MessageId,
+        taskId: task.id,
+        meaning: {
+          act: 'report_outcome',
+          taskId: task.id,
+          status,
+          result: task.result?.output ?? null,
+          error: null,
         },
       },
-    ],
+    ];
+  },
+};
+
+function workDesk(hands: DialectHands): Participant {
+  return {
+    name: 'toy work desk',
+    inboxes: [WORK],
+    async handle(message) {
+      const { desk } = hands.mailroom();
+      const { meaning } = message;
+      if (meaning.act === 'report_outcome') await desk.outcome(message, meaning);
+      if (meaning.act === 'request_task') await desk.order(message, meaning.task, { byAgents: true });
+      return [
+        said(message, `accept.${message.id}`, {
+          act: 'accept',
+          status: 'accepted',
+          taskId: message.taskId,
+          detail: {},
+        }),
+      ];
+    },
   };
 }
 

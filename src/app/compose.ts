@@ -14,7 +14,7 @@ import { createServer, type HttpServer } from '../http/server.ts';
 import type { DialectHands, DialectKit } from '../protocols/dialect/hands.ts';
 import { Pace } from '../protocols/dialect/pace.ts';
 import { protocolOf } from '../protocols/dialect/protocol-of.ts';
-import type { Seals } from '../protocols/dialect/seals.ts';
+import { createSeals } from '../protocols/dialect/seals.ts';
 import type { Protocol } from '../protocols/protocol.ts';
 import { correctedClock, pause, systemClock } from '../runtime/clock.ts';
 import { createLog, type Log } from '../runtime/log.ts';
@@ -56,6 +56,7 @@ export interface RunningServer {
 const clock = correctedClock(systemClock);
 const random = systemRandom;
 const UNLIMITED = 1_000_000_000;
+const MEGABYTE = 1_048_576;
 /** Two looks of a load balancer that looks every other second. */
 const LEAVE_MS = 5_000;
 
@@ -194,13 +195,11 @@ async function startEngine({ log, config, extras, store, blobs, guards, reached,
     },
   );
   const models = createModelProviders(adapters);
-  const validator = createContentValidator({ clock, schemas, models });
-  const reviews = new Reviews(clock, store, engine);
   const messages = await startMailroom(
     { log, extras, store, guards, undo },
-    { engine, channels, outbound, models, validator, reviews },
+    { engine, channels, outbound, models, schemas },
   );
-  return { engine, executors, workflows, remoteAgents, outbound, reviews, ...messages };
+  return { engine, executors, workflows, remoteAgents, outbound, ...messages };
 }
 
 /** The dialects, and the mailroom between them. */
@@ -211,45 +210,43 @@ async function startMailroom(
     channels,
     outbound,
     models,
-    validator,
-    reviews,
-  }: Pick<DialectHands, 'engine' | 'outbound' | 'models' | 'validator' | 'reviews'> & {
+    schemas,
+  }: Pick<DialectHands, 'outbound' | 'models'> & {
+    readonly engine: Engine;
     readonly channels: readonly Channel[];
+    readonly schemas: SchemaGuard;
   },
 ) {
   const { audit, secrets, guardrails } = guards;
-  const parts = {
-    log,
-    clock,
-    random,
-    store,
-    engine,
-    audit,
-    outbound,
-    models,
-    validator,
-    guardrails,
-    reviews,
-  };
-  const hands: DialectHands = { ...parts, mailroom: () => mailroom };
+  const validator = createContentValidator({ clock, schemas, models });
+  const reviews = new Reviews(clock, store, engine);
+  const judges = { validator, guardrails, reviews };
+  const parts = { log, clock, random, store, engine, audit, outbound, models, ...judges };
+  const hands: DialectHands = { ...parts, memory: engine.memory, mailroom: () => mailroom };
   const kits = [...createDialects(hands), ...(extras.dialects ?? []).map(create => create(hands))];
+  const dialects = kits.map(({ dialect }) => dialect);
+  const seals = createSeals({
+    ...{ clock, random, dialects, guards: guards.messages },
+    directory: () => mailroom.directory,
+  });
   const mailroom: Mailroom = new Mailroom({
     ...parts,
-    wires: kits.map(({ dialect }) => dialect),
+    wires: dialects,
     participants: kits.flatMap(({ participants }) => participants),
     webhooks: channels.find(({ name }) => name === 'webhook') ?? null,
     secrets,
+    seals,
     options: { self: `node:${random.uuid()}`, leads: () => engine.leads },
   });
   await mailroom.start();
   undo.push(() => mailroom.stop());
-  return { mailroom, dialects: kits.map(({ dialect }) => dialect) };
+  return { mailroom, reviews, dialects, seals };
 }
 
 /** The dialects as wires. */
 function dialectProtocols(
   { guards, config }: Floor,
-  { mailroom, dialects, outbound }: Upstairs,
+  { mailroom, dialects, seals, outbound }: Upstairs,
 ): readonly Protocol[] {
   const { guardrails } = guards;
   const pace = new Pace(clock, ({ tenant }) => {
@@ -258,15 +255,12 @@ function dialectProtocols(
     return { perMinute, burst };
   });
   const shared = {
-    ...{ clock, random, mailroom, pace, guardrails, audit: guards.audit, seals: UNSEALED },
+    ...{ clock, random, mailroom, pace, guardrails, audit: guards.audit, seals },
     checkTarget: (url: string) => outbound.check(url),
     sealSecret: (tenant: TenantId, secret: string) => guards.secrets.sealWebhookSecret(tenant, secret),
   };
   return dialects.map(dialect => protocolOf(dialect, shared));
 }
-
-/** Nothing is signed yet. */
-const UNSEALED: Seals = { verify: () => Promise.resolve() };
 
 async function engineOptionsOf(config: Config): Promise<EngineOptions> {
   return {
@@ -283,6 +277,11 @@ async function engineOptionsOf(config: Config): Promise<EngineOptions> {
     webhooksPerHour: config.rateLimits?.webhooks ?? UNLIMITED,
     archiveDelayMs: config.archiveDelayMs,
     drainMs: config.drainMs,
+    memory: {
+      agentRecordsMax: config.memoryRecordsMax,
+      agentBytesMax: config.memoryMbMax * MEGABYTE,
+      searchBytesMax: config.searchMb * MEGABYTE,
+    },
   };
 }
 

@@ -43,6 +43,11 @@ export interface Config {
   readonly allowPrivateTargets: string;
   /** Waiting tasks a tenant may have. */
   readonly queueMax: number;
+  /** Records an agent may keep in the memory, and megabytes of them. */
+  readonly memoryRecordsMax: number;
+  readonly memoryMbMax: number;
+  /** Megabytes the search indexes of this process may take; a tenant may keep as many passages as fit. */
+  readonly searchMb: number;
   readonly rateLimits: RateLimits | null;
   readonly drainMs: number;
   /** How long to serve on once readiness has said no, so that load balancers look elsewhere first; null: 5 s where nodes may share a database, else 0. */
@@ -113,6 +118,13 @@ const SETTINGS: { readonly [Name in keyof Config]: Setting<Config[Name]> } = {
   auditKey: { variable: 'BATUTA_AUDIT_KEY', read: key32, fallBack: () => null },
   allowPrivateTargets: { variable: 'BATUTA_ALLOW_PRIVATE_TARGETS', read: text => text, fallBack: () => '' },
   queueMax: { variable: 'BATUTA_QUEUE_MAX', read: integer(1, 1_000_000_000), fallBack: () => 1_000_000 },
+  memoryRecordsMax: {
+    variable: 'BATUTA_MEMORY_RECORDS_MAX',
+    read: integer(1, 1_000_000_000),
+    fallBack: () => 100_000,
+  },
+  memoryMbMax: { variable: 'BATUTA_MEMORY_MB_MAX', read: integer(1, 1_000_000), fallBack: () => 256 },
+  searchMb: { variable: 'BATUTA_SEARCH_MB', read: integer(8, 16_384), fallBack: () => 512 },
   rateLimits: { variable: 'BATUTA_RATE_LIMITS', read: readRates, fallBack: () => DEFAULT_RATES },
   drainMs: { variable: 'BATUTA_DRAIN_MS', read: integer(0, 3_600_000), fallBack: () => 25_000 },
   leaveMs: { variable: 'BATUTA_LEAVE_MS', read: integer(0, 600_000), fallBack: () => null },

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { describe, type TestContext, test } from 'node:test';
 import pg from 'pg';
+import { feedGoesOn, growMemory } from '../../test/grown-memory.ts';
 import {
   type House,
   type HouseOptions,
@@ -131,6 +132,7 @@ async function grow(store: Store): Promise<readonly string[]> {
   );
   await store.putArtifacts([artifact('a-1', SHA), artifact('a-2', 'cd'.repeat(32), { quarantined: true })]);
   await store.putDocuments([document('one'), document('two', { expiresAt: 9e12 }), document('one')]);
+  await growMemory(store.memory);
   for (let at = 0; at < 5; at++)
     await store.appendAudit([auditEntry(`action.${at}`, { object: `task ${at}` })]);
   await growMail(store.mail, HOUR_MS);
@@ -165,6 +167,9 @@ async function told(store: Store, ids: readonly string[]): Promise<Json> {
       queues: (await store.queues()).toSorted((one, another) => one.id - another.id),
       artifacts: await store.artifacts({ tenant: ACME }),
       documents: await store.documents({ kind: 'agent' }),
+      records: await store.memory.find({ tenant: ACME, limit: 100 }),
+      recordFeed: { ...(await store.memory.feed(ACME, 0, 100)), at: null },
+      recordUse: await store.memory.usage(ACME),
       audit: await store.audit({ tenant: ACME, limit: 100 }),
       mail: await toldOfMail(store.mail),
       stream: (await store.events({ of: 'tenant', tenant: ACME, afterCursor: null, limit: 1_000 })).map(
@@ -213,6 +218,7 @@ describe('copying into PostgreSQL', { skip: postgresMissing }, () => {
     const [next] = (await target.audit({ tenant: ACME, limit: 100 })).slice(-1);
     assert.ok(next !== undefined && next.hash === auditHash(auditKey, hash, next), 'the chain goes on');
     await submitted(target, order('new'));
+    assert.ok(await feedGoesOn(target.memory), 'the feed goes on');
     const since = { of: 'tenant', tenant: ACME, afterCursor: last?.cursor ?? '', limit: 100 } as const;
     const fresh = await target.events(since);
     assert.deepEqual(

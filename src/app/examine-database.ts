@@ -87,7 +87,7 @@ function sharedKeys({ masterKey, auditKey, jwtSecret, adminKey, adminSecret }: S
   return { name, state: 'warning', detail: `not set: ${unset.join(', ')}`, hint };
 }
 
-function database({ version, versionMajor, writable, encrypted }: Facts, url: string): Finding {
+function database({ version, versionMajor, writable, encrypted, unverified }: Facts, url: string): Finding {
   const name = 'database';
   const where = `PostgreSQL ${version} at ${withoutPassword(url)}`;
   if (versionMajor < VERSION_LEAST)
@@ -95,6 +95,10 @@ function database({ version, versionMajor, writable, encrypted }: Facts, url: st
   if (!writable) {
     const hint = 'point BATUTA_DATABASE_URL at the primary';
     return { name, state: 'failed', detail: `${where} is read-only`, hint };
+  }
+  if (unverified && !isHere(url)) {
+    const hint = 'sslmode=verify-full with sslrootcert checks that it is the database that answers';
+    return { name, state: 'warning', detail: `${where}, with TLS to whoever answers`, hint };
   }
   if (encrypted || isHere(url)) return { name, state: 'ok', detail: where };
   const hint = 'add sslmode=verify-full to the URL, or keep the network between to yourself';

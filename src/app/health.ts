@@ -64,6 +64,7 @@ async function examine(
       store_bytes: measure?.storeBytes ?? null,
       schema_version: measure?.schemaVersion ?? null,
       claim_p99_ms: measure?.claimP99Ms ?? null,
+      search_index: measure === null ? null : { ...measure.search },
       ...databaseDetail(measure?.database),
       canaries: canaryDetail(engine.canaries()),
       task_types: Object.fromEntries(

@@ -4,6 +4,7 @@
 import {
   type FailurePolicy,
   type JoinMode,
+  PIPELINE_STEPS_MAX,
   STEPS_MAX,
   type Step,
   type StepKind,
@@ -15,6 +16,7 @@ export interface WrittenStep {
   readonly id: string;
   readonly kind: StepKind;
   readonly dependsOn: readonly string[];
+  readonly reads: Step['reads'];
   readonly onFailure: 'fail' | 'continue' | 'compensate' | string | undefined;
   /** Branches of a condition. */
   readonly thenSteps: readonly string[];
@@ -30,7 +32,7 @@ export interface WrittenStep {
 
 /** What is wrong with a graph: the steps concerned, and a sentence that names them. */
 export interface GraphFault {
-  readonly kind: 'duplicate' | 'unknown_step' | 'cycle' | 'too_many' | 'impossible_join';
+  readonly kind: 'duplicate' | 'unknown_step' | 'cycle' | 'too_many' | 'impossible_join' | 'pipeline';
   readonly steps: readonly string[];
   readonly message: string;
 }
@@ -52,7 +54,8 @@ export function planOf(
   }
   const unknown = unknownIn(flat);
   if (unknown !== null) return { fault: unknown };
-  const steps = new Map(flat.map(one => [one.step.id, stepOf(one, flat)]));
+  const pipelines = pipelinesOf(flat.map(({ step }) => step));
+  const steps = new Map(flat.map(one => [one.step.id, stepOf(one, flat, pipelines)]));
   const impossible = impossibleJoin(steps);
   if (impossible !== null) return { fault: impossible };
   const order = ordered(steps);
@@ -60,19 +63,27 @@ export function planOf(
     const message = `steps wait for one another: ${order.cycle.join(' -> ')}`;
     return { fault: { kind: 'cycle', steps: order.cycle, message } };
   }
-  return { plan: { steps, order: order.order, parallelMax } };
+  const plan = { steps, order: order.order, parallelMax };
+  const stuck = stuckPipeline(plan);
+  return stuck === null ? { plan } : { fault: stuck };
 }
 
 /** Every step that must have settled before the given one begins, directly or not; itself not among them. */
 export function ancestorsOf(plan: WorkflowPlan, id: string): ReadonlySet<string> {
-  return reach(id, step => edgesOf(plan.steps.get(step)));
+  return reach(id, step => settledBefore(plan, step));
+}
+
+/** What it streams from need only have begun, but what that waits for has settled. */
+function settledBefore(plan: WorkflowPlan, id: string): readonly string[] {
+  const upstream = reach(id, one => streamsInto(plan.steps.get(one)));
+  return [id, ...upstream].flatMap(one => edgesOf(plan.steps.get(one)));
 }
 
 /** Every step that begins only after the given one, directly or not; itself not among them. */
 export function descendantsOf(plan: WorkflowPlan, id: string): ReadonlySet<string> {
   const after = new Map<string, string[]>();
   for (const step of plan.order) {
-    for (const before of edgesOf(step)) {
+    for (const before of [...edgesOf(step), ...streamsInto(step)]) {
       const list = after.get(before) ?? [];
       after.set(before, list);
       list.push(step.id);
@@ -85,6 +96,12 @@ export function descendantsOf(plan: WorkflowPlan, id: string): ReadonlySet<strin
 export function edgesOf(step: Step | undefined): readonly string[] {
   if (step === undefined) return [];
   return [...step.dependsOn, ...step.branchOf.map(branch => branch.step), ...step.handles];
+}
+
+/** The steps whose output it reads while they run. */
+export function streamsInto(step: Step | undefined): readonly string[] {
+  if (step === undefined) return [];
+  return [...new Set(step.reads.filter(({ mode }) => mode === 'stream').map(one => one.step))];
 }
 
 interface Flat {
@@ -120,6 +137,7 @@ function unknownIn(flat: readonly Flat[]): GraphFault | null {
     const policy = policyOf(step, false);
     const named = [
       ...step.dependsOn,
+      ...step.reads.map(one => one.step),
       ...step.thenSteps,
       ...step.elseSteps,
       ...(policy.does === 'go' ? [policy.to] : []),
@@ -154,8 +172,12 @@ function policyOf({ onFailure }: WrittenStep, isInside: boolean): FailurePolicy 
   }
 }
 
-function stepOf({ step, inside, inherited }: Flat, flat: readonly Flat[]): Step {
-  const { id, kind, mode, cancelsRest, concurrency, itemsMayFail, compensated } = step;
+function stepOf(
+  { step, inside, inherited }: Flat,
+  flat: readonly Flat[],
+  pipelines: ReadonlyMap<string, string>,
+): Step {
+  const { id, kind, reads, mode, cancelsRest, concurrency, itemsMayFail, compensated } = step;
   const branchOf: { readonly step: string; readonly when: boolean }[] = [];
   const handles: string[] = [];
   const around = new Set([id, ...inside]);
@@ -166,9 +188,23 @@ function stepOf({ step, inside, inherited }: Flat, flat: readonly Flat[]): Step 
     if (other.onFailure !== undefined && around.has(other.onFailure)) handles.push(other.id);
   }
   const held = step.steps.map(one => one.id);
+  const whole = reads.filter(one => one.mode === 'batch').map(one => one.step);
   return {
-    ...{ id, kind, inside, mode, cancelsRest, concurrency, itemsMayFail, compensated, branchOf, handles },
-    dependsOn: [...new Set([...step.dependsOn, ...inherited, ...held])],
+    ...{
+      id,
+      kind,
+      reads,
+      pipeline: pipelines.get(id) ?? id,
+      inside,
+      mode,
+      cancelsRest,
+      concurrency,
+      itemsMayFail,
+      compensated,
+      branchOf,
+      handles,
+    },
+    dependsOn: [...new Set([...step.dependsOn, ...inherited, ...held, ...whole])],
     onFailure: policyOf(step, inside.length > 0),
   };
 }
@@ -181,7 +217,7 @@ function ordered(
   const done = new Set<string>();
   for (const start of steps.values()) {
     if (done.has(start.id)) continue;
-    const path = [{ step: start, edges: edgesOf(start), next: 0 }];
+    const path = [{ step: start, edges: everyEdge(start), next: 0 }];
     const onPath = new Set([start.id]);
     for (let top = path.at(-1); top !== undefined; top = path.at(-1)) {
       const before = top.edges[top.next++];
@@ -197,12 +233,51 @@ function ordered(
       } else if (!done.has(before)) {
         const step = steps.get(before);
         if (step === undefined) continue;
-        path.push({ step, edges: edgesOf(step), next: 0 });
+        path.push({ step, edges: everyEdge(step), next: 0 });
         onPath.add(before);
       }
     }
   }
   return { order };
+}
+
+function everyEdge(step: Step): readonly string[] {
+  return [...edgesOf(step), ...streamsInto(step)];
+}
+
+/** For each step the first of those it is joined to by streams, itself where there are none. */
+function pipelinesOf(steps: readonly WrittenStep[]): ReadonlyMap<string, string> {
+  const first = new Map(steps.map(({ id }) => [id, id]));
+  const rootOf = (id: string): string => {
+    let root = id;
+    for (let next = first.get(root); next !== undefined && next !== root; next = first.get(root)) root = next;
+    return root;
+  };
+  for (const { id, reads } of steps)
+    for (const { step, mode } of reads) if (mode === 'stream') first.set(rootOf(id), rootOf(step));
+  return new Map(steps.map(({ id }) => [id, rootOf(id)]));
+}
+
+/** Steps that stream to one another run at the same time: one that waited for another's end would have it wait for ever. */
+function stuckPipeline(plan: WorkflowPlan): GraphFault | null {
+  const members = new Map<string, Step[]>();
+  for (const step of plan.order) members.set(step.pipeline, [...(members.get(step.pipeline) ?? []), step]);
+  for (const group of members.values()) {
+    if (group.length < 2) continue;
+    const steps = group.map(({ id }) => id);
+    if (group.length > PIPELINE_STEPS_MAX) {
+      const message = `a pipeline has at most ${PIPELINE_STEPS_MAX} steps, not ${group.length}`;
+      return { kind: 'too_many', steps, message };
+    }
+    for (const { id } of group) {
+      const before = ancestorsOf(plan, id);
+      const awaited = group.find(one => before.has(one.id));
+      if (awaited === undefined) continue;
+      const message = `step ${id} waits for the end of ${awaited.id}, which streams to it or beside it`;
+      return { kind: 'pipeline', steps: [id, awaited.id], message };
+    }
+  }
+  return null;
 }
 
 function reach(start: string, next: (id: string) => readonly string[]): ReadonlySet<string> {

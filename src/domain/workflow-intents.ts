@@ -49,20 +49,21 @@ function beginnings(plan: WorkflowPlan, run: WorkflowRun): readonly Step[] {
 
 /** Counts what is under way against the limits of the run and of each step around. */
 function busyIn(plan: WorkflowPlan, run: WorkflowRun) {
-  let left = plan.parallelMax;
-  const inside = new Map<string, number>();
+  // A pipeline counts as one: its steps run together or not at all.
+  const busy = new Set<string>();
+  const inside = new Map<string, Set<string>>();
   const count = (step: Step): void => {
-    left--;
-    for (const one of step.inside) inside.set(one, (inside.get(one) ?? 0) + 1);
+    busy.add(step.pipeline);
+    for (const one of step.inside) inside.set(one, (inside.get(one) ?? new Set<string>()).add(step.pipeline));
   };
   for (const step of plan.order)
     if (hasChildren(step.kind) && stateOf(run, step.id) === 'running') count(step);
   return {
     take(step: Step): boolean {
       const isFull = step.inside.some(
-        one => (inside.get(one) ?? 0) >= (plan.steps.get(one)?.concurrency ?? 0),
+        one => (inside.get(one)?.size ?? 0) >= (plan.steps.get(one)?.concurrency ?? 0),
       );
-      if (left <= 0 || isFull) return false;
+      if (!busy.has(step.pipeline) && (busy.size >= plan.parallelMax || isFull)) return false;
       count(step);
       return true;
     },

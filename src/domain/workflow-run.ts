@@ -75,7 +75,7 @@ export function rerun(
   from: string,
   taskOf: (step: string) => string,
 ): WorkflowRun {
-  const again = new Set([from, ...descendantsOf(plan, from)]);
+  const again = runAgain(plan, earlier, from);
   const steps: Record<string, StepRecord> = {};
   let completions = 0;
   for (const { id, kind } of plan.order) {
@@ -86,6 +86,27 @@ export function rerun(
     completions = Math.max(completions, record.place ?? 0);
   }
   return { phase: 'running', steps, shared: earlier.shared, completions };
+}
+
+/** The step and all after it; of a pipeline nothing is left of what went through it, so that it runs again as a whole or not at all. */
+function runAgain(plan: WorkflowPlan, earlier: WorkflowRun, from: string): ReadonlySet<string> {
+  const again = new Set<string>();
+  const add = (id: string): void => {
+    if (again.has(id)) return;
+    again.add(id);
+    for (const one of [...descendantsOf(plan, id), ...joinedTo(plan, id)]) add(one);
+  };
+  add(from);
+  for (const { id } of plan.order)
+    if (stateOf(earlier, id) !== 'completed' && joinedTo(plan, id).length > 0) add(id);
+  return again;
+}
+
+/** The steps it reads from, and those that read from it. */
+function joinedTo(plan: WorkflowPlan, id: string): readonly string[] {
+  const readers = plan.order.filter(({ reads }) => reads.some(({ step }) => step === id));
+  const from = plan.steps.get(id)?.reads.map(({ step }) => step) ?? [];
+  return [...from, ...readers.map(one => one.id)];
 }
 
 /** Settled steps, of all there are. */

@@ -12,6 +12,7 @@ import {
   type WorkflowPlan,
   type WorkflowRun,
 } from './workflow.ts';
+import { streamsInto } from './workflow-graph.ts';
 
 /** What becomes of a pending step now. */
 export type Verdict =
@@ -27,7 +28,40 @@ export function verdictOf(plan: WorkflowPlan, run: WorkflowRun, step: Step): Ver
   const gate = gateOf(run, step);
   if (gate !== null) return gate;
   if (step.kind === 'join' || step.kind === 'parallel') return joined(plan, run, step);
-  return ordinary(plan, run, step);
+  const verdict = ordinary(plan, run, step);
+  return verdict.does === 'begin' ? streamed(plan, run, step) : verdict;
+}
+
+/** A step of a pipeline begins once what it reads has begun, and not before all of the pipeline can: nobody is to wait for what cannot run. */
+function streamed(plan: WorkflowPlan, run: WorkflowRun, step: Step): Verdict {
+  const from = streamsInto(step);
+  const states = from.map(id => stateOf(run, id));
+  if (states.includes('pending')) return WAIT;
+  const broken = from.find((id, at) => breaksStream(plan.steps.get(id), step, states[at] ?? 'pending'));
+  if (broken !== undefined) return { does: 'skip', reason: `${broken} ${stateOf(run, broken)}` };
+  if (from.length > 0 && states.every(state => state === 'skipped'))
+    return { does: 'skip', reason: `${from.join(', ')} skipped` };
+  const isHeldUp = membersOf(plan, step).some(
+    one =>
+      stateOf(run, one.id) === 'pending' && (gateOf(run, one) ?? ordinary(plan, run, one)).does === 'wait',
+  );
+  return isHeldUp ? WAIT : BEGIN;
+}
+
+function breaksStream(from: Step | undefined, step: Step, state: StepState): boolean {
+  return (state === 'failed' || state === 'cancelled') && !tolerates(from, step, state);
+}
+
+const pipelines = new WeakMap<WorkflowPlan, ReadonlyMap<string, readonly Step[]>>();
+
+/** The steps of the step's pipeline. */
+function membersOf(plan: WorkflowPlan, { pipeline }: Step): readonly Step[] {
+  let known = pipelines.get(plan);
+  if (known === undefined) {
+    known = Map.groupBy(plan.order, one => one.pipeline);
+    pipelines.set(plan, known);
+  }
+  return known.get(pipeline) ?? [];
 }
 
 /** Branches not taken, and failures that did not happen. */

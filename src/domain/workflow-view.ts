@@ -2,8 +2,9 @@
 
 import type { JsonObject } from './json.ts';
 import { type Step, stateOf, type WorkflowPlan, type WorkflowRun } from './workflow.ts';
+import { streamsInto } from './workflow-graph.ts';
 
-/** Nodes and edges; an edge says what it carries: `after`, `true`, `false`, `failure`, or `holds` for what is inside. */
+/** Nodes and edges; an edge says what it carries: `after`, `true`, `false`, `failure`, or `holds` for what is inside, `stream` for records that go along. */
 export function graphView(plan: WorkflowPlan, run: WorkflowRun | null): JsonObject {
   const nodes = plan.order.map(({ id, kind, inside }) => ({
     id,
@@ -60,5 +61,6 @@ function edgesInto(plan: WorkflowPlan, step: Step) {
     return { from, carries: isHeld ? 'holds' : 'after' };
   });
   const branches = step.branchOf.map(({ step: from, when }) => ({ from, carries: String(when) }));
-  return [...after, ...branches, ...step.handles.map(from => ({ from, carries: 'failure' }))];
+  const streams = streamsInto(step).map(from => ({ from, carries: 'stream' }));
+  return [...after, ...streams, ...branches, ...step.handles.map(from => ({ from, carries: 'failure' }))];
 }

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { isSettled, newRun, recordOf, stateOf, type WorkflowPlan, type WorkflowRun } from './workflow.ts';
-import { ancestorsOf, edgesOf, planOf, type WrittenStep } from './workflow-graph.ts';
+import { ancestorsOf, edgesOf, planOf, streamsInto, type WrittenStep } from './workflow-graph.ts';
 import { intentsOf } from './workflow-intents.ts';
 import { advance, cancelRun, progressOf, type RunFact, rerun } from './workflow-run.ts';
 import { graphView, mermaidView } from './workflow-view.ts';
@@ -12,6 +12,7 @@ import { graphView, mermaidView } from './workflow-view.ts';
 const PLAIN: Omit<WrittenStep, 'id'> = {
   kind: 'task',
   dependsOn: [],
+  reads: [],
   onFailure: undefined,
   thenSteps: [],
   elseSteps: [],
@@ -62,6 +63,22 @@ const graph = fc
         steps: isDerived && seed.kind === 'parallel' ? [{ ...PLAIN, id: `${name(at)}_in` }] : [],
       };
     }),
+  );
+
+/** The graph with pipes between its tasks, as many of those drawn as it can have. */
+const piped = fc
+  .tuple(graph, fc.array(fc.record({ to: fc.nat(), from: fc.nat(), batch: fc.boolean() }), { maxLength: 6 }))
+  .map(([written, pipes]) =>
+    pipes.reduce<readonly WrittenStep[]>((so, { to, from, batch }) => {
+      const tasks = so.filter(({ kind }) => kind === 'task').map(({ id }) => id);
+      const [reader, step] = [tasks[to % tasks.length], tasks[from % tasks.length]];
+      if (reader === undefined || step === undefined || reader === step) return so;
+      const mode = batch ? 'batch' : 'stream';
+      const more = so.map(one =>
+        one.id === reader ? { ...one, reads: [...one.reads, { step, mode }] } : one,
+      );
+      return 'fault' in planOf(more as WrittenStep[], 3) ? so : (more as WrittenStep[]);
+    }, written),
   );
 
 function plan(written: readonly WrittenStep[], parallelMax = 3): WorkflowPlan {
@@ -145,7 +162,7 @@ const numbers = fc.infiniteStream(fc.nat({ max: 1_000_000 })).map(stream => (max
 test('SAM-164 every run of any graph ends with every step settled, within its limits and in order', () => {
   fc.assert(
     fc.property(
-      graph,
+      piped,
       numbers,
       fc.option(fc.integer({ min: 1, max: 10 }), { nil: undefined }),
       (written, draw, cancelAt) => {
@@ -155,7 +172,7 @@ test('SAM-164 every run of any graph ends with every step settled, within its li
           const busy = of.order.filter(
             ({ id, kind }) => (kind === 'task' || kind === 'map') && stateOf(run, id) === 'running',
           );
-          assert.ok(busy.length <= of.parallelMax);
+          assert.ok(new Set(busy.map(({ pipeline }) => pipeline)).size <= of.parallelMax);
           for (const { id } of busy) {
             const { items = '' } = recordOf(run, id) ?? {};
             assert.ok([...items].filter(one => one === 'r').length <= 2);
@@ -171,6 +188,8 @@ test('SAM-164 every run of any graph ends with every step settled, within its li
             if (step.kind === 'join') continue;
             for (const edge of edgesOf(step))
               assert.ok(isSettled(stateOf(run, edge)), `${step.id} began before ${edge} settled`);
+            for (const from of streamsInto(step))
+              assert.ok(stateOf(run, from) !== 'pending', `${step.id} began before ${from} began`);
           }
         };
         const end = play(of, draw, { look, ...(cancelAt === undefined ? {} : { cancelAt }) });
@@ -213,17 +232,19 @@ test('SAM-167 facts that are told again, and a checkpoint read back, change noth
 
 test('SAM-167 a rerun keeps what completed before the step, and nothing of it and after it', () => {
   fc.assert(
-    fc.property(graph, numbers, fc.nat({ max: 11 }), (written, draw, at) => {
+    fc.property(piped, numbers, fc.nat({ max: 11 }), (written, draw, at) => {
       const of = plan(written);
       const first = play(of, draw);
       const from = of.order[at % of.order.length]?.id ?? '';
       const again = rerun(of, first, from, step => `first.${step}`);
-      for (const { id, kind } of of.order) {
+      for (const { id, kind, reads } of of.order) {
         const record = recordOf(again, id);
         if (record === undefined) continue;
         assert.equal(record.state, 'completed');
         assert.ok(id !== from && !ancestorsOf(of, id).has(from), id);
         if (kind === 'task') assert.equal(record.task, `first.${id}`);
+        for (const { step } of reads)
+          assert.equal(recordOf(again, step)?.state, 'completed', `${id} was kept, and ${step} was not`);
       }
       play(of, draw, { start: again });
     }),
@@ -284,4 +305,83 @@ test('SAM-163 a graph is shown with its kinds of edges and states, as JSON and M
   const drawn = mermaidView(of, run);
   for (const line of ['s0{"ask"}', 's0 -->|true| s1', 's1 -->|failure| s2', 'class s0 completed'])
     assert.ok(drawn.includes(line), `${line} in ${drawn}`);
+});
+
+test('SAM-229 steps that stream to one another begin together and count as one, however few may run at once', () => {
+  const of = plan(
+    [
+      { ...PLAIN, id: 'before' },
+      { ...PLAIN, id: 'from', dependsOn: ['before'] },
+      { ...PLAIN, id: 'through', reads: [{ step: 'from', mode: 'stream' }] },
+      { ...PLAIN, id: 'into', reads: [{ step: 'through', mode: 'stream' }] },
+      { ...PLAIN, id: 'whole', reads: [{ step: 'into', mode: 'batch' }] },
+    ],
+    1,
+  );
+  const begun = (run: WorkflowRun): readonly string[] => intentsOf(of, run).begin.map(({ id }) => id);
+  const began = (run: WorkflowRun, step: string): WorkflowRun =>
+    advance(of, run, [{ fact: 'began', step, at: 1 }], 1);
+  let run = began(newRun({}), 'before');
+  assert.deepEqual(begun(run), []);
+  run = advance(of, run, [endOf('before', null, 1, 'completed')], 1);
+  for (const step of ['from', 'through', 'into']) {
+    assert.deepEqual(begun(run), [step]);
+    run = began(run, step);
+  }
+  assert.deepEqual(begun(run), []);
+  for (const step of ['from', 'through', 'into'])
+    run = advance(of, run, [endOf(step, null, 1, 'completed')], 1);
+  assert.deepEqual(begun(run), ['whole']);
+});
+
+test('SAM-229 a step of a pipeline that would wait for the end of another is refused, since both would wait for ever', () => {
+  const stream = (step: string) => [{ step, mode: 'stream' as const }];
+  const faultOf = (written: readonly WrittenStep[]) => {
+    const found = planOf(written, 10);
+    assert.ok('fault' in found);
+    return [found.fault.kind, ...found.fault.steps];
+  };
+  const from = { ...PLAIN, id: 'from' };
+  assert.deepEqual(faultOf([from, { ...PLAIN, id: 'to', dependsOn: ['from'], reads: stream('from') }]), [
+    ...['pipeline', 'to', 'from'],
+  ]);
+  assert.deepEqual(
+    faultOf([
+      from,
+      { ...PLAIN, id: 'side', dependsOn: ['from'] },
+      { ...PLAIN, id: 'to', dependsOn: ['side'], reads: stream('from') },
+    ]),
+    ['pipeline', 'to', 'from'],
+  );
+  assert.equal(
+    faultOf([
+      { ...from, reads: stream('to') },
+      { ...PLAIN, id: 'to', reads: stream('from') },
+    ])[0],
+    'cycle',
+  );
+  const chain = Array.from({ length: 51 }, (_, at) => ({
+    ...PLAIN,
+    id: `s${at}`,
+    reads: at === 0 ? [] : stream(`s${at - 1}`),
+  }));
+  assert.equal(faultOf(chain)[0], 'too_many');
+});
+
+test('SAM-229 a reader is skipped with all it reads from, and a step of a pipeline that waits holds up all of it', () => {
+  const of = plan([
+    { ...PLAIN, id: 'slow', kind: 'wait' },
+    { ...PLAIN, id: 'from' },
+    { ...PLAIN, id: 'to', dependsOn: ['slow'], reads: [{ step: 'from', mode: 'stream' }] },
+  ]);
+  const begun = (run: WorkflowRun): readonly string[] => intentsOf(of, run).begin.map(({ id }) => id);
+  assert.deepEqual(begun(newRun({})), ['slow']);
+  const waited: RunFact[] = [
+    { fact: 'began', step: 'slow', at: 1 },
+    { fact: 'ended', step: 'slow', item: null, at: 2, outcome: 'completed' },
+  ];
+  const run = advance(of, newRun({}), waited, 2);
+  assert.deepEqual(begun(run), ['from']);
+  const skipped = advance(of, run, [{ fact: 'skipped', step: 'from', at: 3, reason: 'not now' }], 3);
+  assert.equal(stateOf(skipped, 'to'), 'skipped');
 });

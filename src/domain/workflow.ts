@@ -3,12 +3,14 @@
 
 import type { TaskError } from './failure.ts';
 import type { JsonObject } from './json.ts';
+import type { PipeMode } from './pipe.ts';
 
-/** What a step may be (`SAM-164`); the first three run as child tasks. */
+/** What a step may be (`SAM-164`); the first four run as child tasks. */
 export const STEP_KINDS = [
   'task',
   'workflow',
   'map',
+  'stage',
   'condition',
   'parallel',
   'join',
@@ -21,6 +23,9 @@ export type StepKind = (typeof STEP_KINDS)[number];
 
 /** Steps of a workflow at most, those inside `parallel` ones counted (`SAM-162`). */
 export const STEPS_MAX = 1_000;
+
+/** Steps that stream to one another, directly or not, at most. */
+export const PIPELINE_STEPS_MAX = 50;
 
 /** Items of a `map` step at most. */
 export const MAP_ITEMS_MAX = 10_000;
@@ -39,6 +44,10 @@ export interface Step {
   readonly kind: StepKind;
   /** Must have settled before; of a `parallel` step what is inside it. */
   readonly dependsOn: readonly string[];
+  /** What it reads of other steps, by pipes; a whole output's step is among those it depends on too (`SAM-229`). */
+  readonly reads: readonly { readonly step: string; readonly mode: PipeMode }[];
+  /** The first of the steps that stream to one another, it among them; they begin together, and count as one. */
+  readonly pipeline: string;
   /** `condition` steps whose result must be so for this one to run. */
   readonly branchOf: readonly { readonly step: string; readonly when: boolean }[];
   /** Steps whose failure this one handles: it runs only after one of them failed. */
@@ -138,5 +147,5 @@ export function isSettled(state: StepState): boolean {
 
 /** True for the kinds that run child tasks. */
 export function hasChildren(kind: StepKind): boolean {
-  return kind === 'task' || kind === 'workflow' || kind === 'map';
+  return kind === 'task' || kind === 'workflow' || kind === 'map' || kind === 'stage';
 }

@@ -5,6 +5,7 @@ import type { CanaryVerdict } from '../domain/canary.ts';
 import type { DomainError } from '../domain/errors.ts';
 import type { AgentId, ExecutionId, FencingToken, TaskId, TaskKey, TenantId } from '../domain/ids.ts';
 import type { Json, JsonObject } from '../domain/json.ts';
+import type { PipeFill } from '../domain/pipe.ts';
 import type { Schedule, ScheduleOrder } from '../domain/schedule.ts';
 import type {
   LimitModes,
@@ -16,6 +17,7 @@ import type {
   WorkType,
 } from '../domain/task.ts';
 import type { LogLevel, StoreMeasure } from '../store/rows.ts';
+import type { Pipes } from './pipes.ts';
 import type { ProgressReport } from './ports/executor.ts';
 
 /** A task as a protocol hands it in: decoded, authorised, not yet judged. */
@@ -91,7 +93,9 @@ export type WaitingReason =
       readonly heldBy: readonly TaskId[];
       readonly slots: number;
     }
-  | { readonly because: 'about_to_start'; readonly position: number };
+  | { readonly because: 'about_to_start'; readonly position: number }
+  /** It runs, and a pipe it writes to is full (`SAM-230`). */
+  | { readonly because: 'waiting_downstream'; readonly output: string; readonly pending: PipeFill };
 
 /** What is estimated of a task that has not ended; null where there is no ground for it. */
 export interface TaskForecast {
@@ -238,6 +242,8 @@ export interface EngineMeasure {
   readonly draining: boolean;
   /** What 99 of the last hundred claims took at most, in milliseconds; null before the first. */
   readonly claimP99Ms: number | null;
+  /** The search indexes of this process: of how many tenants, with how many records, and how large. */
+  readonly search: { readonly tenants: number; readonly records: number; readonly bytes: number };
   readonly database?: NonNullable<StoreMeasure['database']>;
 }
 
@@ -328,6 +334,9 @@ export interface EngineApi {
 
   /** Orders handed in again and again. */
   readonly schedules: ScheduleDesk;
+
+  /** What steps of pipelines stream to one another. */
+  readonly pipes: Pipes;
 
   /** The processes that work on the store. */
   nodes(): readonly NodeView[];

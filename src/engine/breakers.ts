@@ -20,6 +20,8 @@ export interface BreakerTerms {
   readonly firstOpenMs: number;
   /** Each try that fails doubles the time, to this at most. */
   readonly openMsMax: number;
+  /** Once its time is up one is closed again by itself, instead of being tried by one first; only its next time is the longer. */
+  readonly lapses?: boolean;
 }
 
 /** Whether to go on, or to come back in so many milliseconds. */
@@ -128,11 +130,13 @@ export class Breakers implements Service {
   note(tenant: TenantId, name: string, good: boolean): boolean {
     const key = keyOf(tenant, name);
     const breaker = this.#breakers.get(key);
+    if (breaker !== undefined) this.#lapse(breaker);
     if (good) {
       if (breaker === undefined) return false;
       const wasOpen = breaker.state !== 'closed';
       Object.assign(breaker, { state: 'closed', failures: 0, openMs: this.#terms.firstOpenMs });
-      if (wasOpen) this.#changed(breaker);
+      // One that lapsed is remembered by its document still.
+      if (wasOpen || (this.#terms.lapses === true && breaker.version !== null)) this.#changed(breaker);
       if (breaker.changes === 0) this.#breakers.delete(key);
       return wasOpen;
     }
@@ -146,6 +150,12 @@ export class Breakers implements Service {
     failing.openMs = Math.min(this.#terms.openMsMax, failing.openMs * 2);
     this.#changed(failing);
     return false;
+  }
+
+  /** Whether it is open, for those that lapse. */
+  isOpen(tenant: TenantId, name: string): boolean {
+    const breaker = this.#breakers.get(keyOf(tenant, name));
+    return breaker?.state === 'open' && this.#clock.now() < breaker.openUntil;
   }
 
   /** A try said nothing of what was tried: another may try in its place. */
@@ -265,7 +275,8 @@ export class Breakers implements Service {
       const key = keyOf(tenant, name);
       found.add(key);
       const breaker = this.#breakers.get(key) ?? this.#add({ tenant, name });
-      if (isOurs(breaker, asOf)) continue;
+      if (isOurs(breaker, asOf) || (breaker.version === version && breaker.openUntil === rest.openUntil))
+        continue;
       Object.assign(breaker, { ...rest, version, state: rest.probeUntil > 0 ? 'probing' : 'open' });
     }
     // One closed from here is remembered until it is surely not among what is read: else it would come back from an older reading.
@@ -274,6 +285,11 @@ export class Breakers implements Service {
       if (breaker.version !== null || (breaker.state === 'closed' && breaker.failures === 0))
         this.#breakers.delete(key);
     }
+  }
+
+  #lapse(breaker: Breaker): void {
+    if (this.#terms.lapses !== true || breaker.state !== 'open') return;
+    if (this.#clock.now() >= breaker.openUntil) Object.assign(breaker, { state: 'closed', failures: 0 });
   }
 
   #add({ tenant, name }: Pick<Breaker, 'tenant' | 'name'>): Breaker {

@@ -1,13 +1,12 @@
 // The engine: answers for its rooms. Whoever wants to know how a task moves starts here and follows one name at a time: intake,
 // dispatch, local or work, settlement, outbox, sweeper.
 
-import { DomainError } from '../domain/errors.ts';
 import type { AgentId, TaskId, TaskKey, TenantId } from '../domain/ids.ts';
 import type { LimitModes, ResourceLimits, Task, TaskSpec } from '../domain/task.ts';
 import { workTypeOf } from '../domain/task.ts';
-import { hasEnded } from '../domain/transitions.ts';
 import type { Cancel } from '../runtime/clock.ts';
 import type { Service } from '../runtime/service.ts';
+import { Watch } from '../runtime/watch.ts';
 import { obeyInstructions } from './acknowledgement.ts';
 import type {
   Admission,
@@ -28,9 +27,13 @@ import type {
 import { defaultResources, limitModes } from './forecast.ts';
 import { hearOthers } from './hearing.ts';
 import { LocalWorker } from './local.ts';
+import { Memory } from './memory/memory.ts';
+import type { Pipes } from './pipes.ts';
 import { takeUpAgain } from './restart.ts';
 import { purge } from './retention.ts';
+import { retryOrder } from './retrying.ts';
 import { type EngineOptions, type EngineParts, furnish, type Rooms } from './rooms.ts';
+import type { Roster } from './roster.ts';
 import { Schedules } from './schedules.ts';
 
 export type { EngineOptions, EngineParts } from './rooms.ts';
@@ -38,6 +41,8 @@ export type { EngineOptions, EngineParts } from './rooms.ts';
 const SAVE_MS = 60_000;
 /** Hints of other nodes may be lost: so often everyone looks without one. */
 const LISTEN_ANEW_MS = 5_000;
+/** And so often what other nodes were told of agents is read. */
+const AGENTS_MS = 800;
 /** So often is counted what other nodes gave agents and run of tenants; an end shows at the second count. */
 const RECOUNT_MS = 900;
 /** A day's purge in hourly portions, so that a server that is restarted every night purges too. */
@@ -48,8 +53,11 @@ export class Engine implements EngineApi, Service {
   readonly #parts: EngineParts;
   readonly #options: EngineOptions;
   readonly #rooms: Rooms;
+  readonly #agentsElsewhere: Watch;
   /** Orders handed in again and again. */
   readonly schedules: Schedules;
+  /** What agents remember and tenants know. */
+  readonly memory: Memory;
   #local: LocalWorker | null = null;
   #draining = false;
   #stopped: Promise<void> | null = null;
@@ -62,12 +70,26 @@ export class Engine implements EngineApi, Service {
       const hands = { engine: this, control: this.#rooms.control, outbound: parts.outbound };
       void obeyInstructions(parts.log, hands, due, instructions);
     });
+    this.#agentsElsewhere = new Watch(parts.clock, AGENTS_MS, () =>
+      this.#rooms.roster.load().catch(error => {
+        parts.log.warn('the agents could not be read again', { error: String(error) });
+      }),
+    );
     this.schedules = new Schedules(parts.log, parts.clock, parts.store, {
       submit: orders => this.submit(orders),
       cancel: call => this.cancel(call),
       check: order => this.#rooms.intake.check(order),
       leads: () => this.#rooms.nodes.leads,
     });
+    const { log, clock, store, embedder, reranker } = parts;
+    this.memory = new Memory(
+      {
+        ...{ log, clock, store: store.memory, leads: () => this.#rooms.nodes.leads },
+        ...(embedder === undefined ? {} : { embedder }),
+        ...(reranker === undefined ? {} : { reranker }),
+      },
+      options.memory,
+    );
   }
 
   /** Starts executors and channels, reads what was known, and begins to move tasks. */
@@ -90,23 +112,23 @@ export class Engine implements EngineApi, Service {
     await this.#startLocal();
     this.#rooms.sweeper.start();
     await this.#rooms.endpoints.start();
+    await this.#rooms.bars.start();
     this.#rooms.outbox.start();
     this.schedules.start();
+    await this.memory.start();
     this.#repeat(SAVE_MS, () => this.#rooms.statistics.save());
     this.#repeat(PURGE_MS, async () => {
       if (nodes.leads) await purge(log, clock, store, blobs);
     });
     if (!store.capabilities.shared) return;
     this.#periodic.push(
-      hearOthers(store, { ...this.#rooms, schedules: this.schedules }, error =>
+      hearOthers(store, { ...this.#rooms, agents: this.#agentsElsewhere, schedules: this.schedules }, error =>
         log.warn('a hint led nowhere', { error: String(error) }),
       ),
     );
     this.#repeat(RECOUNT_MS, () => this.#recount());
-    this.#repeat(LISTEN_ANEW_MS, async () => {
-      signals.ring(null);
-      await this.#rooms.roster.load();
-    });
+    await this.#agentsElsewhere.start();
+    this.#repeat(LISTEN_ANEW_MS, async () => signals.ring(null));
   }
 
   /** Drains, then lets go of everything but the store, which is its opener's. */
@@ -165,26 +187,7 @@ export class Engine implements EngineApi, Service {
   }
 
   async retry(call: ControlCall & { readonly newId?: TaskId }): Promise<Admission> {
-    const task = await this.task(call.tenant, call.id);
-    if (!hasEnded(task.state) || task.outcome === 'completed' || task.outcome === 'rejected' || task.purged) {
-      throw new DomainError(
-        'invalid_transition',
-        `cannot retry task ${task.id}: only failed, timed-out and cancelled tasks`,
-        {
-          details: { task_id: task.id, lifecycle_state: task.state, outcome: task.outcome },
-        },
-      );
-    }
-    const id = call.newId ?? (await this.#nextRetryId(task));
-    const spec: TaskSpec = { ...task.spec, retryOf: task.id, submittedBy: call.actor, dependsOn: [] };
-    const order = {
-      tenant: task.tenant,
-      id,
-      spec,
-      fingerprint: `retry:${task.executionId}`,
-      actor: call.actor,
-      steps: {},
-    };
+    const order = await retryOrder(this.#parts.store, await this.task(call.tenant, call.id), call);
     const [admission] = await this.submit([order]);
     if (admission === undefined) throw new Error('a submit of one task answered none');
     return admission;
@@ -204,7 +207,7 @@ export class Engine implements EngineApi, Service {
   }
 
   async agents(tenant: TenantId): Promise<readonly AgentView[]> {
-    return this.#rooms.roster.list(tenant);
+    return (await this.#roster()).list(tenant);
   }
 
   async registerAgent(registration: AgentRegistration): Promise<AgentView> {
@@ -212,17 +215,17 @@ export class Engine implements EngineApi, Service {
       if (input !== undefined) await this.#parts.schemas.admit(input, 'schemas.input');
       if (output !== undefined) await this.#parts.schemas.admit(output, 'schemas.output');
     }
-    const view = await this.#rooms.roster.register(registration);
+    const view = await (await this.#roster()).register(registration);
     this.#rooms.dispatcher.wake();
     return view;
   }
 
-  drainAgent(tenant: TenantId, id: AgentId): Promise<AgentView> {
-    return this.#rooms.roster.drain(tenant, id);
+  async drainAgent(tenant: TenantId, id: AgentId): Promise<AgentView> {
+    return (await this.#roster()).drain(tenant, id);
   }
 
-  removeAgent(tenant: TenantId, id: AgentId): Promise<void> {
-    return this.#rooms.roster.remove(tenant, id);
+  async removeAgent(tenant: TenantId, id: AgentId): Promise<void> {
+    await (await this.#roster()).remove(tenant, id);
   }
 
   canaries(): CanaryView {
@@ -231,6 +234,10 @@ export class Engine implements EngineApi, Service {
 
   setCanaries(settings: CanarySettings, setBy: string): Promise<CanaryView> {
     return this.#rooms.canaries.set(settings, setBy);
+  }
+
+  get pipes(): Pipes {
+    return this.#rooms.pipes;
   }
 
   nodes(): readonly NodeView[] {
@@ -270,6 +277,7 @@ export class Engine implements EngineApi, Service {
       ...(measure.database === undefined ? {} : { database: measure.database }),
       stalledMs: this.#rooms.dispatcher.stalledMs,
       claimP99Ms: this.#rooms.claims.p99Ms,
+      search: this.memory.measure(),
       draining: this.#draining,
     };
   }
@@ -318,11 +326,14 @@ export class Engine implements EngineApi, Service {
 
   async #stop(): Promise<void> {
     for (const cancel of this.#periodic) cancel();
+    await this.#agentsElsewhere.stop();
     await this.drain(this.#options.drainMs);
     await this.schedules.stop();
+    await this.memory.stop();
     await this.#rooms.sweeper.stop();
     await this.#rooms.outbox.stop();
     await this.#rooms.endpoints.stop();
+    await this.#rooms.bars.stop();
     await this.#rooms.journal.stop();
     await this.#rooms.statistics.save();
     await this.#rooms.canaries.stop();
@@ -334,20 +345,19 @@ export class Engine implements EngineApi, Service {
     ]);
   }
 
+  /** The agents as they are, whichever node was told of them last. */
+  async #roster(): Promise<Roster> {
+    const { roster } = this.#rooms;
+    if (this.#parts.store.capabilities.shared) await roster.load();
+    return roster;
+  }
+
   async #recount(): Promise<void> {
     const { roster, attempts } = this.#rooms;
     const { store, quotas } = this.#parts;
     if (!roster.hasOthersToCount && !quotas.countsRunning) return;
     const leases = store.leases({});
     await Promise.all([attempts.recount(leases), quotas.recount(leases)]);
-  }
-
-  async #nextRetryId(task: Task): Promise<TaskId> {
-    for (let number = 1; ; number++) {
-      const id = `${task.id}.r${number}` as TaskId;
-      const [taken] = await this.#parts.store.read([{ tenant: task.tenant, id }]);
-      if (taken === null || taken === undefined) return id;
-    }
   }
 
   #repeat(everyMs: number, work: () => Promise<void>): void {

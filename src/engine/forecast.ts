@@ -18,6 +18,7 @@ import type { Admission, TaskForecast, TaskOrder, WaitingReason } from './api.ts
 import type { Attempts } from './attempts.ts';
 import type { Dispatcher } from './dispatch.ts';
 import type { Permits } from './permits.ts';
+import type { Pipes } from './pipes.ts';
 import type { Executor } from './ports/executor.ts';
 import type { Quotas } from './ports/quotas.ts';
 import type { TenantWeights } from './ports/secrets.ts';
@@ -41,6 +42,7 @@ export class Forecaster {
   readonly #quotas: Quotas;
   readonly #permits: Pick<Permits, 'holders'>;
   readonly #weights: TenantWeights;
+  readonly #pipes: Pick<Pipes, 'views'>;
   readonly #serverId: AgentId;
 
   constructor(
@@ -55,6 +57,7 @@ export class Forecaster {
       readonly quotas: Quotas;
       readonly permits: Pick<Permits, 'holders'>;
       readonly weights: TenantWeights;
+      readonly pipes: Pick<Pipes, 'views'>;
     },
     options: { readonly serverId: AgentId },
   ) {
@@ -68,6 +71,7 @@ export class Forecaster {
     this.#quotas = parts.quotas;
     this.#permits = parts.permits;
     this.#weights = parts.weights;
+    this.#pipes = parts.pipes;
     this.#serverId = options.serverId;
   }
 
@@ -143,7 +147,7 @@ export class Forecaster {
 
   /** Where the task stands and what to expect of it (`SAM-58`, `SAM-114`, `SAM-125`). */
   async forecast(task: Task): Promise<TaskForecast> {
-    if (isHeld(task.state)) return this.#running(task);
+    if (isHeld(task.state)) return { ...this.#running(task), waiting: await this.#fullPipe(task) };
     if (task.state === 'queued' || task.state === 'paused') return this.#waiting(task);
     return {
       queuePosition: null,
@@ -172,6 +176,12 @@ export class Forecaster {
           ? Math.min(UNREPORTED_PERCENT_MAX, Math.floor((100 * elapsedMs) / expectedMs))
           : null,
     };
+  }
+
+  async #fullPipe(task: Task): Promise<WaitingReason | null> {
+    const full = (await this.#pipes.views(task)).find(({ state }) => state === 'waiting_downstream');
+    if (full === undefined) return null;
+    return { because: 'waiting_downstream', output: full.from.output, pending: full.pending };
   }
 
   async #waiting(task: Task): Promise<TaskForecast> {

@@ -2,47 +2,13 @@
 // is run again.
 
 import assert from 'node:assert/strict';
-import { type TestContext, test } from 'node:test';
-import { type House, openHouse, orderOf, planOf, workAs } from '../../test/harness.ts';
-import { type Handle, share } from '../../test/shared.ts';
+import { test } from 'node:test';
+import { openHouse, orderOf, planOf, workAs } from '../../test/harness.ts';
+import { type Node, setupNodes as setup } from '../../test/nodes.ts';
 import { VirtualClock } from '../../test/simulation/clock.ts';
 import type { AgentId, TaskId } from '../domain/ids.ts';
 import { DEFAULT_TENANT } from '../domain/ids.ts';
-import { systemRandom } from '../runtime/random.ts';
-import { openSqliteInProcess } from '../store/sqlite/open.ts';
 import type { AttemptContext, AttemptResult } from './ports/executor.ts';
-
-interface Node extends House {
-  readonly handle: Handle;
-}
-
-function setup(t: TestContext) {
-  const clock = new VirtualClock();
-  const truth = openSqliteInProcess({ path: ':memory:', clock, random: systemRandom, auditKey: 'k' });
-  const open = share(truth);
-  const houses: House[] = [];
-  t.after(() => truth.stop());
-  return {
-    clock,
-    async node(
-      id: string,
-      run?: (context: AttemptContext) => Promise<AttemptResult>,
-      region?: string,
-    ): Promise<Node> {
-      const slotsPerType = run === undefined ? 0 : 4;
-      const handle = open();
-      const house = await openHouse({
-        clock,
-        store: handle.store,
-        ...(run === undefined ? {} : { run }),
-        options: { serverId: id as AgentId, slotsPerType, ...(region === undefined ? {} : { region }) },
-      });
-      houses.push(house);
-      return { ...house, handle };
-    },
-    stateOf: async (node: Node, id: string) => (await node.engine.task(DEFAULT_TENANT, id as TaskId)).state,
-  };
-}
 
 const forever = ({ signal }: AttemptContext): Promise<AttemptResult> =>
   new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }));

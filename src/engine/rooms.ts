@@ -9,6 +9,7 @@ import type { Blobs } from '../store/blobs.ts';
 import type { Store } from '../store/store.ts';
 import { Addressing } from './addressing.ts';
 import { Attempts } from './attempts.ts';
+import { Breakers, type BreakerTerms } from './breakers.ts';
 import { Canaries } from './canaries.ts';
 import { ClaimTimes } from './claim-times.ts';
 import { Control } from './control.ts';
@@ -18,12 +19,15 @@ import { Forecaster } from './forecast.ts';
 import { Intake } from './intake.ts';
 import { Journal } from './journal.ts';
 import { Lifecycle, type Wakers } from './lifecycle.ts';
+import type { MemoryOptions } from './memory/memory.ts';
 import { Nodes } from './nodes.ts';
 import { type OnAcknowledged, Outbox } from './outbox.ts';
 import { checkOutput } from './output.ts';
 import { Permits } from './permits.ts';
+import { Pipes } from './pipes.ts';
 import type { Alerts } from './ports/alerts.ts';
 import type { Channel, NotificationRenderer } from './ports/channel.ts';
+import type { Embedder, Reranker } from './ports/embedder.ts';
 import type { Executor } from './ports/executor.ts';
 import type { Outbound } from './ports/outbound.ts';
 import type { Quotas } from './ports/quotas.ts';
@@ -59,6 +63,9 @@ export interface EngineParts {
   readonly renderer: NotificationRenderer;
   readonly channels: readonly Channel[];
   readonly executors: readonly Executor[];
+  /** In place of the local embedder, and of ranking by words. */
+  readonly embedder?: Embedder;
+  readonly reranker?: Reranker;
 }
 
 /** The engine's settings; durations in milliseconds. */
@@ -83,6 +90,8 @@ export interface EngineOptions {
   readonly webhooksPerHour: number;
   readonly archiveDelayMs: number;
   readonly drainMs: number;
+  /** How much may be remembered; `MEMORY_DEFAULTS` unless said otherwise. */
+  readonly memory?: MemoryOptions;
 }
 
 /** Every room of a furnished engine. */
@@ -120,7 +129,8 @@ export function furnish(parts: EngineParts, options: EngineOptions, onAcknowledg
   const addressing = new Addressing(yard.canaries, parts.weights, options.region);
   const guards = { secrets, outbound, schemas, quotas, sealer, addressing, weights: parts.weights };
   const intake = new Intake(clock, random, store, { ...yard, ...guards, wakers }, options);
-  const workbench = new Workbench(log, clock, random, store, { ...yard, blobs, secrets, sealer }, options);
+  const bench = { ...yard, blobs, secrets, sealer };
+  const workbench = new Workbench(log, clock, random, store, bench, options);
   const work = new WorkExchange(clock, store, { ...yard, secrets }, options);
   const control = new Control(store, lifecycle, attempts, {
     stop: (task, _cause, reason) => work.stop(task, reason),
@@ -128,22 +138,27 @@ export function furnish(parts: EngineParts, options: EngineOptions, onAcknowledg
   return { ...yard, nodes, sweeper, outbox, intake, workbench, work, control };
 }
 
+/** An agent whose own errors, not its tasks', ended five attempts running gets nothing for a while, wherever it asks (`SAM-113`). */
+const AGENT_BARS: BreakerTerms = {
+  kind: 'agent_bar',
+  failuresMax: 5,
+  firstOpenMs: 60_000,
+  openMsMax: 600_000,
+  lapses: true,
+};
+
 /** What the other rooms stand on: who there is, what runs, and how a change is made. */
 function groundFloor(parts: EngineParts, options: EngineOptions) {
-  const { log, clock, random, store, schemas, weights, quotas, sealer } = parts;
+  const { log, clock, random, store, blobs, schemas, weights, quotas, sealer } = parts;
   const executors: ReadonlyMap<TaskType, Executor> = new Map(
     parts.executors.map(executor => [executor.type, executor]),
   );
   const signals = new Signals();
-  const roster = new Roster(clock, store, tenant => weights.regions?.(tenant));
+  const bars = new Breakers(log, clock, store, AGENT_BARS);
+  const roster = new Roster(clock, store, bars, tenant => weights.regions?.(tenant));
   const attempts = new Attempts(store, roster);
   const canaries = new Canaries(log, clock, random, store, { alerts: parts.alerts, node: options.serverId });
-  attempts.onOver = ({ task, agentTenant, agentId }, how) => {
-    if (how === 'returned') return;
-    const durationMs = clock.now() - (task.lease?.claimedAt ?? clock.now());
-    const canary = roster.isCanary(agentTenant, agentId);
-    canaries.note({ canary, workType: workTypeOf(task.spec), failed: how !== 'completed', durationMs });
-  };
+  judgeBy(attempts, { clock, roster, canaries });
   const statistics = new RunStatistics(store);
   const lifecycle = new Lifecycle(clock, random, store, signals, sealer, options);
   const journal = new Journal(log, clock, store);
@@ -167,11 +182,13 @@ function groundFloor(parts: EngineParts, options: EngineOptions) {
   const doors = { shares: new Shares(weights), quotas, permits, reuse, steering };
   const claims = new ClaimTimes(clock, store);
   const dispatcher = new Dispatcher(log, clock, claims, roster, attempts, doors, options);
-  const lookout = { dispatcher, roster, attempts, statistics, executors, quotas, permits, weights };
+  const pipes = new Pipes(clock, store, { blobs, attempts });
+  const lookout = { dispatcher, roster, attempts, statistics, executors, quotas, permits, weights, pipes };
   const forecaster = new Forecaster(clock, store, lookout, options);
   return {
     executors,
     signals,
+    bars,
     roster,
     attempts,
     canaries,
@@ -183,6 +200,24 @@ function groundFloor(parts: EngineParts, options: EngineOptions) {
     dispatcher,
     settlement,
     reuse,
+    pipes,
     forecaster,
+  };
+}
+
+/** What canaries run, and what others do, is counted as it ends (`SAM-228`). */
+function judgeBy(
+  attempts: Attempts,
+  {
+    clock,
+    roster,
+    canaries,
+  }: { readonly clock: Clock; readonly roster: Roster; readonly canaries: Canaries },
+): void {
+  attempts.onOver = ({ task, agentTenant, agentId }, how) => {
+    if (how === 'returned') return;
+    const durationMs = clock.now() - (task.lease?.claimedAt ?? clock.now());
+    const canary = roster.isCanary(agentTenant, agentId);
+    canaries.note({ canary, workType: workTypeOf(task.spec), failed: how !== 'completed', durationMs });
   };
 }

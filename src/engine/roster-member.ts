@@ -5,8 +5,6 @@ import type { ResourceLimits, WorkType } from '../domain/task.ts';
 import type { AgentRegistration } from './api.ts';
 import { added, type Load, left, NO_LOAD } from './roster-load.ts';
 
-/** For how long five errors in a row bar an agent, at first and at most, in milliseconds (`SAM-113`). */
-export const BAR_MS = { first: 60_000, most: 600_000 };
 /** Tasks an agent runs at once at most (`SAM-54`). */
 export const AGENT_SLOTS_MAX = 100;
 
@@ -17,9 +15,6 @@ export interface Member {
   writtenAt: number;
   /** Whether each of the last runs failed. */
   readonly failures: boolean[];
-  strikes: number;
-  barredUntil: number;
-  barMs: number;
   busy: number;
   /** What other nodes gave it, as of the last look at the leases. */
   elsewhere: Load;
@@ -37,9 +32,6 @@ export function newMember(agent: Agent, schemas: AgentRegistration['schemas']): 
     schemas,
     writtenAt: 0,
     failures: [],
-    strikes: 0,
-    barredUntil: 0,
-    barMs: BAR_MS.first,
     busy: 0,
     elsewhere: NO_LOAD,
     ranAt: new Map(),

@@ -7,14 +7,16 @@ import { type AgentId, DEFAULT_TENANT, type TenantId } from '../domain/ids.ts';
 import type { JsonObject } from '../domain/json.ts';
 import { capabilitiesOf, type QueueName } from '../domain/queue.ts';
 import { type ResourceLimits, type TaskSpec, type WorkType, workTypeOf } from '../domain/task.ts';
+import { Batcher } from '../runtime/batcher.ts';
 import type { Clock } from '../runtime/clock.ts';
-import type { DocumentWrite, LeaseRow } from '../store/rows.ts';
+import type { LeaseRow } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import type { AgentRegistration, AgentView } from './api.ts';
+import type { Breakers } from './breakers.ts';
+import { AgentDocuments, keyOf } from './roster-documents.ts';
 import { added, NO_LOAD } from './roster-load.ts';
 import {
   AGENT_SLOTS_MAX,
-  BAR_MS,
   busyOf,
   errorRateOf,
   freeOf,
@@ -23,13 +25,12 @@ import {
   newMember,
   saysSomethingNew,
 } from './roster-member.ts';
+import { Members } from './roster-members.ts';
 
-const KIND = 'agent';
 const SEEN_WRITE_MS = 20_000;
 const RUNS_KEPT = 50;
 /** So long what a type needs is thought to be loaded still (`SAM-109`). */
 const WARM_MS = 600_000;
-const STRIKES_MAX = 5;
 
 /** How an asking agent stands beside others; of each figure the lower is the better. */
 export interface Standing {
@@ -41,8 +42,14 @@ export interface Standing {
 /** All agents of all tenants; an agent of the pool (tenant null in `serves`) works for everyone. */
 export class Roster {
   readonly #clock: Clock;
-  readonly #store: Pick<Store, 'documents' | 'putDocuments'>;
-  readonly #members = new Map<string, Member>();
+  readonly #documents: AgentDocuments;
+  readonly #bars: Pick<Breakers, 'note' | 'isOpen'>;
+  /** Whoever asks while a reading is under way waits for one that began later. */
+  readonly #readings = new Batcher<null, null>(async asked => {
+    await this.#read();
+    return asked.map(() => null);
+  });
+  readonly #members = new Members<Member>();
   /** Agents inside nodes serve every tenant. */
   readonly #pool = new Set<string>();
   /** Those of them that are inside other nodes. */
@@ -54,22 +61,18 @@ export class Roster {
   constructor(
     clock: Clock,
     store: Pick<Store, 'documents' | 'putDocuments'>,
+    bars: Pick<Breakers, 'note' | 'isOpen'>,
     regionsOf: (tenant: TenantId) => readonly string[] | undefined,
   ) {
     this.#clock = clock;
-    this.#store = store;
+    this.#bars = bars;
     this.#regionsOf = regionsOf;
+    this.#documents = new AgentDocuments(store);
   }
 
-  /** Reads the agents registered before, here or on another node. */
+  /** Learns which agents there are and what is said of them, as of the call or later, here or on another node (`SAM-233`). */
   async load(): Promise<void> {
-    for (const { body } of await this.#store.documents({ kind: KIND })) {
-      const { agent, schemas } = body as unknown as { agent: Agent; schemas?: AgentRegistration['schemas'] };
-      const key = keyOf(agent.tenant, agent.id);
-      const known = this.#members.get(key);
-      if (known === undefined) this.#members.set(key, newMember(agent, schemas));
-      else if (agent.seenAt > known.agent.seenAt) known.agent = agent;
-    }
+    await this.#readings.add(null);
   }
 
   /** The agents inside other nodes, which serve every tenant for as long as those live, and how many tasks each runs. */
@@ -127,6 +130,9 @@ export class Roster {
     const key = keyOf(registration.tenant, registration.id);
     const member = this.#members.get(key);
     if (member === undefined) {
+      // One that just registered with another node must not be taken for one that never did.
+      await this.load();
+      if (this.#members.get(key) !== undefined) return this.hear(registration, asked);
       await this.register({ ...registration, slots: AGENT_SLOTS_MAX });
       const made = this.#members.get(key);
       if (made !== undefined) made.holdsMost = asked;
@@ -142,7 +148,10 @@ export class Roster {
     member.holdsMost = holdsMost;
     const now = this.#clock.now();
     member.agent = { ...member.agent, seenAt: now };
-    if (now - member.writtenAt > SEEN_WRITE_MS) await this.#write(member);
+    if (now - member.writtenAt <= SEEN_WRITE_MS) return;
+    member.writtenAt = now;
+    // That it was heard of is no reason to undo what another node was told of it.
+    if (!(await this.#documents.renew(member))) await this.load();
   }
 
   /** The tenant's agents and those of the pool, by id. */
@@ -164,7 +173,7 @@ export class Roster {
   async remove(tenant: TenantId, id: AgentId): Promise<void> {
     this.#find(tenant, id);
     this.#members.delete(keyOf(tenant, id));
-    await this.#store.putDocuments([{ tenant, kind: KIND, id, body: null }]);
+    await this.#documents.remove(tenant, id);
   }
 
   /** Agents that could run the task some day, well or not: none means it can never run here (`SAM-45`). */
@@ -192,8 +201,8 @@ export class Roster {
     tenant: TenantId,
     typeName: string,
   ): { readonly input?: JsonObject; readonly output?: JsonObject } | null {
-    for (const member of this.#members.values()) {
-      const found = member.agent.tenant === tenant ? member.schemas?.[typeName] : undefined;
+    for (const member of this.#members.of(tenant)) {
+      const found = member.schemas?.[typeName];
       if (found !== undefined) return found;
     }
     return null;
@@ -284,16 +293,7 @@ export class Roster {
     if (how === 'returned') return;
     member.failures.push(how !== 'completed');
     if (member.failures.length > RUNS_KEPT) member.failures.shift();
-    if (how !== 'agent_error') {
-      member.strikes = 0;
-      if (how === 'completed') member.barMs = BAR_MS.first;
-      return;
-    }
-    member.strikes++;
-    if (member.strikes < STRIKES_MAX) return;
-    member.strikes = 0;
-    member.barredUntil = this.#clock.now() + member.barMs;
-    member.barMs = Math.min(BAR_MS.most, member.barMs * 2);
+    this.#bars.note(tenant, id, how !== 'agent_error');
   }
 
   /** Whether agents elsewhere are online, whom other nodes may give tasks too. */
@@ -315,9 +315,25 @@ export class Roster {
     }
   }
 
+  async #read(): Promise<void> {
+    const { records, isOutdated } = await this.#documents.read();
+    for (const [key, { agent, schemas }] of records) {
+      const known = this.#members.get(key);
+      if (known === undefined && !isOutdated(key)) this.#members.set(key, newMember(agent, schemas));
+      if (known === undefined || isOutdated(key)) continue;
+      if (agent.slots !== known.agent.slots) known.holdsMost = agent.slots;
+      known.agent = { ...agent, seenAt: Math.max(agent.seenAt, known.agent.seenAt) };
+      known.schemas = schemas;
+    }
+    for (const key of this.#members.keys())
+      if (!records.has(key) && !this.#pool.has(key) && !isOutdated(key)) this.#members.delete(key);
+  }
+
   *#serving(tenant: TenantId): Iterable<Member> {
-    for (const [key, member] of this.#members) {
-      if (member.agent.tenant === tenant || this.#pool.has(key)) yield member;
+    yield* this.#members.of(tenant);
+    for (const key of this.#pool) {
+      const member = this.#members.get(key);
+      if (member !== undefined && member.agent.tenant !== tenant) yield member;
     }
   }
 
@@ -347,7 +363,8 @@ export class Roster {
 
   #room(member: Member): number {
     const health = healthOf(member, this.#clock.now());
-    if (health === 'draining' || health === 'offline' || member.barredUntil > this.#clock.now()) return 0;
+    if (health === 'draining' || health === 'offline') return 0;
+    if (this.#bars.isOpen(member.agent.tenant, member.agent.id)) return 0;
     return Math.max(0, member.agent.slots - busyOf(member));
   }
 
@@ -369,13 +386,6 @@ export class Roster {
 
   async #write(member: Member): Promise<void> {
     member.writtenAt = this.#clock.now();
-    const { agent, schemas } = member;
-    const body = { agent, ...(schemas === undefined ? {} : { schemas }) } as unknown as JsonObject;
-    const write: DocumentWrite = { tenant: agent.tenant, kind: KIND, id: agent.id, body };
-    await this.#store.putDocuments([write]);
+    await this.#documents.write(member);
   }
-}
-
-function keyOf(tenant: TenantId, id: AgentId): string {
-  return `${tenant}\n${id}`;
 }

@@ -15,6 +15,8 @@ import type { Store } from '../store/store.ts';
 import type { RunningAttempt } from './attempts.ts';
 import type { Journal } from './journal.ts';
 import { Mask } from './masking.ts';
+import { inputFor, outputFor } from './pipe-ends.ts';
+import type { Pipes } from './pipes.ts';
 import type { ArtifactOfTask, AttemptContext, NewArtifact } from './ports/executor.ts';
 import type { Sealer } from './ports/sealer.ts';
 import type { SecretKeeper } from './ports/secrets.ts';
@@ -47,6 +49,7 @@ export class Workbench {
   readonly #sealer: Sealer;
   readonly #journal: Journal;
   readonly #settlement: Settlement;
+  readonly #pipes: Pipes;
   readonly #workRoot: string;
 
   constructor(
@@ -60,6 +63,7 @@ export class Workbench {
       readonly sealer: Sealer;
       readonly journal: Journal;
       readonly settlement: Settlement;
+      readonly pipes: Pipes;
     },
     options: { readonly workRoot: string },
   ) {
@@ -72,6 +76,7 @@ export class Workbench {
     this.#sealer = parts.sealer;
     this.#journal = parts.journal;
     this.#settlement = parts.settlement;
+    this.#pipes = parts.pipes;
     this.#workRoot = options.workRoot;
   }
 
@@ -126,6 +131,8 @@ export class Workbench {
       openArtifact: which => this.#open(attempt, which),
       outputOf: id => this.#outputOf(attempt, id),
       saveArtifact: file => this.#save(attempt, file),
+      input: name => inputFor(this.#pipes, attempt, name, signal),
+      output: name => outputFor(this.#pipes, attempt, name, signal),
     };
     return {
       context,

@@ -148,7 +148,7 @@ test('SAM-19 of many requests at once no more pass than the quota allows', async
   assert.equal(outcomes.filter(({ status }) => status === 'fulfilled').length, 5);
 });
 
-test('SAM-20 a revoked key fails at the next request here, and within 5 s on another node', async () => {
+test('SAM-20 SAM-233 a revoked key fails at the next request here, and within 1 s on another node', async () => {
   const { guards, key, secret, enter, node, clock } = await withNewKey();
   const elsewhere = await node();
   const there = () => elsewhere.authenticator.authenticate(withKey(key.id, secret));
@@ -156,7 +156,7 @@ test('SAM-20 a revoked key fails at the next request here, and within 5 s on ano
   await there();
   await guards.apiKeys.revoke(ACME, key.id);
   await refusedWith('unauthenticated', enter());
-  clock.pass(5 * SECOND);
+  clock.pass(SECOND);
   await refusedWith('unauthenticated', there());
   const again = await guards.apiKeys.revoke(ACME, key.id);
   assert.equal(again.revokedAt, NOON);

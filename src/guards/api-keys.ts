@@ -53,7 +53,7 @@ const KIND = 'api_key';
 const OVERLAP_MS = 24 * 3_600_000;
 const KEY_ID = /^bk_[A-Za-z0-9_-]{22}$/;
 
-/** The keys of all tenants; a change works here at the next request, on other nodes within 5 s. */
+/** The keys of all tenants; a change works here at the next request, on other nodes within 1 s. */
 export class ApiKeys {
   readonly #clock: Clock;
   readonly #random: Random;
@@ -141,7 +141,7 @@ export class ApiKeys {
     return KEY_ID.test(text) || text === this.#bootstrap?.key.id;
   }
 
-  /** The key as of at most 5 s ago, or null. */
+  /** The key as of at most 1 s ago, or null. */
   async find(id: string): Promise<ApiKeyRecord | null> {
     if (this.#bootstrap !== null && id === this.#bootstrap.key.id) return this.#bootstrap;
     return KEY_ID.test(id) ? this.#cache.get(id) : null;

@@ -66,12 +66,17 @@ export interface Guards extends Service {
   readonly guardrails: GuardrailBook;
 }
 
+type GuardStore = Pick<
+  Store,
+  'capabilities' | 'documents' | 'putDocuments' | 'hear' | 'appendAudit' | 'audit' | 'list'
+>;
+
 /** Makes the guards; throws `invalid_request` for a weak configured key. Starting rejects under a wrong master key. */
 export function createGuards(
   log: Log,
   clock: Clock,
   random: Random,
-  store: Pick<Store, 'capabilities' | 'documents' | 'putDocuments' | 'appendAudit' | 'audit' | 'list'>,
+  store: GuardStore,
   options: GuardOptions,
 ): Guards {
   const vault = new Vault(random, options.masterKey, options.masterKeysBefore);
@@ -89,7 +94,6 @@ export function createGuards(
   const verifier = new JwtVerifier(clock, jwtKeys, revocations, tenants);
   const proof = new KeyProof(apiKeys, tenants, new ReplayGuard(store));
   const limits = new RateLimits(log, clock, random, store, options.rates);
-  const families = new RefreshFamilies(clock, random, store, vault);
   const patterns = options.maskPatterns === undefined ? {} : { patterns: options.maskPatterns };
   return {
     vault,
@@ -105,7 +109,7 @@ export function createGuards(
       keys: jwtKeys,
       verifier,
       proof,
-      families,
+      families: new RefreshFamilies(clock, random, store, vault),
       revocations,
       attempts,
       audit,

@@ -64,7 +64,7 @@ const OWN_PREFIX = 'own.';
 const TRIED_MAX = 8;
 const KID = /^[\x21-\x7e]{1,256}$/;
 
-/** The keys of all tenants; a change works here at once, on other nodes within 5 s. */
+/** The keys of all tenants; a change works here at once, on other nodes within 1 s. */
 export class JwtKeys {
   readonly #clock: Clock;
   readonly #random: Random;

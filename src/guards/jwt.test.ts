@@ -85,7 +85,7 @@ test('SAM-14 where issuer or audience is configured, a token lacking or differin
     await refused(hs256({ ...good, ...claims }));
 });
 
-test('SAM-14 a revoked jti is refused at once here and within 5 s on another node, however its token is spelt', async () => {
+test('SAM-14 SAM-233 a revoked jti is refused at once here and within 1 s on another node, however its token is spelt', async () => {
   const { guards, enter, refused, node, clock } = await setUp();
   const elsewhere = await node();
   const [one, same, other] = [
@@ -99,7 +99,7 @@ test('SAM-14 a revoked jti is refused at once here and within 5 s on another nod
   await guards.tokens.revoke(admin, { jti: 'j1' });
   for (const token of [one, same]) await refused(token);
   await enter(other);
-  clock.pass(5 * SECOND);
+  clock.pass(SECOND);
   await refusedWith('unauthenticated', enter(one, elsewhere));
 });
 

@@ -211,3 +211,24 @@ test('SAM-52 a window never admits more than its limit, whatever the clock does'
     { numRuns: 50 },
   );
 });
+
+test('SAM-52 an address has one budget over all nodes, and the many that ask once or twice are not told of', async () => {
+  const { node, clock, store } = setup();
+  const [here, there] = [node(), node()];
+  const ask = (limits: RateLimits) => limits.chargeAddress('203.0.113.1');
+  assert.equal(
+    admitted(60, () => ask(here)),
+    60,
+  );
+  for (let at = 0; at < 500; at++) here.chargeAddress(`198.51.${at >> 7}.${at & 127}`);
+  await here.share();
+  await there.share();
+  assert.equal(
+    admitted(100, () => ask(there)),
+    40,
+  );
+  const [document] = await store.documents({ kind: 'rate_counts' });
+  assert.deepEqual(Object.keys(document?.body.counts ?? {}), ['address 203.0.113.1/32']);
+  clock.pass(60 * SECOND);
+  assert.equal(ask(there)?.remaining, 99, 'a new minute is a new budget');
+});

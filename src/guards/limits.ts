@@ -1,5 +1,6 @@
 // How many requests a caller has (`SAM-52`, `SAM-53`): fixed windows, counted in memory so that no request waits. Nodes tell each other
-// their counts every few seconds through one document each; a document outlives its node, so a restart restores the counts too.
+// their counts every few seconds through one document each; a document outlives its node, so a restart restores the counts too. Of
+// addresses they tell of those alone that use a good part of their budget, so that a flood from many writes little.
 
 import { DEFAULT_TENANT } from '../domain/ids.ts';
 import type { JsonObject } from '../domain/json.ts';
@@ -37,13 +38,16 @@ interface Window {
   readonly overflow: string;
   readonly limit: number;
   readonly windowMs: number;
+  readonly toldFrom: number;
 }
 
 interface Count {
   /** When the window began. */
   since: number;
   count: number;
-  readonly isShared: boolean;
+  readonly windowMs: number;
+  /** From which count on the other nodes are told. */
+  readonly toldFrom: number;
 }
 
 type SharedCounts = Readonly<Record<string, readonly [since: number, count: number]>>;
@@ -60,6 +64,9 @@ const HOUR_MS = 3_600_000;
 const MINUTE_MS = 60_000;
 const SHARE_MS = 3_000;
 const COUNTS_MAX = 100_000;
+/** An address is told of once it has used this share of its minute; and no more of them than so many, the busiest. */
+const ADDRESS_SHARE = 0.1;
+const ADDRESSES_TOLD_MAX = 1_000;
 
 /** Counts requests; a window never admits more than its limit on one node, and over nodes only what happens within 3 s. */
 export class RateLimits implements Service {
@@ -117,15 +124,16 @@ export class RateLimits implements Service {
     const who = budget === 'status' ? (principal.userId ?? principal.id) : principal.id;
     const name = `${budget} ${principal.tenant} ${who}`;
     const overflow = `overflow ${budget} ${principal.tenant}`;
-    return this.#take({ name, overflow, limit, windowMs: HOUR_MS }, rate === 'free' ? 0 : 1);
+    return this.#take({ name, overflow, limit, windowMs: HOUR_MS, toldFrom: 1 }, rate === 'free' ? 0 : 1);
   }
 
-  /** Charges a request that showed no valid credential to its address (IPv6: its /64), on this node alone. */
+  /** Charges a request that showed no valid credential to its address (IPv6: its /64). */
   chargeAddress(address: string): RateStanding | null {
     if (this.#options === 'off') return null;
     const limit = this.#options.unauthenticatedPerMinute;
     const name = `address ${callerNetworkOf(address)}`;
-    return this.#take({ name, overflow: 'overflow address', limit, windowMs: MINUTE_MS }, 1);
+    const toldFrom = Math.ceil(limit * ADDRESS_SHARE);
+    return this.#take({ name, overflow: 'overflow address', limit, windowMs: MINUTE_MS, toldFrom }, 1);
   }
 
   /** Tells the other nodes what was counted here and learns what they counted. */
@@ -158,7 +166,7 @@ export class RateLimits implements Service {
     const isAdmitted = left >= charge;
     if (isAdmitted && charge > 0) {
       counted.count += charge;
-      this.#dirty ||= counted.isShared;
+      this.#dirty ||= counted.count >= counted.toldFrom;
     }
     const resetAt = counted.since + windowMs;
     return {
@@ -172,7 +180,7 @@ export class RateLimits implements Service {
 
   /** The caller's count, or when memory is full the one all newcomers share: a flood of names must not buy anybody more. */
   #countOf(window: Window, since: number): { readonly name: string; readonly counted: Count } {
-    const { name, overflow, windowMs } = window;
+    const { name, overflow, windowMs, toldFrom } = window;
     const known = this.#counts.get(name);
     if (known !== undefined) {
       // Only forwards: a clock set back must not open a spent window again.
@@ -182,24 +190,31 @@ export class RateLimits implements Service {
     if (this.#counts.size >= this.#countsMax) this.#dropEnded();
     if (this.#counts.size >= this.#countsMax && name !== overflow)
       return this.#countOf({ ...window, name: overflow }, since);
-    const counted = { since, count: 0, isShared: windowMs === HOUR_MS };
+    const counted = { since, count: 0, windowMs, toldFrom };
     this.#counts.set(name, counted);
     return { name, counted };
   }
 
   #dropEnded(): void {
     const now = this.#clock.now();
-    for (const [name, { since, isShared }] of this.#counts)
-      if (since + (isShared ? HOUR_MS : MINUTE_MS) <= now) this.#counts.delete(name);
+    for (const [name, { since, windowMs }] of this.#counts)
+      if (since + windowMs <= now) this.#counts.delete(name);
   }
 
   async #tell(): Promise<void> {
     this.#dirty = false;
     const now = this.#clock.now();
-    const counts: Record<string, readonly [number, number]> = {};
-    for (const [name, { since, count, isShared }] of this.#counts)
-      if (isShared && count > 0 && since + HOUR_MS > now) counts[name] = [since, count];
-    const body: JsonObject = { counts };
+    const told = [...this.#counts].filter(
+      ([, { since, count, windowMs, toldFrom }]) => count >= toldFrom && since + windowMs > now,
+    );
+    const [callers, addresses] = [HOUR_MS, MINUTE_MS].map(ms =>
+      told.filter(([, { windowMs }]) => windowMs === ms),
+    );
+    const busiest = addresses?.sort(([, one], [, other]) => other.count - one.count);
+    const entries = [...(callers ?? []), ...(busiest?.slice(0, ADDRESSES_TOLD_MAX) ?? [])];
+    const body: JsonObject = {
+      counts: Object.fromEntries(entries.map(([name, { since, count }]) => [name, [since, count]])),
+    };
     const ref = { tenant: DEFAULT_TENANT, kind: KIND, id: this.#node };
     try {
       await this.#store.putDocuments([{ ...ref, body, expiresAt: now + HOUR_MS }]);

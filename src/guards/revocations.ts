@@ -1,5 +1,5 @@
 // What was revoked before its time: tokens by `jti` or by themselves, and whole families of refreshed ones. Refused at once on this
-// node and within 5 s on all (`SAM-14`, `SAM-17`). A revocation is kept until what it revokes would have ended anyway.
+// node and within 1 s on all (`SAM-14`, `SAM-17`). A revocation is kept until what it revokes would have ended anyway.
 
 import { hash } from 'node:crypto';
 import type { TenantId } from '../domain/ids.ts';

@@ -69,13 +69,13 @@ test('a tenant is made once, listed by name, and changed only where told', async
   await refusedWith('not_found', guards.tenants.update('nobody' as typeof ACME, { weight: 2 }));
 });
 
-test('a tenant’s weight holds here at once, and on other nodes when they read again', async () => {
+test('SAM-233 a tenant’s weight holds here at once, and on other nodes within 1 s though no hint reaches them', async () => {
   const { guards, node, clock } = await setup();
   const elsewhere = await node();
   await guards.tenants.create({ id: 'acme', weight: 4 });
   assert.equal(guards.tenants.weight(ACME), 4);
   assert.equal(elsewhere.tenants.weight(ACME), 1);
-  clock.pass(5 * SECOND);
+  clock.pass(SECOND);
   await elsewhere.tenants.list();
   assert.equal(elsewhere.tenants.weight(ACME), 4);
 });

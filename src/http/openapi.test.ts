@@ -121,9 +121,9 @@ suite('the document', () => {
   test('SAM-4 real answers match the schemas the document gives them', async t => {
     const { served, document, ids } = await furnished();
     t.after(() => served.stop());
-    // A stream, and what is of tasks of one type alone: that is held against the document where it is tested.
+    // A stream, and what is of tasks of one type or of who holds a lease alone: that is held against the document where it is tested.
     const gets = operationsOf(document).filter(
-      one => one.method === 'GET' && !/task-events|workflow-runs/.test(one.path),
+      one => one.method === 'GET' && !/task-events|workflow-runs|work\/inputs/.test(one.path),
     );
     let held = 0;
     for (const { method, path, spec } of gets) {
@@ -159,7 +159,8 @@ suite('another tenant', () => {
     const { served, document, ids } = await furnished();
     t.after(() => served.stop());
     const operations = operationsOf(document).filter(
-      one => one.path.includes('{') && one.spec.security.length > 0,
+      // Pipes go by a lease, which another tenant has none of; routes/pipes.test.ts holds that.
+      one => one.path.includes('{') && one.spec.security.length > 0 && !one.path.startsWith('/api/v2/work/'),
     );
     assert.ok(operations.length > 20);
     for (const { method, path } of operations) {

@@ -3,6 +3,7 @@
 import type { Json, JsonObject } from '../domain/json.ts';
 import type { BatutaClient } from './client.ts';
 import { BatutaError, RecoverableError } from './errors.ts';
+import { type OutputOptions, type StepInput, type StepOutput, StepPipes } from './step-pipes.ts';
 import type { Sendable } from './transport.ts';
 import type { ArtifactReference, WorkLease, WorkLog, WorkMetrics, WorkProgress, WorkResult } from './wire.ts';
 
@@ -38,6 +39,10 @@ export interface TaskContext {
   log(level: WorkLog['level'], message: string, metadata?: JsonObject): void;
   /** Adds to what the attempt used so far. */
   meter(metrics: Counters): void;
+  /** What another step of the pipeline streams to this one, chunk by chunk; each is acknowledged when the loop asks for the next. */
+  input(name: string): StepInput;
+  /** What this step streams to others; what is left in it goes out when the handler is through. */
+  output(name: string, options?: OutputOptions): StepOutput;
   /** Stores a file with the task and lists it in its result. */
   upload(file: {
     readonly name: string;
@@ -85,6 +90,7 @@ export class Attempt {
   readonly #mouth: Mouth;
   readonly #abort = new AbortController();
   readonly #artifacts: ArtifactReference[] = [];
+  readonly #pipes: StepPipes;
   readonly #metrics: { -readonly [Name in keyof Counters]: number } = {};
   #settled = false;
   #why: TaskAborted['why'] | null = null;
@@ -104,6 +110,8 @@ export class Attempt {
     this.lease = lease;
     this.#client = parts.client;
     this.#mouth = parts.mouth;
+    const end = { task_id: lease.task.task_id, fencing_token: lease.fencing_token };
+    this.#pipes = new StepPipes(this.#client.pipes, end, parts.client.clock, this.#abort.signal);
     this.expiresAt = 0;
     this.renewAt = 0;
     this.extend(parts.now, parts.leaseMs);
@@ -135,6 +143,7 @@ export class Attempt {
       if (handler === undefined)
         throw new Error(`this worker has no handler for ${this.lease.task.task_type}`);
       const output = await handler(this.#task(), this.#context());
+      await this.#pipes.flush();
       return await this.#completed(output ?? null);
     } catch (error) {
       return this.#why === 'shutdown' ? this.handedBack() : this.#failed(errorFrom(error));
@@ -222,6 +231,8 @@ export class Attempt {
         for (const [name, value] of Object.entries(metrics) as [keyof Counters, number][])
           this.#metrics[name] = (this.#metrics[name] ?? 0) + value;
       },
+      input: name => this.#pipes.input(name),
+      output: (name, options) => this.#pipes.output(name, options),
       upload: file => this.#upload(file),
     };
   }

@@ -4,6 +4,7 @@
 import { Approvals } from './approvals.ts';
 import type { Clock } from './clock.ts';
 import { type FollowOptions, followEvents, followLogs } from './follow.ts';
+import { Pipes } from './pipes.ts';
 import { Agents, ApiKeys, Artifacts, Audit, Deliveries, Secrets, Tenants } from './resources.ts';
 import { Schedules } from './schedules.ts';
 import { type ClientOptions, Transport } from './transport.ts';
@@ -49,6 +50,7 @@ export class BatutaClient {
   readonly tenants: Tenants;
   readonly secrets: Secrets;
   readonly audit: Audit;
+  readonly pipes: Pipes;
   readonly #transport: Transport;
   readonly #agentId: string;
 
@@ -67,6 +69,7 @@ export class BatutaClient {
     this.tenants = new Tenants(this.#transport);
     this.secrets = new Secrets(this.#transport);
     this.audit = new Audit(this.#transport);
+    this.pipes = new Pipes(this.#transport);
   }
 
   /** Hands a task in; answered once it is durable. Throws `RejectedError` where it can never run, `ConflictError` where its id is taken. */

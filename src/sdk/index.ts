@@ -21,6 +21,7 @@ export {
   type WaitOptions,
 } from './orchestrator.ts';
 export { outcomeOf, outputOf, type TaskOutput } from './outcome.ts';
+export type { PipePosition, WriteOutcome } from './pipes.ts';
 export {
   type Acknowledgement,
   type ReceiverOptions,
@@ -32,6 +33,7 @@ export {
 export type { ArtifactDownload, ArtifactUpload } from './resources.ts';
 export type * from './schedules.ts';
 export type { SigningKey, SigningScheme } from './signing.ts';
+export type { InputChunk, OutputOptions, StepInput, StepOutput } from './step-pipes.ts';
 export type { ClientOptions, RetryOptions, Sendable } from './transport.ts';
 export * from './webhooks.ts';
 export * from './wire.ts';

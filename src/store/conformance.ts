@@ -7,6 +7,7 @@ import { claiming, leasing } from './conformance-leases.ts';
 import { posting } from './conformance-mail.ts';
 import { dying, settling } from './conformance-mail-ends.ts';
 import { taking } from './conformance-mail-taking.ts';
+import { feedingRecords, keepingRecords } from './conformance-memory.ts';
 import { documenting, keeping, logging } from './conformance-records.ts';
 import type { Claim, StoreUnderTest } from './conformance-setup.ts';
 import { reading, submitting } from './conformance-tasks.ts';
@@ -26,6 +27,8 @@ const CHAPTERS: Readonly<Record<string, readonly Claim[]>> = {
   logging,
   keeping,
   documenting,
+  'keeping records': keepingRecords,
+  'feeding records': feedingRecords,
   auditing,
   purging,
   posting,

@@ -8,6 +8,7 @@ import type { TaskEvent } from '../domain/event.ts';
 import type { ArtifactId, DeliveryId, TaskId, TaskKey, TenantId } from '../domain/ids.ts';
 import type { Task } from '../domain/task.ts';
 import type { MailStore } from './mail.ts';
+import type { MemoryStore } from './memory.ts';
 import type {
   ArtifactQuery,
   AuditEntry,
@@ -57,6 +58,8 @@ export interface Store {
   readonly capabilities: StoreCapabilities;
   /** What keeps messages. */
   readonly mail: MailStore;
+  /** Records and what they are found by. */
+  readonly memory: MemoryStore;
 
   /**
    * Accepts tasks, answering each in order. `atomic` accepts all or none. Same id and fingerprint answers `same`; the id of a

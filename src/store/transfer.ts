@@ -85,6 +85,26 @@ export const TRANSFER_FIELDS = {
     ...['created_at', 'quarantined'],
   ],
   document: ['kind', 'tenant', 'id', 'version', 'expires_at', 'body'],
+  memory: [
+    ...[
+      'id',
+      'tenant',
+      'collection',
+      'key',
+      'version',
+      'position',
+      'owner',
+      'user_id',
+      'created_at',
+      'updated_at',
+    ],
+    ...['expires_at', 'chunks', 'bytes', 'tags', 'metadata', 'value'],
+  ],
+  memory_chunk: ['memory', 'number', 'id', 'content'],
+  memory_vector: ['memory', 'number', 'embedder', 'vector'],
+  memory_usage: ['tenant', 'owner', 'records', 'chunks', 'bytes'],
+  memory_gone: ['tenant', 'position', 'memory', 'at'],
+  memory_embedder: ['one', 'name'],
   audit: ['tenant', 'sequence', 'at', 'action', 'principal', 'object', 'detail', 'request_id', 'hash'],
   mail: [
     ...[
@@ -137,7 +157,7 @@ export const TRANSFER_TABLES = Object.keys(TRANSFER_FIELDS) as readonly Transfer
 /** Numbers that only grow and that callers may have kept. */
 export const TRANSFER_SEQUENCES = [
   ...['task', 'token', 'event', 'delivery', 'timer', 'queue', 'log', 'sample', 'artifact'],
-  ...['mail', 'inbox', 'mail_box', 'dead_letter'],
+  ...['mail', 'inbox', 'mail_box', 'dead_letter', 'memory'],
 ] as const;
 
 /** A store that gives all it holds, as of one instant. */

@@ -116,7 +116,8 @@ suite('another tenant’s ids', () => {
     assert.ok(byId.length > 20);
     const before = await inventory();
     for (const operation of byId) {
-      if (CREATING.has(nameOf(operation))) continue;
+      // Pipes go by the fencing token in the request, as the tests of stolen tokens do.
+      if (CREATING.has(nameOf(operation)) || operation.path.startsWith('/api/v2/work/')) continue;
       const [theirs, never] = [filled(operation, ids), filled(operation, MISSING)];
       const real = await rival.ask(operation.method, theirs, asking(operation));
       const none = await rival.ask(operation.method, never, asking(operation));

@@ -53,14 +53,16 @@ export interface LoadOptions {
   readonly receiver: string;
   /** Whether each worker knows one node alone, or all of them the front. */
   readonly workersAt: 'nodes' | 'front';
+  /** How long a client waits for an answer until it counts as failed. */
+  readonly patienceMs: number;
 }
 
 /** Puts a cluster under load; ids of its tasks begin with the name. */
 export async function startLoad(
   cluster: Cluster,
-  { name, books, receiver, workersAt }: LoadOptions,
+  { name, books, receiver, workersAt, patienceMs }: LoadOptions,
 ): Promise<Load> {
-  const witness = new Witness(books);
+  const witness = new Witness(books, patienceMs);
   const raging = new AbortController();
   const client = witness.client(cluster.front.url);
   const order = (id: string, number: number): TaskRequest => orderOf(id, number, { name, receiver });
@@ -117,16 +119,18 @@ class Witness {
   readonly failed: string[] = [];
   requests = 0;
   readonly #books: Books;
+  readonly #patienceMs: number;
 
-  constructor(books: Books) {
+  constructor(books: Books, patienceMs: number) {
     this.#books = books;
+    this.#patienceMs = patienceMs;
   }
 
   client(url: string): BatutaClient {
     return new BatutaClient({
       url,
       credentials: { apiKey: ADMIN.key, apiSecret: ADMIN.secret },
-      timeoutMs: 3_000,
+      timeoutMs: this.#patienceMs,
       fetch: (to, init) => this.#fetch(to, init),
     });
   }

@@ -24,6 +24,9 @@ const SETTLED_MS_MAX = 90_000;
 /** A client that follows a node which fell silent gives it up after 45 s. */
 const SILENT_MS_MAX = 60_000;
 const COMPLAINTS_MAX = 5;
+/** Where nothing may fail, slow is not failed; where nodes die, whoever waits for one goes on soon. */
+const SEAMLESS_MS_MAX = 15_000;
+const TORN_MS_MAX = 3_000;
 
 /** What came of a round. */
 export interface RoundReport {
@@ -60,6 +63,7 @@ export async function openStorm(cluster: Cluster): Promise<Storm> {
       const load = await startLoad(cluster, {
         ...{ name: `r${++rounds}`, books, receiver: receiver.url },
         workersAt: fault.seamless === true ? 'front' : 'nodes',
+        patienceMs: fault.seamless === true ? SEAMLESS_MS_MAX : TORN_MS_MAX,
       });
       try {
         const enough = books.acknowledged.size + BUSY_TASKS;

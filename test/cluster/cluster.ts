@@ -19,6 +19,10 @@ export interface ClusterOptions {
   /** Puts the last node on an island; see `islandsMissing`. */
   readonly island?: boolean;
   readonly settings?: Readonly<Record<string, string>>;
+  /** What its nodes run at first, if not this version. */
+  readonly main?: string;
+  /** How long a node may say nothing until the front holds it to be gone; a second unless given. */
+  readonly silentMsMax?: number;
 }
 
 /** One node of a cluster. */
@@ -26,8 +30,8 @@ export interface ClusterNode {
   readonly id: string;
   readonly url: string;
   readonly server: ServerProcess;
-  /** Starts it, with a clock that is wrong by so much. */
-  start(options?: { readonly skewMs?: number }): Promise<void>;
+  /** Starts it, with a clock that is wrong by so much; `main` is another version's program. */
+  start(options?: { readonly skewMs?: number; readonly main?: string }): Promise<void>;
   /** Stops its process as it stands, as a machine that swaps or a hypervisor that migrates it does. */
   freeze(): void;
   thaw(): void;
@@ -48,11 +52,8 @@ export interface Cluster {
 }
 
 /** Starts a PostgreSQL, so many nodes (3 unless said otherwise) and a front; resolves when all of them are ready. */
-export async function startCluster({
-  nodes: count = 3,
-  island: wantsIsland = false,
-  settings = {},
-}: ClusterOptions = {}): Promise<Cluster> {
+export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
+  const { nodes: count = 3, island: wantsIsland = false, settings = {}, main, silentMsMax } = options;
   const dir = mkdtempSync(join(tmpdir(), 'batuta-cluster-'));
   // The database's process does not keep ours awake, whatever we wait for.
   const awake = setInterval(() => {}, 60_000);
@@ -94,8 +95,8 @@ export async function startCluster({
         return nodeOf(id, server);
       }),
     );
-    await Promise.all(nodes.map(node => node.start()));
-    const front = await openFront(nodes.map(({ url }) => url));
+    await Promise.all(nodes.map(node => node.start(main === undefined ? {} : { main })));
+    const front = await openFront(nodes, silentMsMax);
     undo.push(() => front.close());
     return { nodes, front, island, postgres, databaseUrl, auditKey, here, stop };
   } catch (error) {
@@ -113,9 +114,10 @@ function nodeOf(id: string, server: ServerProcess): ClusterNode {
     id,
     url: server.url,
     server,
-    start: ({ skewMs = 0 } = {}) =>
+    start: ({ skewMs = 0, main } = {}) =>
       server.start(
         skewMs === 0 ? {} : { NODE_OPTIONS: `--import=${SKEW}`, BATUTA_TEST_SKEW_MS: String(skewMs) },
+        main,
       ),
     freeze: () => signal('SIGSTOP'),
     thaw: () => signal('SIGCONT'),

@@ -16,14 +16,18 @@ export interface Front {
   close(): Promise<void>;
 }
 
-/** Opens a front before these nodes; each is looked at ten times a second. */
-export async function openFront(urls: readonly string[]): Promise<Front> {
+/** Opens a front before these nodes; each is looked at ten times a second, and held to be gone when it says nothing for so long. */
+export async function openFront(
+  nodes: readonly { readonly url: string }[],
+  silentMsMax = LOOK_MS_MAX,
+): Promise<Front> {
+  const urls = nodes.map(({ url }) => url);
   const ready = new Set<string>();
   let open = true;
   let turn = 0;
   const looks = urls.map(async url => {
     while (open) {
-      if (await isReady(url)) ready.add(url);
+      if (await isReady(url, silentMsMax)) ready.add(url);
       else ready.delete(url);
       await new Promise(resolve => setTimeout(resolve, LOOK_MS));
     }
@@ -76,10 +80,10 @@ function refuse(outgoing: ServerResponse, status: number, message: string): void
   outgoing.end(JSON.stringify({ error: { code: 'FRONT', message } }));
 }
 
-async function isReady(url: string): Promise<boolean> {
+async function isReady(url: string, silentMsMax: number): Promise<boolean> {
   try {
     const answer = await fetch(`${url}/api/v2/health/ready`, {
-      signal: AbortSignal.timeout(LOOK_MS_MAX),
+      signal: AbortSignal.timeout(silentMsMax),
       headers: { connection: 'close' },
     });
     await answer.body?.cancel();

@@ -5,10 +5,11 @@ import type { Post } from '../post.ts';
 import { hostile } from './conformance-hostile.ts';
 import { inboxes } from './conformance-inboxes.ts';
 import { messagesIn } from './conformance-messages.ts';
+import { seals } from './conformance-seals.ts';
 import { streams } from './conformance-streams.ts';
 import type { Bench, Claim, OpenBench } from './setup.ts';
 
-const CHAPTERS: Readonly<Record<string, readonly Claim[]>> = { messagesIn, inboxes, hostile, streams };
+const CHAPTERS: Readonly<Record<string, readonly Claim[]>> = { messagesIn, inboxes, hostile, streams, seals };
 
 /** Registers the conformance tests of a dialect, all on one server, each with agents of its own. */
 export function testDialect(name: string, openServer: () => Promise<Post>, openBench: OpenBench): void {
@@ -37,6 +38,11 @@ function tagged(bench: Bench, tag: string): Bench {
         ...(exchange === undefined ? {} : { exchange: `${tag}${exchange}` }),
       }),
     answer: (id, to) => bench.answer(`${tag}${id}`, to),
+    sealing: {
+      ...bench.sealing,
+      request: (id, words) => bench.sealing.request(`${tag}${id}`, words),
+      critical: id => bench.sealing.critical(`${tag}${id}`),
+    },
     idOf: message => bench.idOf(message).replace(tag, ''),
   };
 }

@@ -3,6 +3,7 @@
 import { once } from 'node:events';
 import { WebSocket } from 'ws';
 import type { JsonObject } from '../../src/domain/json.ts';
+import type { MemberPath } from '../../src/guards/messages/envelope.ts';
 import type { Correspondent, Post } from '../post.ts';
 import type { Loose } from '../serve.ts';
 
@@ -34,7 +35,7 @@ export interface Bench {
   /** A message that lacks what every message must have. */
   broken(): JsonObject;
   idOf(message: Loose): string;
-  /** The wire's code in an error's body. */
+  /** The wire's code in an error's body, or in a message that tells of one. */
   codeOf(body: Loose): string;
   /** The wire's word for a canonical code. */
   readonly words: Readonly<
@@ -53,6 +54,25 @@ export interface Bench {
   >;
   /** Whether a message tells its receiver that something went wrong. */
   isError(message: Loose): boolean;
+  readonly sealing: BenchSealing;
+}
+
+/** How a dialect's messages are signed and encrypted. */
+export interface BenchSealing {
+  readonly senderAgent: string;
+  readonly receiverAgent: string;
+  /** The type of `message`. */
+  readonly type: string;
+  readonly signatureAt: MemberPath;
+  readonly timestampAt: MemberPath;
+  /** The member that may be encrypted; in `message` it has the text. */
+  readonly confidential: string;
+  /** A message from the sender that an agent inside the server answers, with these words in its confidential member. */
+  request(id: string, words: string): JsonObject;
+  /** What the server made of such a message, the words included if it could read them. */
+  seen(request: JsonObject): Promise<string>;
+  /** A message from the sender to the receiver of the most urgent priority. */
+  critical(id: string): JsonObject;
 }
 
 /** How a dialect's bench is set up on a server; each test has its own, with agents and ids that bear its tag. */

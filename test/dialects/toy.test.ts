@@ -2,10 +2,13 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { DEFAULT_TENANT, type TaskId } from '../../src/domain/ids.ts';
 import { openPost, type Post } from '../post.ts';
+import type { Loose } from '../serve.ts';
 import { createToyDialect } from '../toy-dialect.ts';
 import { testDialect } from './conformance.ts';
 import type { Bench } from './setup.ts';
+import { encrypted } from './signing.ts';
 
 const toy = { dialects: [createToyDialect] };
 
@@ -14,6 +17,7 @@ const openServer = (): Promise<Post> => openPost({}, toy);
 async function openBench(post: Post, tag: string): Promise<Bench> {
   const [ann, bob] = [`${tag}-ann`, `${tag}-bob`];
   const [sender, receiver] = [await post.register(ann), await post.register(bob)];
+  await post.register(`${tag}-cleo`, { types: ['custom:toy'] });
   return {
     ...{ post, name: 'toy', sender, receiver, senderInbox: ann, receiverInbox: bob },
     message: (id, { urgent, expiresInMs, exchange, text, answers } = {}) => ({
@@ -26,7 +30,7 @@ async function openBench(post: Post, tag: string): Promise<Bench> {
     answer: (id, to) => ({ id, type: 'note', from: bob, to: ann, answers: String(to.id) }),
     broken: () => ({ id: 'broken', type: 'note', from: ann }),
     idOf: message => message.id,
-    codeOf: body => body.code,
+    codeOf: body => body.code ?? `TOY_${body.text?.fault?.code}`,
     words: {
       ...{
         invalid_request: 'TOY_invalid_request',
@@ -42,6 +46,16 @@ async function openBench(post: Post, tag: string): Promise<Bench> {
       ...{ payload_too_large: 'TOY_payload_too_large', rate_limited: 'TOY_rate_limited' },
     },
     isError: message => message.type === 'error',
+    sealing: {
+      ...{ senderAgent: ann, receiverAgent: bob, type: 'note', confidential: 'text' },
+      ...{ signatureAt: ['signature'], timestampAt: ['at'] },
+      request: (id, words) => ({ id, type: 'work', from: ann, to: bob, at: '', text: words }),
+      async seen({ id }) {
+        const task = await post.server.engine.task(DEFAULT_TENANT, id as TaskId);
+        return JSON.stringify(task.spec.payload);
+      },
+      critical: id => ({ id, type: 'note', from: ann, to: bob, urgency: 0, text: 'grave' }),
+    },
   };
 }
 
@@ -77,6 +91,20 @@ test('a task asked for by message is done by an agent that reads its inbox, and 
   assert.equal(status.body.current_status.state, 'completed');
   const late = await bob.send('toy', { id: 'd2', type: 'done', from: 'bob', to: 'ann', about: 't1' });
   assert.equal(late.body.code, 'TOY_invalid_transition');
+});
+
+test('TASK-90 ARMY-113 BLOG-103 NOOB-143 an agent is given in plain words what was encrypted to the server that hands out the work', async t => {
+  const post = await openPost({}, toy);
+  t.after(() => post.stop());
+  const bench = await openBench(post, 'e');
+  const cleo = await post.agent('e-cleo');
+  const { keys } = (await post.admin.ask('GET', '/.well-known/jwks.json')).body;
+  const request = bench.sealing.request('hidden', 'plain words');
+  const sent = await encrypted(bench, request, [keys.findLast((key: Loose) => key.use === 'enc')]);
+  assert.equal((await bench.sender.send('toy', sent)).status, 202);
+  const [work] = await cleo.read('toy', 'e-cleo', { wait: 5 });
+  assert.match(JSON.stringify(work?.message), /plain words/);
+  assert.equal((await cleo.settle('toy', 'e-cleo', work?.delivery_id)).status, 'done');
 });
 
 test('a task whose agent never acknowledges goes back to the queue, and another is asked anew', async t => {

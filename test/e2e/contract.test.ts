@@ -164,6 +164,34 @@ async function askAboutAccess(): Promise<void> {
   await admin.get('/docs/errors/CONFLICT');
 }
 
+/** A step writes a chunk, another reads it; one worker holds both. */
+async function askAboutPipes(): Promise<void> {
+  const worker = await hire(admin, 'pipes');
+  const step = (id: string, more: object) => ({
+    ...{ id, task_type: 'custom', task_data: { type_name: 'pipes' } },
+    ...more,
+  });
+  const steps = [step('from', { outputs: { rows: {} } }), step('to', { inputs: { rows: 'from.rows' } })];
+  await submit(admin, { ...taskOf('piped', ''), task_type: 'workflow_orchestration', task_data: { steps } });
+  const leases = [await worker.lease(), await worker.lease()];
+  const held = (id: string): Loose => {
+    const { task_id, fencing_token } = leases.find(one => one.task_id === id);
+    return { task_id, fencing_token };
+  };
+  const [from, to] = [held('piped.from'), held('piped.to')];
+  const query = (end: Loose): string => `task_id=${end.task_id}&fencing_token=${end.fencing_token}`;
+  const [outputs, inputs] = ['/api/v2/work/outputs/rows', '/api/v2/work/inputs/rows'];
+  await admin.post(`${outputs}/open`, from);
+  const headers = { 'content-type': 'application/octet-stream' };
+  await admin.ask('PUT', `${outputs}/chunks/1?${query(from)}`, { raw: 'one', headers });
+  await admin.post(`${outputs}/end`, from);
+  await admin.post(`${inputs}/open`, to);
+  await admin.get(`${inputs}/chunks/1?${query(to)}`);
+  await admin.post(`${inputs}/acknowledge`, { ...to, up_to: 1 });
+  await admin.get(`${inputs}/chunks/2?${query(to)}`);
+  for (const lease of leases) await worker.complete(lease, null);
+}
+
 suite('the OpenAPI document', () => {
   test('SAM-4 every route of the running server answers as the document promises, and none is left out', async () => {
     await askAboutTasks();
@@ -171,6 +199,7 @@ suite('the OpenAPI document', () => {
     await askAboutAccess();
     await askAboutWorkflows();
     await askAboutSchedules();
+    await askAboutPipes();
     const { operations, seen } = admin.contract;
     const good = (statuses: ReadonlySet<number> = new Set()): boolean => [...statuses].some(one => one < 300);
     const unseen = operations.filter(one => !good(seen.get(one.id)) && !SIGNED_BY_AGENTS.has(one.path));

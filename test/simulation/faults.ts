@@ -64,7 +64,7 @@ export function connect(store: Store, clock: VirtualClock, random: Random, fault
         return (...args: unknown[]) => call(async given => member.apply(target, given), args);
       },
     });
-  const proxy = through(store, { hear, mail: through(store.mail, {}) });
+  const proxy = through(store, { hear, mail: through(store.mail, {}), memory: through(store.memory, {}) });
   return {
     store: proxy,
     cut() {

@@ -2,9 +2,12 @@
 // told, and what is long settled is forgotten.
 
 import { DomainError } from '../../domain/errors.ts';
+import { DEFAULT_TENANT, type TenantId } from '../../domain/ids.ts';
+import type { InboxName } from '../../domain/message.ts';
 import { type Clock, pause } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { DeadLetter, MailStore, MailTerms } from '../../store/mail.ts';
+import type { Store } from '../../store/store.ts';
 import type { MessageWire } from '../ports/message-wire.ts';
 import { messageOf } from './packing.ts';
 import type { Sorting } from './sorting.ts';
@@ -16,6 +19,9 @@ export const DELIVERIES_MAX = 5;
 const LIMIT = 500;
 const LOOK_MS = 1_000;
 const PURGE_MS = 600_000;
+const HOLD_MS = 30_000;
+/** So often it is looked what agents that are gone left behind. */
+const INHERIT_MS = 10_000;
 const DAY_MS = 86_400_000;
 const TERMS: MailTerms = { messagesMs: 30 * DAY_MS, deadLettersMs: 7 * DAY_MS, namesMs: 2 * DAY_MS };
 
@@ -23,6 +29,7 @@ const TERMS: MailTerms = { messagesMs: 30 * DAY_MS, deadLettersMs: 7 * DAY_MS, n
 export interface ChoresParts {
   readonly log: Log;
   readonly clock: Clock;
+  readonly store: Pick<Store, 'documents'>;
   readonly mail: MailStore;
   readonly wires: ReadonlyMap<string, MessageWire>;
   readonly sorting: Sorting;
@@ -37,6 +44,7 @@ export class Chores {
   readonly #stop = new AbortController();
   #working: Promise<void> | null = null;
   #purgedAt = Number.NEGATIVE_INFINITY;
+  #inheritedAt = Number.NEGATIVE_INFINITY;
 
   constructor(parts: ChoresParts) {
     this.#parts = parts;
@@ -67,22 +75,13 @@ export class Chores {
 
   /** Answers when there is more to do. */
   async #once(): Promise<number> {
-    const { clock, mail, waiting, sorting, self } = this.#parts;
+    const { clock, mail, waiting } = this.#parts;
     const { moved, ready, nextDueInMs } = await mail.sweep(LIMIT, DELIVERIES_MAX);
     for (const { tenant, inbox } of ready) waiting.wake(tenant, [inbox]);
-    const own = new Set(sorting.ownInboxes);
-    for (const { tenant, inbox } of ready) {
-      if (!own.has(inbox) || (await sorting.isTakenOver(tenant, inbox))) continue;
-      const pick = {
-        tenant,
-        inboxes: [inbox],
-        reader: self,
-        limit: 100,
-        visibilityMs: 30_000,
-        replyTo: null,
-      };
-      const [taken = []] = await mail.take([pick]);
-      void sorting.takeUp(taken);
+    for (const { tenant, inbox } of ready) await this.#takeUp(tenant, inbox);
+    if (clock.monotonic() - this.#inheritedAt > INHERIT_MS) {
+      this.#inheritedAt = clock.monotonic();
+      await this.#inherit();
     }
     const told = await this.#tellTheBereaved();
     if (clock.monotonic() - this.#purgedAt > PURGE_MS) {
@@ -90,6 +89,31 @@ export class Chores {
       while ((await mail.purge(TERMS, LIMIT)) === LIMIT && !this.#stop.signal.aborted);
     }
     return moved >= LIMIT || told >= LIMIT ? 0 : (nextDueInMs ?? LOOK_MS);
+  }
+
+  /** Has the agents inside this server answer what is for them, unless agents of the tenant took that over. */
+  async #takeUp(tenant: TenantId, inbox: InboxName): Promise<void> {
+    const { mail, sorting, self } = this.#parts;
+    if (!sorting.ownInboxes.includes(inbox) || (await sorting.isTakenOver(tenant, inbox))) return;
+    const pick = {
+      tenant,
+      inboxes: [inbox],
+      reader: self,
+      limit: LIMIT,
+      visibilityMs: HOLD_MS,
+      replyTo: null,
+    };
+    const [taken = []] = await mail.take([pick]);
+    void sorting.takeUp(taken);
+  }
+
+  /** What waits for an agent that had taken the place of one inside this server, and is gone, is answered by that one. */
+  async #inherit(): Promise<void> {
+    const { mail, sorting, store } = this.#parts;
+    const tenants = (await store.documents({ kind: 'tenant' })).map(({ id }) => id as TenantId);
+    for (const tenant of new Set([DEFAULT_TENANT, ...tenants]))
+      for (const { inbox, waiting } of await mail.depths(tenant, sorting.ownInboxes))
+        if (waiting > 0) await this.#takeUp(tenant, inbox);
   }
 
   /** Tells the senders of dead letters, each once. */

@@ -21,6 +21,7 @@ import type { Store } from '../../store/store.ts';
 import type { EngineApi } from '../api.ts';
 import type { Channel } from '../ports/channel.ts';
 import type { GuardrailKeeper } from '../ports/guardrails.ts';
+import type { MessageSeals } from '../ports/message-seals.ts';
 import type { MessageWire } from '../ports/message-wire.ts';
 import type { Participant } from '../ports/participant.ts';
 import type { SecretKeeper } from '../ports/secrets.ts';
@@ -31,7 +32,7 @@ import { Conditions } from './conditions.ts';
 import { Directory } from './directory.ts';
 import type { Handout } from './handout.ts';
 import { Herald } from './herald.ts';
-import { messageOf, ownSending, type Sending } from './packing.ts';
+import { messageOf, type Sending } from './packing.ts';
 import { Reading, type ReadRequest } from './reading.ts';
 import { Release } from './release.ts';
 import { type SendOutcome, Sorting } from './sorting.ts';
@@ -72,6 +73,7 @@ export interface MailroomParts {
   readonly validator: Validator;
   readonly guardrails: GuardrailKeeper;
   readonly reviews: Reviews;
+  readonly seals: MessageSeals;
   readonly options: {
     /** This process among others of the store. */
     readonly self: string;
@@ -102,7 +104,7 @@ export class Mailroom implements Service {
   #deafen: () => void = () => {};
 
   constructor(parts: MailroomParts) {
-    const { log, clock, store, engine, options } = parts;
+    const { log, clock, store, engine, seals, options } = parts;
     const { mail } = store;
     const wires = new Map(parts.wires.map(wire => [wire.name, wire]));
     const say = (drafts: readonly Draft[]): Promise<void> => this.say(drafts);
@@ -115,65 +117,21 @@ export class Mailroom implements Service {
     const { directory } = this;
     const { validator, guardrails, reviews } = parts;
     const { leads } = options;
+    const common = { clock, store, engine, mail, directory, wires, seals, say };
     this.#conditions = new Conditions({ clock, store, guardrails });
-    this.releases = new Release({
-      log,
-      clock,
-      store,
-      mail,
-      wires,
-      reviews,
-      validator,
-      guardrails,
-      say,
-      leads,
-    });
+    this.releases = new Release({ ...common, log, reviews, validator, guardrails, leads });
+    this.#handout = new TaskHandout({ ...common, conditions: this.#conditions });
     const release = this.releases;
-    this.#handout = new TaskHandout({
-      conditions: this.#conditions,
-      clock,
-      mail,
-      engine,
-      directory,
-      wires,
-      say,
-    });
-    this.#herald = new Herald({ log, clock, store, engine, wires, say, leads, release });
-    this.desk = new TaskDesk({
-      engine,
-      directory,
-      handout: this.#handout,
-      herald: this.#herald,
-      release,
-      store,
-    });
+    this.#herald = new Herald({ ...common, log, leads, release });
+    this.desk = new TaskDesk({ ...common, handout: this.#handout, herald: this.#herald, release });
     const { participants } = parts;
-    this.#sorting = new Sorting({
-      log,
-      clock,
-      mail,
-      directory,
-      waiting,
-      wires,
-      participants,
-      self: options.self,
-    });
+    this.#sorting = new Sorting({ ...common, log, waiting, participants, self: options.self });
     const lookMs = store.capabilities.shared ? LOOK_MS.shared : LOOK_MS.alone;
     this.#reading = new Reading({ clock, mail, waiting, tasks: this.#handout, lookMs });
     const { webhooks, secrets } = parts;
-    this.subscriptions = new Subscriptions({
-      log,
-      clock,
-      store,
-      mail,
-      waiting,
-      wires,
-      webhooks,
-      secrets,
-      leads,
-    });
+    this.subscriptions = new Subscriptions({ ...common, log, waiting, webhooks, secrets, leads });
     const sorting = this.#sorting;
-    this.#chores = new Chores({ log, clock, mail, wires, sorting, waiting, ...options });
+    this.#chores = new Chores({ log, clock, store, mail, wires, sorting, waiting, ...options });
   }
 
   async start(): Promise<void> {
@@ -209,7 +167,7 @@ export class Mailroom implements Service {
    * would hold up all that come after it; throws where trying again may help.
    */
   async say(drafts: readonly Draft[]): Promise<void> {
-    const outcomes = await this.#sorting.send(drafts.map(ownSending));
+    const outcomes = await this.#sorting.say(drafts);
     for (const [index, outcome] of outcomes.entries()) {
       if (outcome.status !== 'refused') continue;
       const { error } = outcome;

@@ -9,10 +9,12 @@ import { Batcher } from '../../runtime/batcher.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { EntryRef, MailStore, NewEntry, NewMail, PostOutcome, TakenMail } from '../../store/mail.ts';
+import type { MessageSeals } from '../ports/message-seals.ts';
 import type { MessageWire } from '../ports/message-wire.ts';
 import type { Participant } from '../ports/participant.ts';
 import type { Directory } from './directory.ts';
 import { messageOf, ownSending, packed, type Sending } from './packing.ts';
+import { Sealing } from './sealing.ts';
 import type { Waiting } from './waiting.ts';
 
 /** What became of a message handed in. */
@@ -32,6 +34,7 @@ export interface SortingParts {
   readonly waiting: Waiting;
   readonly wires: ReadonlyMap<string, MessageWire>;
   readonly participants: readonly Participant[];
+  readonly seals: MessageSeals;
   /** Under which name this process holds what its own agents answer. */
   readonly self: string;
 }
@@ -53,6 +56,7 @@ export class Sorting {
   readonly #parts: SortingParts;
   readonly #participants: ReadonlyMap<InboxName, Participant>;
   readonly #posts: Batcher<NewMail, PostOutcome>;
+  readonly #sealing: Sealing;
   readonly #underWay = new Set<Promise<unknown>>();
 
   constructor(parts: SortingParts) {
@@ -61,6 +65,7 @@ export class Sorting {
       parts.participants.flatMap(one => one.inboxes.map(inbox => [inbox, one] as const)),
     );
     this.#posts = new Batcher(mail => parts.mail.post(mail));
+    this.#sealing = new Sealing(parts.mail, parts.seals);
   }
 
   /** The inboxes that agents inside this server read where nobody else does. */
@@ -87,6 +92,11 @@ export class Sorting {
     });
   }
 
+  /** Takes in what this server says, signed where it answers what was signed. */
+  async say(drafts: readonly Draft[]): Promise<readonly SendOutcome[]> {
+    return this.send((await this.#sealing.sealed(drafts)).map(ownSending));
+  }
+
   /** Has the agents inside this server answer what was taken for them. */
   takeUp(taken: readonly TakenMail[]): Promise<unknown> {
     const handlings = taken.flatMap(one => {
@@ -107,8 +117,9 @@ export class Sorting {
   }
 
   /** Messages of this server's own as the store takes them; throws what their wires have against their receivers. */
-  async pack(drafts: readonly Draft[]): Promise<readonly NewMail[]> {
-    return Promise.all(drafts.map(async draft => packed(ownSending(draft), await this.#entriesOf(draft))));
+  async pack(drafts: readonly Draft[], answered?: Message): Promise<readonly NewMail[]> {
+    const sealed = await this.#sealing.sealed(drafts, answered);
+    return Promise.all(sealed.map(async draft => packed(ownSending(draft), await this.#entriesOf(draft))));
   }
 
   /** Wakes who waits for what was posted, and answers what is for agents inside this server. */
@@ -190,8 +201,9 @@ export class Sorting {
   async #answer(handling: Handling, isLate: { readonly value: boolean }): Promise<DomainError | null> {
     const letGo = this.#hold(handling);
     try {
-      const drafts = await handling.participant.handle(handling.message);
-      await this.#conclude(handling, drafts);
+      const message = await this.#parts.seals.open(handling.message);
+      if (message === null) await this.#bury(handling);
+      else await this.#conclude(handling, await handling.participant.handle(message));
       return null;
     } catch (thrown) {
       const error = asDomainError(thrown);
@@ -210,7 +222,7 @@ export class Sorting {
       {
         ...{ tenant: message.tenant, entry, attempt, reader: this.#parts.self },
         verdict: { outcome: 'ack' },
-        mail: await this.pack(drafts),
+        mail: await this.pack(drafts, message),
       },
     ]);
     // Lost: somebody else took it up, and says the same.
@@ -233,10 +245,22 @@ export class Sorting {
         ...ref,
         verdict: { outcome: 'ack' },
         refusal: { code, message: error.message, details },
-        mail: told === null ? [] : await this.pack([told]),
+        mail: told === null ? [] : await this.pack([told], message),
       },
     ]);
     if (outcome?.status === 'done') void this.posted(outcome.posted);
+  }
+
+  /** What cannot be opened is a dead letter; its sender is told as of any other. */
+  async #bury({ entry, attempt, message }: Handling): Promise<void> {
+    const verdict = {
+      outcome: 'bury',
+      reason: 'undecryptable',
+      error: 'this server has no key to it',
+    } as const;
+    await this.#parts.mail.settle([
+      { tenant: message.tenant, entry, attempt, reader: this.#parts.self, verdict },
+    ]);
   }
 
   #hold({ message, entry, attempt }: Handling): () => void {

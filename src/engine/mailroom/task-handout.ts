@@ -8,6 +8,7 @@ import type { Task } from '../../domain/task.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { EntryRef, MailStore, TakenMail } from '../../store/mail.ts';
 import type { AgentView, EngineApi, WorkAnswer, WorkLease, WorkRequest } from '../api.ts';
+import type { MessageSeals } from '../ports/message-seals.ts';
 import type { MessageWire } from '../ports/message-wire.ts';
 import type { Conditions } from './conditions.ts';
 import type { Directory } from './directory.ts';
@@ -33,6 +34,7 @@ export interface TaskHandoutParts {
   readonly directory: Directory;
   readonly conditions: Pick<Conditions, 'mayWork'>;
   readonly wires: ReadonlyMap<string, MessageWire>;
+  readonly seals: Pick<MessageSeals, 'isConfidential'>;
   /** Sends what the server says to agents: orders to stop. */
   readonly say: (drafts: Parameters<typeof ownSending>[0][]) => Promise<void>;
 }
@@ -164,13 +166,14 @@ export class TaskHandout {
     { tenant, agentId, reader, dialect }: Handed,
     { task, token, expiresAt }: WorkLease,
   ): Promise<Handout> {
-    const { clock, mail } = this.#parts;
+    const { clock, mail, seals } = this.#parts;
     const inbox = inboxOfAgent(agentId);
     const held = { by: reader, ms: Math.max(1_000, expiresAt - clock.now()) };
     const entry = { inbox, lane: task.id, held, cause: `task:${token}` };
     const original = await this.#original(task);
     const lease = { taskId: task.id, token };
-    if (original !== null && task.attempt === 1) {
+    // What was encrypted to this server its agents could not read.
+    if (original !== null && task.attempt === 1 && !seals.isConfidential(original)) {
       const { position } = original;
       const [ref] = await mail.fanOut([{ tenant, position, entry }]);
       if (ref !== null && ref !== undefined)

@@ -16,6 +16,7 @@ import type {
 } from '../../domain/task.ts';
 import type { Service } from '../../runtime/service.ts';
 import type { Traffic } from './outbound.ts';
+import type { PipeInput, PipeOutput } from './pipes.ts';
 
 /** What a probe found: whether the type can run here, and how well. */
 export interface ExecutorStatus {
@@ -93,6 +94,10 @@ export interface AttemptContext {
   /** Output of an earlier task of the same tenant; throws `not_found`. */
   outputOf(taskId: string): Promise<Json>;
   saveArtifact(file: NewArtifact): Promise<Artifact>;
+  /** What another step streams to this one, by the name this one knows it by; its verbs reject with `not_found` for any other. */
+  input(name: string): PipeInput;
+  /** What this step streams to others. */
+  output(name: string): PipeOutput;
 }
 
 /** Why an attempt was told to stop. */

@@ -3,6 +3,7 @@
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import type { TestContext } from 'node:test';
+import { NO_PIPES } from '../../../test/attempted.ts';
 import type { Artifact } from '../../domain/artifact.ts';
 import { DomainError } from '../../domain/errors.ts';
 import type { ArtifactId } from '../../domain/ids.ts';
@@ -176,6 +177,7 @@ function contextOf(
     log: (level, message) => logs.push(`${level} ${message}`),
     sample: () => {},
     warn: () => {},
+    ...NO_PIPES,
     openArtifact: async id => {
       const content = given.artifacts?.[String(id)];
       if (content === undefined) throw new DomainError('not_found', `there is no artifact ${id}`);

@@ -4,6 +4,7 @@
 import { tmpdir } from 'node:os';
 import { buffer } from 'node:stream/consumers';
 import type { TestContext } from 'node:test';
+import { NO_PIPES } from '../../../test/attempted.ts';
 import { VirtualClock } from '../../../test/simulation/clock.ts';
 import type { Artifact } from '../../domain/artifact.ts';
 import type { ArtifactId, TenantId } from '../../domain/ids.ts';
@@ -90,6 +91,7 @@ export class Told {
       log: (level, message) => void this.lines.push(`${level} ${message}`),
       sample: () => {},
       warn: (resource, value, limit) => void this.warnings.push(`${resource} ${value} of ${limit}`),
+      ...NO_PIPES,
       openArtifact: () => Promise.reject(new Error('nothing is read')),
       outputOf: () => Promise.reject(new Error('nothing is read')),
       saveArtifact: async file => {

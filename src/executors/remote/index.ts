@@ -5,10 +5,11 @@ import type { EngineApi } from '../../engine/api.ts';
 import type { Outbound } from '../../engine/ports/outbound.ts';
 import type { Sealer } from '../../engine/ports/sealer.ts';
 import type { Vault } from '../../guards/vault.ts';
-import type { Cancel, Clock } from '../../runtime/clock.ts';
+import type { Clock } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { Random } from '../../runtime/random.ts';
 import type { Service } from '../../runtime/service.ts';
+import { Watch } from '../../runtime/watch.ts';
 import type { Blobs } from '../../store/blobs.ts';
 import type { Store } from '../../store/store.ts';
 import { AgentBridge } from './bridge.ts';
@@ -56,7 +57,7 @@ export interface RemoteAgents extends Service {
   receive(webhook: ReceivedWebhook): Promise<Acknowledgement>;
 }
 
-const REFRESH_MS = 5_000;
+const REFRESH_MS = 800;
 const SILENCE_MS = 60_000;
 const REREAD_MS = { alone: 60_000, shared: 2_000 };
 
@@ -103,30 +104,28 @@ export function createRemoteAgents(parts: RemoteParts, options: RemoteOptions): 
 /** A bridge for every enrolled agent, wherever it was enrolled. */
 class Bridges {
   readonly #log: Log;
-  readonly #clock: Clock;
   readonly #enrolments: Enrolments;
   readonly #open: (agent: AgentRef) => AgentBridge;
   readonly #bridges = new Map<string, AgentBridge>();
-  #timer: Cancel = () => {};
+  readonly #watch: Watch;
   #running = false;
   #refreshed: Promise<void> = Promise.resolve();
 
   constructor(log: Log, clock: Clock, enrolments: Enrolments, open: (agent: AgentRef) => AgentBridge) {
     this.#log = log;
-    this.#clock = clock;
+    this.#watch = new Watch(clock, REFRESH_MS, () => this.refresh());
     this.#enrolments = enrolments;
     this.#open = open;
   }
 
   async start(): Promise<void> {
     this.#running = true;
-    await this.refresh();
-    this.#repeat();
+    await this.#watch.start();
   }
 
   async stop(): Promise<void> {
     this.#running = false;
-    this.#timer();
+    await this.#watch.stop();
     await this.#refreshed;
     await Promise.all([...this.#bridges.values()].map(bridge => bridge.stop()));
     this.#bridges.clear();
@@ -164,14 +163,6 @@ class Bridges {
     } catch (error) {
       this.#log.warn('the SAM agents could not be read again', { error: String(error) });
     }
-  }
-
-  #repeat(): void {
-    this.#timer = this.#clock.after(REFRESH_MS, () => {
-      void this.refresh().finally(() => {
-        if (this.#running) this.#repeat();
-      });
-    });
   }
 }
 

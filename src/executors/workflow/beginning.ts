@@ -7,6 +7,7 @@ import { MAP_ITEMS_MAX, type Step, type WorkflowRun } from '../../domain/workflo
 import type { RunFact } from '../../domain/workflow-run.ts';
 import { holds } from '../../engine/expressions.ts';
 import { childId, type Errand } from './child-order.ts';
+import { taskPipes } from './pipes.ts';
 import { type Plan, type PlannedStep, workflowOf } from './plan.ts';
 import type { Scope } from './scope.ts';
 import { expressionsIn, render } from './templates.ts';
@@ -59,6 +60,7 @@ export class Beginner {
   /** What the step's child is to do. */
   async errand(run: WorkflowRun, id: string): Promise<Errand> {
     const step = this.#step(id);
+    if (step.kind === 'stage') return await this.#stage(run, id, step);
     const given = render(step.payload, await this.#scope.of(run, expressionsIn(step.payload)));
     const payload = asPayload(
       step.kind === 'workflow' ? { ...workflowOf(step.written), input: given } : given,
@@ -66,7 +68,30 @@ export class Beginner {
     const type: TaskType =
       step.kind === 'workflow' ? 'workflow_orchestration' : (step.written.task_type ?? 'custom');
     const task = childId(this.#parent.id, id, null);
-    return { id: task, step: id, item: null, purpose: 'do', type, work: step.written, payload };
+    const pipes = taskPipes(this.#plan.pipes, this.#parent.id, id);
+    const errand: Errand = {
+      ...{ id: task, step: id, item: null, purpose: 'do', type, work: step.written, payload },
+    };
+    return pipes === null ? errand : { ...errand, pipes };
+  }
+
+  /** A stage is a task that makes tasks of its own; their templates wait until there are records. */
+  async #stage(run: WorkflowRun, id: string, step: PlannedStep): Promise<Errand> {
+    const { written } = step;
+    const scope = await this.#scope.of(run, expressionsIn(step.payload).concat(expressionsIn(step.emit)));
+    const items = written.items === undefined ? {} : { items: await this.#itemsOf(run, id, step) };
+    const payload = asPayload({ stage: { step: written as unknown as JsonObject, scope, ...items } });
+    const { timeout, description } = written;
+    const work = {
+      ...(timeout === undefined ? {} : { timeout }),
+      ...(description === undefined ? {} : { description }),
+    } as Errand['work'];
+    const pipes = taskPipes(this.#plan.pipes, this.#parent.id, id) ?? { inputs: {}, outputs: {} };
+    const task = childId(this.#parent.id, id, null);
+    return {
+      ...{ id: task, step: id, item: null, purpose: 'do', type: 'workflow_orchestration', work, payload },
+      pipes,
+    };
   }
 
   /** What the children of these items of a map are to do; or why one of them cannot be told. */
@@ -122,6 +147,7 @@ export class Beginner {
     });
     switch (step.kind) {
       case 'task':
+      case 'stage':
       case 'workflow':
         return { fact: began(), errand: await this.errand(run, id) };
       case 'map':
@@ -189,7 +215,8 @@ export function errorOf(thrown: unknown): TaskError {
   return { code, message, recoverable: false, details };
 }
 
-function asPayload(value: Json): JsonObject {
+/** What a step is given; throws `task_failed` unless it is an object of at most 4 MiB. */
+export function asPayload(value: Json): JsonObject {
   if (!isJsonObject(value)) throw new DomainError('task_failed', 'what a step is given is no object');
   if (JSON.stringify(value).length > PAYLOAD_LENGTH_MAX)
     throw new DomainError('task_failed', 'what a step is given is over 4 MiB; hand it on as an artifact');

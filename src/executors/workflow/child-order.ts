@@ -5,6 +5,7 @@ import { hash } from 'node:crypto';
 import { isErrorCode } from '../../domain/errors.ts';
 import type { TaskId } from '../../domain/ids.ts';
 import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
+import type { TaskPipes } from '../../domain/pipe.ts';
 import { RETRY_POLICIES, type RetryPolicy } from '../../domain/retry.ts';
 import type { ResourceLimits, Task, TaskSpec, TaskType } from '../../domain/task.ts';
 import type { EngineApi, TaskOrder } from '../../engine/api.ts';
@@ -20,6 +21,10 @@ export interface Errand {
   readonly type: TaskType;
   readonly work: WrittenWork;
   readonly payload: JsonObject;
+  /** What it reads and writes while others run. */
+  readonly pipes?: TaskPipes;
+  /** Up to where a batch goes. */
+  readonly upTo?: JsonObject;
 }
 
 /** What of the run its children get. */
@@ -113,13 +118,15 @@ export function isChildOf(child: Task, { executionId }: Pick<Task, 'executionId'
   return isJsonObject(mark) && mark.execution_id === executionId;
 }
 
-function markOf(parent: Task, { step, item, purpose }: Errand): JsonObject {
+function markOf(parent: Task, { step, item, purpose, pipes, upTo }: Errand): JsonObject {
   return {
     task_id: parent.id,
     execution_id: parent.executionId,
     step,
     ...(item === null ? {} : { item }),
     ...(purpose === 'undo' ? { purpose } : {}),
+    ...optional('pipes', pipes as unknown as JsonObject | undefined),
+    ...optional('up_to', upTo),
   };
 }
 

@@ -3,7 +3,7 @@
 
 import type { Json, JsonObject } from '../../domain/json.ts';
 import type { Task, TaskError } from '../../domain/task.ts';
-import { newRun, recordOf, type Step, type WorkflowRun } from '../../domain/workflow.ts';
+import { isSettled, newRun, recordOf, type Step, type WorkflowRun } from '../../domain/workflow.ts';
 import { intentsOf } from '../../domain/workflow-intents.ts';
 import { advance, cancelRun, progressOf, type RunFact } from '../../domain/workflow-run.ts';
 import type { AttemptContext } from '../../engine/ports/executor.ts';
@@ -13,6 +13,7 @@ import { Bell } from './bell.ts';
 import { childId, type Errand, orderFor } from './child-order.ts';
 import { Children } from './children.ts';
 import type { WorkflowParts } from './parts.ts';
+import { taskPipes } from './pipes.ts';
 import type { Plan } from './plan.ts';
 import { Scope } from './scope.ts';
 import { WaitingRoom } from './waiting-room.ts';
@@ -44,6 +45,8 @@ export class Coordinator {
   readonly scope: Scope;
   #run: WorkflowRun;
   #errands: Errand[] = [];
+  /** Steps whose pipes know that they are over. */
+  readonly #settled = new Set<string>();
   /** The run as it was last kept. */
   #kept: WorkflowRun | null = null;
   #told = { done: -1, at: Number.NEGATIVE_INFINITY };
@@ -115,6 +118,7 @@ export class Coordinator {
     await this.#begin(now);
     this.#save();
     await this.#waiting.keep(this.#run);
+    await this.#settlePipes();
     const faults = await this.#handIn();
     if (faults.length > 0) {
       this.#advance(faults);
@@ -206,6 +210,20 @@ export class Coordinator {
     const { stop } = intentsOf(this.#scene.plan.graph, this.#run);
     const ids = stop.map(({ step, item }) => childId(this.#scene.parent.id, step.id, item));
     await this.#children.cancel(ids, 'the workflow no longer needs it');
+  }
+
+  /** Who reads from a step that is over, or writes to it, learns so by their pipes. Every coordinator says so anew. */
+  async #settlePipes(): Promise<void> {
+    const { plan, parent } = this.#scene;
+    for (const step of plan.pipes.keys()) {
+      const record = recordOf(this.#run, step);
+      const pipes = taskPipes(plan.pipes, parent.id, step);
+      if (record === undefined || pipes === null || record.task !== undefined) continue;
+      if (!isSettled(record.state) || this.#settled.has(step)) continue;
+      const how = record.state === 'completed' || record.state === 'skipped' ? 'ended' : 'failed';
+      await this.#parts.engine.pipes.settle(parent.tenant, childId(parent.id, step, null), pipes, how);
+      this.#settled.add(step);
+    }
   }
 
   async #endedChildren(now: number): Promise<readonly RunFact[]> {

@@ -29,6 +29,8 @@ import type { WorkflowParts } from './parts.ts';
 import { WORKFLOW_PAYLOAD, type WorkflowPayload } from './payload.ts';
 import { planOf, refuse } from './plan.ts';
 import { reach, release } from './reach.ts';
+import { runStage } from './stage.ts';
+import { stageOf } from './stage-plan.ts';
 
 const READS_MAX = 500;
 const READS_UNDER_WAY_MAX = 4;
@@ -93,10 +95,14 @@ class WorkflowOrchestration implements WorkflowExecutor {
   }
 
   async check({ payload, submittedBy }: TaskSpec, tenant?: TenantId): Promise<void> {
-    const { steps, workflow_id: id, closes, version } = payload as WorkflowPayload;
+    const { steps, workflow_id: id, closes, version, stage } = payload as WorkflowPayload;
     if (closes !== undefined) {
       if (submittedBy !== CLOSER)
         refuse([{ field: 'task_data.closes', message: 'is for the server itself' }]);
+      return;
+    }
+    if (stage !== undefined) {
+      stageOf(stage);
       return;
     }
     if ((steps === undefined) === (id === undefined))
@@ -138,9 +144,10 @@ class WorkflowOrchestration implements WorkflowExecutor {
   async run(context: AttemptContext): Promise<AttemptResult> {
     const { task, signal } = context;
     const parts = this.#parts();
-    const { closes } = task.spec.payload as WorkflowPayload;
+    const { closes, stage } = task.spec.payload as WorkflowPayload;
     try {
       if (closes !== undefined) return await closeRun(context, parts, closes as TaskId);
+      if (stage !== undefined) return await runStage(context, parts, stageOf(stage));
       return await this.#run(context, parts);
     } catch (error) {
       if (signal.aborted && closes === undefined) this.#later(reach(parts, task));

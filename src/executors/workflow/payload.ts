@@ -3,9 +3,16 @@
 
 import Type, { type Static, type TSchema } from 'typebox';
 import type { Json, JsonObject } from '../../domain/json.ts';
+import { PIPE_MODES } from '../../domain/pipe.ts';
 import { ISOLATION_LEVELS, TASK_TYPES } from '../../domain/task.ts';
 import { MAP_ITEMS_MAX, STEP_KINDS } from '../../domain/workflow.ts';
 import { EXPRESSION_LENGTH_MAX } from '../../engine/expressions.ts';
+
+/** Bytes of JSON in one batch of a stage at most: they go into the order of a task. */
+export const WINDOW_BYTES_MAX = 2 * 1_024 ** 2;
+
+/** How an input names what it reads. */
+const OUTPUT_REFERENCE = '^[A-Za-z_][A-Za-z0-9_-]{0,62}[.][A-Za-z_][A-Za-z0-9_-]{0,62}$';
 
 const stepId = Type.String({ pattern: '^[A-Za-z_][A-Za-z0-9_-]{0,62}$' });
 const stepIds = Type.Array(stepId, { maxItems: 1_000 });
@@ -14,6 +21,7 @@ const expression = (description: string) =>
   Type.String({ minLength: 1, maxLength: EXPRESSION_LENGTH_MAX, description: `${description} (JMESPath).` });
 const anything = (description: string) => Type.Unsafe<Json>({ description: `${description} (a template).` });
 const object = (description: string) => Type.Unsafe<JsonObject>({ type: 'object', description });
+const list = Type.Unsafe<readonly Json[]>({ type: 'array', description: 'Records.' });
 const strings = Type.Array(Type.String({ minLength: 1, maxLength: 500 }), { maxItems: 1_000 });
 
 const retry = Type.Object(
@@ -61,6 +69,20 @@ const work = {
   execution_config: Type.Optional(executionConfig),
 };
 
+const pipeName = '^[A-Za-z_][A-Za-z0-9_-]{0,62}$';
+const PIPES_MAX = 16;
+
+const window = Type.Object(
+  {
+    count: Type.Optional(Type.Integer({ minimum: 1, maximum: 100_000, description: '1,000 when absent.' })),
+    bytes: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: WINDOW_BYTES_MAX, description: '1 MiB of JSON when absent.' }),
+    ),
+    seconds: Type.Optional(seconds('Since its first record came; 5 when absent.')),
+  },
+  { description: 'When a batch of a `stage` is full: whatever comes first.' },
+);
+
 const compensation = Type.Object(
   { ...work, task_type: Type.Enum([...TASK_TYPES]) },
   { description: 'The task that undoes the step.' },
@@ -81,12 +103,32 @@ const fields = {
   compensation: Type.Optional(compensation),
   set: Type.Optional(object('Shared state to set once the step has completed (templates by name).')),
   // map
-  items: Type.Optional(anything('The list of a `map` step')),
+  items: Type.Optional(anything('The list of a `map` step, or what a `stage` without inputs begins with')),
   max_items: Type.Optional(
     Type.Integer({ minimum: 1, maximum: MAP_ITEMS_MAX, description: '1,000 when absent.' }),
   ),
   concurrency: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000, description: '10 when absent.' })),
   on_item_failure: Type.Optional(Type.Enum(['fail', 'continue'])),
+  // pipelines
+  inputs: Type.Optional(
+    Type.Record(Type.String({ pattern: pipeName }), Type.String({ pattern: OUTPUT_REFERENCE }), {
+      maxProperties: PIPES_MAX,
+      description: 'What it reads while it is written, by name: `step.output`.',
+    }),
+  ),
+  outputs: Type.Optional(
+    Type.Record(
+      Type.String({ pattern: pipeName }),
+      Type.Object({
+        mode: Type.Optional(Type.Enum([...PIPE_MODES], { description: '`stream` when absent.' })),
+      }),
+      { maxProperties: PIPES_MAX, description: 'What it writes for other steps, by name.' },
+    ),
+  ),
+  window: Type.Optional(window),
+  emit: Type.Optional(
+    anything('The list of records a `stage` makes of a batch, by its `result`; that itself when absent'),
+  ),
   // condition
   expression: Type.Optional(expression('What a `condition` step decides')),
 
@@ -146,6 +188,12 @@ export const WORKFLOW_PAYLOAD = Type.Object({
     Type.Object(
       { task_id: Type.String({ pattern: '^[A-Za-z0-9._:-]{1,200}$' }), from_step: stepId },
       { description: 'An earlier run to take up at a step.' },
+    ),
+  ),
+  stage: Type.Optional(
+    Type.Object(
+      { step: innermost, scope: object('What its templates see.'), items: Type.Optional(list) },
+      { description: 'Only for the server itself.' },
     ),
   ),
   closes: Type.Optional(Type.String({ description: 'Only for the server itself.' })),

@@ -11,6 +11,8 @@ import {
 } from '../../domain/workflow-graph.ts';
 import { type Expression, ParseBudget, parseExpression } from '../../engine/expressions.ts';
 import type { WorkflowPayload, WrittenStep, WrittenWork } from './payload.ts';
+import { pipeMisuses, pipesIn, readsOf, type StepPipes } from './pipes.ts';
+import { EMIT_DEFAULT } from './stage-plan.ts';
 import { expressionsIn, parseTemplate, type Template } from './templates.ts';
 
 /** A step with its expressions parsed. */
@@ -28,6 +30,8 @@ export interface PlannedStep {
   readonly said: Template;
   readonly set: Template;
   readonly undo: Template | null;
+  /** What a stage makes of what became of a batch. */
+  readonly emit: Template;
 }
 
 /** A workflow ready to run. */
@@ -35,11 +39,13 @@ export interface Plan {
   readonly graph: WorkflowPlan;
   readonly steps: ReadonlyMap<string, PlannedStep>;
   readonly output: Template | null;
+  /** By which steps are joined, by their ids. */
+  readonly pipes: StepPipes;
 }
 
 const PARALLEL_DEFAULT = 10;
 const CONCURRENCY_DEFAULT = 10;
-const SCOPE = new Set(['input', 'item', 'index', 'shared', 'steps', 'workflow']);
+const SCOPE = new Set(['input', 'item', 'index', 'shared', 'steps', 'workflow', 'batch', 'result']);
 const NOTHING: Template = { kind: 'value', value: null };
 
 /** The plan of written steps; throws `invalid_request` and `unprocessable`. */
@@ -60,12 +66,16 @@ export function planOf(payload: WorkflowPayload): Plan {
     payload.output === undefined ? null : parseTemplate(payload.output, budget),
   );
   if (faults.length > 0) refuse(faults);
-  const graph = graphOf(written.map(graphStep), payload.max_parallel ?? PARALLEL_DEFAULT);
+  const pipes = pipesIn([...steps.values()].map(one => one.written));
+  const graph = graphOf(
+    written.map(step => graphStep(step, pipes)),
+    payload.max_parallel ?? PARALLEL_DEFAULT,
+  );
   if ('fault' in graph) {
     const { kind, steps: named, message } = graph.fault;
     throw new DomainError('unprocessable', message, { details: { fault: kind, steps: named } });
   }
-  const plan = { graph: graph.plan, steps, output: output ?? null };
+  const plan = { graph: graph.plan, steps, output: output ?? null, pipes };
   requireKnown(plan);
   return plan;
 }
@@ -87,11 +97,11 @@ function expressionsOf(step: PlannedStep): {
   readonly before: readonly Expression[];
   readonly after: readonly Expression[];
 } {
-  const { conditions, payload, items, decides, said, set, undo } = step;
+  const { conditions, payload, items, decides, said, set, undo, emit } = step;
   return {
     before: [
       ...conditions,
-      ...[payload, items, said].flatMap(expressionsIn),
+      ...[payload, items, said, emit].flatMap(expressionsIn),
       ...(decides === null ? [] : [decides]),
     ],
     after: [...expressionsIn(set), ...(undo === null ? [] : expressionsIn(undo))],
@@ -129,6 +139,7 @@ function plannedOf(step: WrittenStep, { field, around, budget, faults }: Place):
     items: template('items', step.items),
     decides: expression('expression', step.expression)[0] ?? null,
     said: template('message', saidBy(step, kind)),
+    emit: template('emit', kind === 'stage' ? (step.emit ?? EMIT_DEFAULT) : undefined),
     set: template('set', step.set),
     undo:
       step.compensation === undefined
@@ -184,12 +195,14 @@ function misuses(step: WrittenStep, kind: StepKind): readonly string[] {
     (workflowOf(step).workflow_id === undefined) === (workflowOf(step).steps === undefined)
   )
     found.push('needs workflow_id, or task_data with steps');
+  found.push(...pipeMisuses(step, kind));
   if (step.compensation !== undefined && !hasChildren(kind)) found.push('has nothing to compensate');
   return found;
 }
 
 const NEEDED: Partial<Record<StepKind, readonly (keyof WrittenStep)[]>> = {
   task: ['task_type'],
+  stage: ['task_type'],
   map: ['task_type', 'items'],
   condition: ['expression'],
   parallel: ['steps'],
@@ -197,10 +210,14 @@ const NEEDED: Partial<Record<StepKind, readonly (keyof WrittenStep)[]>> = {
 };
 
 const ONLY_FOR: Readonly<Record<string, readonly StepKind[]>> = {
-  task_type: ['task', 'map', 'workflow'],
-  task_data: ['task', 'map', 'workflow'],
-  retry: ['task', 'map', 'workflow'],
-  items: ['map'],
+  task_type: ['task', 'map', 'stage', 'workflow'],
+  task_data: ['task', 'map', 'stage', 'workflow'],
+  retry: ['task', 'map', 'stage', 'workflow'],
+  items: ['map', 'stage'],
+  inputs: ['task', 'stage'],
+  outputs: ['task', 'stage'],
+  window: ['stage'],
+  emit: ['stage'],
   max_items: ['map'],
   concurrency: ['map'],
   on_item_failure: ['map'],
@@ -233,16 +250,17 @@ export function workflowOf(step: WrittenStep): WorkflowPayload {
   };
 }
 
-function graphStep(step: WrittenStep): GraphStep {
+function graphStep(step: WrittenStep, pipes: StepPipes): GraphStep {
   const kind = kindOf(step);
   return {
     id: step.id,
     kind,
     dependsOn: step.depends_on ?? [],
+    reads: readsOf(step.id, pipes),
     onFailure: step.on_failure,
     thenSteps: step.if_true ?? [],
     elseSteps: step.if_false ?? [],
-    steps: kind === 'parallel' ? (step.steps ?? []).map(graphStep) : [],
+    steps: kind === 'parallel' ? (step.steps ?? []).map(one => graphStep(one, pipes)) : [],
     mode: step.mode ?? 'all',
     cancelsRest: step.cancel_rest ?? false,
     concurrency:

@@ -10,6 +10,7 @@ import { actorOf, childId, isChildOf } from './child-order.ts';
 import { definitionOf } from './definition.ts';
 import type { WorkflowParts } from './parts.ts';
 import { planOf } from './plan.ts';
+import { batchIds } from './stage-state.ts';
 
 const PAGE = 250;
 
@@ -55,6 +56,7 @@ export async function childrenOf(
     children.push(...found.filter(task => isChildOf(task, parent)));
     return found.length;
   };
+  if (payload.stage !== undefined) await find(batchIds(id, kept));
   const { order } = planOf(payload).graph;
   const steps = order.filter(({ kind }) => hasChildren(kind));
   for (let from = 0; from < steps.length; from += PAGE)

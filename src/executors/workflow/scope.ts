@@ -56,6 +56,7 @@ export class Scope {
     if (record === undefined || step === undefined) return null;
     switch (step.kind) {
       case 'task':
+      case 'stage':
       case 'workflow': {
         const [task] = await this.#children.read([
           (record.task ?? childId(this.#parent.id, id, null)) as Task['id'],

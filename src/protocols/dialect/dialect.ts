@@ -5,11 +5,12 @@ import type { TSchema } from 'typebox';
 import type { DomainError, ErrorCode } from '../../domain/errors.ts';
 import type { AgentId, TenantId } from '../../domain/ids.ts';
 import type { JsonObject } from '../../domain/json.ts';
-import type { Draft, InboxName } from '../../domain/message.ts';
+import type { Draft, InboxName, Message } from '../../domain/message.ts';
 import type { Principal } from '../../domain/principal.ts';
 import type { AgentView } from '../../engine/api.ts';
 import type { Sending } from '../../engine/mailroom/packing.ts';
 import type { MessageWire } from '../../engine/ports/message-wire.ts';
+import type { MemberPath } from '../../guards/messages/envelope.ts';
 import type { ErrorPage, Route } from '../protocol.ts';
 
 /** Who sends or reads. */
@@ -34,6 +35,8 @@ export interface EnvelopeScene {
   readonly headers: Readonly<Record<string, string | undefined>>;
   /** Whether it came over TLS or never left this machine. */
   readonly isPrivate: boolean;
+  /** The message it was taken for when it came, where it is read again with its confidential members plain. */
+  readonly again?: Message;
   /** A new id of the form this server gives. */
   newId(): string;
 }
@@ -92,8 +95,12 @@ export interface Dialect extends MessageWire {
   /** Whether the caller may watch all messages of its tenant, though it manages no deliveries. */
   mayWatch(caller: Caller): boolean;
   /** Where an envelope keeps its signature: `['signature']`, `['metadata', 'signature']`. */
-  readonly signatureAt: readonly string[];
-  /** Whether requests and results that offend are refused where the tenant does not say (`ARMY-73`). */
+  readonly signatureAt: MemberPath;
+  /** Where it keeps the instant it was written; absent: `timestamp` beside the signature. */
+  readonly timestampAt?: MemberPath;
+  /** Its members that may each be `{"jwe": …}`, which `decode` takes as they are; absent: `payload`. */
+  readonly confidential?: readonly string[];
+  /** Whether requests that offend are refused where the tenant does not say (`ARMY-73`). */
   readonly refusesOffence?: boolean;
   /** Every canonical code in this wire's words. */
   readonly codes: Readonly<Record<ErrorCode, WireCode>>;

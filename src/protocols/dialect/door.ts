@@ -39,6 +39,8 @@ export interface Arrival {
   readonly headers: EnvelopeScene['headers'];
   readonly traceId: string;
   readonly requestId: string;
+  /** Where it came from. */
+  readonly address: string;
   readonly isPrivate: boolean;
 }
 
@@ -128,8 +130,11 @@ export class Door {
         newId: () => random.uuid(),
       };
       const { senderInbox, fingerprint, ...decoded } = await this.#dialect.decode(envelope, scene);
-      await seals.verify(envelope, decoded.draft, this.#dialect.signatureAt);
-      refuseOffence(decoded.draft.meaning, this.#dialect, guardrails.of(caller.tenant));
+      const { principal } = caller;
+      const { draft } = decoded;
+      const { address, requestId } = arrival;
+      await seals.verify(this.#dialect, { envelope, draft, senderInbox, principal, address, requestId });
+      refuseOffence(draft.meaning, this.#dialect, guardrails.of(caller.tenant));
       return { sending: { ...decoded, fingerprint: fingerprint ?? fingerprintOf(envelope) }, senderInbox };
     } catch (thrown) {
       const error = asDomainError(thrown);

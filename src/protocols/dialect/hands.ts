@@ -2,6 +2,7 @@
 
 import type { EngineApi } from '../../engine/api.ts';
 import type { Mailroom } from '../../engine/mailroom/mailroom.ts';
+import type { Memory } from '../../engine/memory/memory.ts';
 import type { GuardrailKeeper } from '../../engine/ports/guardrails.ts';
 import type { ModelProvider } from '../../engine/ports/model-provider.ts';
 import type { Outbound } from '../../engine/ports/outbound.ts';
@@ -24,6 +25,8 @@ export interface DialectHands {
   readonly engine: EngineApi;
   /** The mailroom, which is made with the dialects and so after them. */
   readonly mailroom: () => Mailroom;
+  /** What agents remember and tenants know. */
+  readonly memory: Memory;
   readonly audit: AuditRecorder;
   readonly outbound: Outbound;
   readonly models: readonly ModelProvider[];

@@ -36,7 +36,8 @@ test('ARMY-81 strings are normalized and stripped before use; in a signed messag
   assert.deepEqual([signed.status, signed.body.code], [400, 'TOY_invalid_request']);
   assert.equal(signed.body.details.rule, 'unclean_text');
   assert.equal((await counts()).unclean_text, 1);
-  assert.equal((await ann.send('toy', { ...unclean, id: 'c3', text: 'clean', signature: 'x' })).status, 202);
+  const clean = await ann.send('toy', { ...unclean, id: 'c3', text: 'clean', signature: 'x' });
+  assert.equal(clean.body.code, 'TOY_unauthenticated', 'its text is no fault');
 });
 
 test('ARMY-73 a request that offends is refused and not run where the tenant wants it, told with its rule, audited and counted', async () => {

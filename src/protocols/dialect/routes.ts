@@ -260,7 +260,7 @@ export async function arrivalOf(
   const isLoopback = /^(?:127\.|::1$|::ffff:127\.)/.test(sourceAddress);
   return {
     caller: await callerOf(call.principal, mailroom.directory),
-    ...{ headers, traceId, requestId },
+    ...{ headers, traceId, requestId, address: sourceAddress },
     isPrivate: isLoopback || origin.startsWith('https:'),
   };
 }

@@ -28,6 +28,7 @@ import { healthRoutes } from './routes/health.ts';
 import { jwtKeyRoutes } from './routes/jwt-keys.ts';
 import { nodeRoutes } from './routes/nodes.ts';
 import { observeRoutes } from './routes/observe.ts';
+import { pipeRoutes } from './routes/pipes.ts';
 import { quotaRoutes } from './routes/quotas.ts';
 import { type ReceivedDeps, receivedRoutes } from './routes/received.ts';
 import { scheduleRoutes } from './routes/schedules.ts';
@@ -105,6 +106,7 @@ function taskRoutes({ engine, store, blobs, clock, random, guards, options }: Sa
     ...artifactRoutes({ clock, random, engine, store, blobs, bannedTypes, sealer: guards.sealer }),
     ...scheduleRoutes({ clock, random, engine, audit: guards.audit, sealWebhookSecret }),
     ...workRoutes({ clock, engine }),
+    ...pipeRoutes({ engine }),
   ];
 }
 

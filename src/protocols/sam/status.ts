@@ -200,6 +200,13 @@ export function wireWaiting(waiting: WaitingReason): JsonObject {
       };
     case 'about_to_start':
       return { because: 'about_to_start', position: waiting.position };
+    case 'waiting_downstream':
+      return {
+        because: 'waiting_downstream',
+        output: waiting.output,
+        pending_chunks: waiting.pending.chunks,
+        pending_bytes: waiting.pending.bytes,
+      };
   }
 }
 

@@ -5,6 +5,7 @@ import pg, { type PoolClient, type PoolConfig } from 'pg';
 import { DomainError } from '../../domain/errors.ts';
 import { type Clock, pause, systemClock } from '../../runtime/clock.ts';
 import { fateOf, storeError } from './errors.ts';
+import { reachBy } from './tls.ts';
 
 /** A value that crosses to the database. */
 export type Value = string | number | boolean | null | Uint8Array | readonly (string | number)[];
@@ -150,7 +151,7 @@ export class Database {
 /** What pg needs to know to connect, session settings included where there are sessions. */
 export function clientOptions({ url, pooled, statementMsMax }: DatabaseOptions): pg.ClientConfig {
   return {
-    connectionString: url,
+    ...reachBy(url),
     connectionTimeoutMillis: CONNECT_MS_MAX,
     keepAlive: true,
     types,

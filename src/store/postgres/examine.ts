@@ -8,6 +8,7 @@ import { clientOptions, Database } from './database.ts';
 import { storeError } from './errors.ts';
 import { checked, migrate, type SchemaState, stateOf } from './migrate.ts';
 import { MIGRATIONS } from './migrations/migrations.ts';
+import { trustsAnybody } from './tls.ts';
 
 /** Which database, and whether a pooler stands before it. */
 export interface PostgresPlace {
@@ -44,6 +45,8 @@ export interface PostgresFacts {
   readonly connectionsUsed: number;
   readonly connectionsMax: number;
   readonly encrypted: boolean;
+  /** Encrypted, but to whoever answers: no certificate was checked. */
+  readonly unverified: boolean;
   /** Whether what one connection notifies reaches another that listens. */
   readonly listens: boolean;
   readonly nodes: readonly LivingNode[];
@@ -101,7 +104,7 @@ export async function examinePostgres(place: PostgresPlace): Promise<PostgresFac
       sql: string,
       values: readonly unknown[] = [],
     ): Promise<Row | undefined> => (await client.query<Row>(sql, [...values])).rows[0];
-    const facts = await one<Omit<PostgresFacts, 'schema' | 'nodes' | 'listens'>>(FACTS);
+    const facts = await one<Omit<PostgresFacts, 'schema' | 'nodes' | 'listens' | 'unverified'>>(FACTS);
     if (facts === undefined) throw new Error('facts are one row');
     const asked = systemClock.now();
     const clock = await one<{ now: number }>(
@@ -118,6 +121,7 @@ export async function examinePostgres(place: PostgresPlace): Promise<PostgresFac
     const nodes = state === null ? [] : (await client.query<{ body: string }>(NODES, [Math.floor(now)])).rows;
     return {
       ...facts,
+      unverified: facts.encrypted && trustsAnybody(place.url),
       schema: state === null ? null : { ...state, known: MIGRATIONS.length },
       forgetful: settings.rows.map(({ name }) => `${name} = off`),
       clockAheadMs: Math.round(now - (asked + answered) / 2),

@@ -15,6 +15,7 @@ import { Hints } from './hints.ts';
 import { Intake } from './intake.ts';
 import { Logs } from './logs.ts';
 import { mailOf } from './mail.ts';
+import { Memories } from './memory.ts';
 import { migrate } from './migrate.ts';
 import { Queues } from './queues.ts';
 import { Tasks } from './tasks.ts';
@@ -76,6 +77,7 @@ function storeOf(context: Context, { queues, upkeep, hints, auditKey }: Parts): 
   const events = new Events(context);
   return {
     capabilities: { shared: true },
+    memory: new Memories(context),
     submit: (list, options) => intake.submit(list, options?.atomic === true),
     claim: picks => claims.claim(picks),
     commit: list => changes.commit(list),

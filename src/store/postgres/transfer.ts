@@ -62,6 +62,12 @@ const SHAPES: { readonly [Table in TransferTable]: Shape } = {
     from: { quarantined: 'quarantined::integer' },
   },
   document: {},
+  memory: {},
+  memory_chunk: {},
+  memory_vector: {},
+  memory_usage: {},
+  memory_gone: {},
+  memory_embedder: {},
   audit: {},
   mail: { into: row => ({ ...row, txn: BEFORE_ALL }) },
   mail_name: {},
@@ -90,6 +96,7 @@ const SEQUENCES: { readonly [Name in keyof TransferSource['next']]: string } = {
   inbox: `'batuta.inbox_entry'`,
   mail_box: `pg_get_serial_sequence('batuta.mail_box', 'id')`,
   dead_letter: `pg_get_serial_sequence('batuta.dead_letter', 'id')`,
+  memory: `'batuta.memory_position'`,
 };
 
 const TABLES_SQL = TRANSFER_TABLES.map(table => `batuta.${table}`).join(', ');

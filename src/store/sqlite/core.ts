@@ -5,6 +5,7 @@ import type { TaskId, TenantId } from '../../domain/ids.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Random } from '../../runtime/random.ts';
 import type { MailStore } from '../mail.ts';
+import type { MemoryStore } from '../memory.ts';
 import type { ClaimPick, CommitOutcome, DeliverySettlement, EventQuery, Page, TaskQuery } from '../rows.ts';
 import type { Store } from '../store.ts';
 import type { TaskRow } from '../task-row.ts';
@@ -22,22 +23,30 @@ import { Intake } from './intake.ts';
 import { Leases } from './leases.ts';
 import { Logs } from './logs.ts';
 import { Mail } from './mail.ts';
+import { Memories } from './memory.ts';
 import { Purge } from './purge.ts';
 import { Queues } from './queues.ts';
 import type { ChangeRecord, ClaimedRow, SubmitAnswer, TaskRecord } from './records.ts';
 import { Tasks } from './tasks.ts';
 import { type DueTimerRows, Timers } from './timers.ts';
 
-/** A verb of the port that is one transaction here. */
-export type VerbName = StoreVerb | `mail.${keyof MailStore}`;
+type StoreVerb = Exclude<keyof Store, 'capabilities' | 'mail' | 'memory' | 'hear' | 'stop'>;
 
-type StoreVerb = Exclude<keyof Store, 'capabilities' | 'mail' | 'hear' | 'stop'>;
+/** A verb of the port that is one transaction here; one of a part of the port bears the part's name before its own. */
+export type VerbName = StoreVerb | keyof MailVerbs | keyof MemoryVerbs;
 
 /** The verbs of messages, answering at once. */
 export type MailVerbs = {
   readonly [Name in keyof MailStore as `mail.${Name}`]: (
     ...args: Parameters<MailStore[Name]>
   ) => Awaited<ReturnType<MailStore[Name]>>;
+};
+
+/** The verbs of records. */
+export type MemoryVerbs = {
+  readonly [Name in keyof MemoryStore as `memory.${Name}`]: (
+    ...args: Parameters<MemoryStore[Name]>
+  ) => Awaited<ReturnType<MemoryStore[Name]>>;
 };
 
 type Packed =
@@ -58,7 +67,7 @@ type Plain = {
 };
 
 /** The port's verbs, answering at once; the hot ones in records instead of domain objects. */
-export interface Verbs extends Plain, MailVerbs {
+export interface Verbs extends Plain, MailVerbs, MemoryVerbs {
   submit(tasks: readonly TaskRecord[], atomic: boolean): readonly SubmitAnswer[];
   claim(picks: readonly ClaimPick[]): readonly (readonly ClaimedRow[])[];
   commit(changes: readonly ChangeRecord[]): readonly CommitOutcome[];
@@ -118,6 +127,13 @@ const READS: ReadonlySet<VerbName> = new Set<VerbName>([
   'mail.depths',
   'mail.deadLetters',
   'mail.untold',
+  'memory.read',
+  'memory.find',
+  'memory.passages',
+  'memory.feed',
+  'memory.usage',
+  'memory.unembedded',
+  'memory.embedder',
 ]);
 
 /** Whether the verb changes nothing. */
@@ -219,6 +235,7 @@ function roomsOf(connection: Connection, { random, auditKey }: CoreOptions) {
     logs: new Logs(connection),
     audit: new Audit(connection, auditKey),
     mail: new Mail(connection),
+    memories: new Memories(connection),
     purge: new Purge(connection, { ...moving, artifacts, documents }),
   };
 }
@@ -258,6 +275,7 @@ function verbsOf(rooms: Rooms, connection: Connection, opened: OpenDatabase): Ve
     putDocuments: writes => documents.put(writes),
     appendAudit: entries => audit.append(entries),
     audit: query => audit.list(query),
+    ...memoryVerbsOf(rooms.memories),
     purge: (terms, limit) => purge.run(terms, limit),
     measure: () => ({
       ready: queues.ready,
@@ -290,5 +308,23 @@ function mailVerbsOf(mail: Mail): MailVerbs {
     'mail.replay': (tenant, ids) => dead.replay(tenant, ids),
     'mail.drop': (tenant, ids) => dead.drop(tenant, ids),
     'mail.purge': (terms, limit) => mail.purge(terms, limit),
+  };
+}
+
+function memoryVerbsOf(memories: Memories): MemoryVerbs {
+  return {
+    'memory.put': writes => writes.map(write => memories.put(write)),
+    'memory.read': names => names.map(name => memories.read(name)),
+    'memory.find': query => memories.find(query),
+    'memory.passages': (tenant, refs) => refs.map(ref => memories.passage(tenant, ref)),
+    'memory.feed': (tenant, after, limit) => memories.feed(tenant, after, limit),
+    'memory.usage': tenant => memories.usage(tenant),
+    'memory.unembedded': (embedder, after, limit) => memories.unembedded(embedder, after, limit),
+    'memory.putVectors': (embedder, vectors) => memories.putVectors(embedder, vectors),
+    'memory.embedder': () => memories.embedder(),
+    'memory.enforce': (embedder, expected) => memories.enforce(embedder, expected),
+    'memory.pruneVectors': (kept, limit) => memories.pruneVectors(kept, limit),
+    'memory.sweep': limit => memories.sweep(limit),
+    'memory.erase': (tenant, userId, limit) => memories.erase(tenant, userId, limit),
   };
 }

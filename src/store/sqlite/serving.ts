@@ -24,6 +24,7 @@ export interface SqliteOptions {
 /** Reads whose cost grows with all there ever was, not with what they answer. */
 const BROAD_READS: ReadonlySet<VerbName> = new Set<VerbName>([
   ...(['list', 'deliveries', 'audit', 'logs', 'mail.depths', 'mail.deadLetters'] as const),
+  ...(['memory.find', 'memory.unembedded'] as const),
 ]);
 
 /** Pages the log may hold before it is brought into the database: 16 MB, and how many commits may pass between looks at it. */

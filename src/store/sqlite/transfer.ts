@@ -21,6 +21,7 @@ const SEQUENCES = {
   inbox: { column: 'entry', reserved: 'inbox' },
   mail_box: { column: 'id', reserved: 'mail_box' },
   dead_letter: { column: 'id', reserved: 'dead_letter' },
+  memory: { column: 'position', reserved: 'memory' },
 } as const satisfies Readonly<
   Record<
     keyof TransferSource['next'],

@@ -1,6 +1,7 @@
 // The store as callers see it: each verb packed into a call, sent to wherever the core lives, its answer unpacked.
 
 import type { MailStore } from '../mail.ts';
+import type { MemoryStore } from '../memory.ts';
 import type { DeliverySettlement } from '../rows.ts';
 import type { Store } from '../store.ts';
 import { taskOf } from '../task-row.ts';
@@ -20,6 +21,7 @@ export function storeOf(send: Send, rest: Pick<Store, 'stop'>): Store {
     capabilities: { shared: false },
     // Nobody else has the file open.
     hear: () => () => {},
+    memory: memoryOf(send),
     ...tasksOf(send),
     ...deliveriesOf(send),
     leases: query => send('leases', query),
@@ -109,4 +111,22 @@ function mailOf(send: Send): MailStore {
 
 function packSettlement({ change, ...rest }: DeliverySettlement): SettlementRecord {
   return { ...rest, change: change === undefined ? null : packChange(change) };
+}
+
+function memoryOf(send: Send): MemoryStore {
+  return {
+    put: writes => send('memory.put', writes),
+    read: names => send('memory.read', names),
+    find: query => send('memory.find', query),
+    passages: (tenant, refs) => send('memory.passages', tenant, refs),
+    feed: (tenant, after, limit) => send('memory.feed', tenant, after, limit),
+    usage: tenant => send('memory.usage', tenant),
+    unembedded: (embedder, after, limit) => send('memory.unembedded', embedder, after, limit),
+    putVectors: (embedder, vectors) => send('memory.putVectors', embedder, vectors),
+    embedder: () => send('memory.embedder'),
+    enforce: (embedder, expected) => send('memory.enforce', embedder, expected),
+    pruneVectors: (kept, limit) => send('memory.pruneVectors', kept, limit),
+    sweep: limit => send('memory.sweep', limit),
+    erase: (tenant, userId, limit) => send('memory.erase', tenant, userId, limit),
+  };
 }

@@ -5,6 +5,7 @@ import type { Artifact } from '../../../domain/artifact.ts';
 import { DomainError } from '../../../domain/errors.ts';
 import type { ArtifactId, TaskId, TenantId } from '../../../domain/ids.ts';
 import type { JsonObject } from '../../../domain/json.ts';
+import { CHUNK_TYPE } from '../../../domain/pipe.ts';
 import type { EngineApi } from '../../../engine/api.ts';
 import type { Sealer } from '../../../engine/ports/sealer.ts';
 import { sealingKeyOf } from '../../../engine/sealing.ts';
@@ -183,8 +184,9 @@ function listRoute({ store, engine }: ArtifactDeps): Route {
   });
 }
 
-function isVisible({ quarantined }: Artifact): boolean {
-  return !quarantined;
+/** What steps stream to one another is theirs alone. */
+function isVisible({ quarantined, type }: Artifact): boolean {
+  return !quarantined && type !== CHUNK_TYPE;
 }
 
 /** By id, or by name while exactly one bears it (`SAM-71`). */

@@ -13,6 +13,7 @@ import { MAIL_ENDS } from './0003-mail-ends.ts';
 import { MAIL_LINES } from './0003-mail-lines.ts';
 import { MAIL_TABLES } from './0003-mail-tables.ts';
 import { MAIL_VERBS } from './0003-mail-verbs.ts';
+import { MEMORY } from './0004-memory.ts';
 
 /** One step of the schema. */
 export interface Migration {
@@ -26,4 +27,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { sql: [TABLES, RECORDS, MOMENTS, SUBMIT, COMMIT, DELIVERIES, CLAIM, WRITES].join('\n'), programMin: 1 },
   { sql: BLOBS, programMin: 1 },
   { sql: [MAIL_TABLES, MAIL_LINES, MAIL_VERBS, MAIL_ENDS].join('\n'), programMin: 1 },
+  { sql: MEMORY, programMin: 1 },
 ];
