@@ -5,6 +5,7 @@ import { type AgentId, DEFAULT_TENANT, type TenantId } from '../domain/ids.ts';
 import { Engine, type EngineOptions } from '../engine/engine.ts';
 import { Mailroom } from '../engine/mailroom/mailroom.ts';
 import type { Channel } from '../engine/ports/channel.ts';
+import { Privacy } from '../engine/privacy.ts';
 import { Reviews } from '../engine/reviews.ts';
 import { createGuards, type Guards } from '../guards/guards.ts';
 import { HostBreakers } from '../guards/host-breakers.ts';
@@ -301,6 +302,7 @@ async function startHttp(floor: Floor, upstairs: Upstairs): Promise<HttpServer> 
         remoteAgents,
         workflows,
         reviews,
+        privacy: new Privacy({ store, engine, memory: engine.memory, blobs }),
         health: createHealth({ clock, config, engine, executors }),
         options: { serverId, version: VERSION, auditKey },
       }),

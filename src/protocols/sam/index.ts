@@ -2,6 +2,7 @@
 
 import type { TenantId } from '../../domain/ids.ts';
 import type { EngineApi } from '../../engine/api.ts';
+import type { Privacy } from '../../engine/privacy.ts';
 import type { Reviews } from '../../engine/reviews.ts';
 import type { Guards } from '../../guards/guards.ts';
 import type { Clock } from '../../runtime/clock.ts';
@@ -29,6 +30,7 @@ import { jwtKeyRoutes } from './routes/jwt-keys.ts';
 import { nodeRoutes } from './routes/nodes.ts';
 import { observeRoutes } from './routes/observe.ts';
 import { pipeRoutes } from './routes/pipes.ts';
+import { privacyRoutes } from './routes/privacy.ts';
 import { quotaRoutes } from './routes/quotas.ts';
 import { type ReceivedDeps, receivedRoutes } from './routes/received.ts';
 import { scheduleRoutes } from './routes/schedules.ts';
@@ -69,6 +71,7 @@ export interface SamDeps {
   /** Whoever runs workflows. */
   readonly workflows: WorkflowDesk;
   readonly reviews: Reviews;
+  readonly privacy: Privacy;
   health(): Promise<HealthReport>;
   readonly options: {
     /** The agent id shown while no agent is known: this server's own. */
@@ -131,6 +134,7 @@ function administrativeRoutes(deps: SamDeps): readonly Route[] {
     ...auditRoutes({ store, heads: guards.auditHeads, auditKey }),
     ...workflowRoutes({ clock, engine, store, audit, workflows }),
     ...approvalRoutes({ reviews: deps.reviews, audit, workflows }),
+    ...privacyRoutes({ privacy: deps.privacy, audit }),
     ...healthRoutes({ clock, version, health: () => deps.health() }),
   ];
 }
