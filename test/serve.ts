@@ -7,6 +7,8 @@ import { join } from 'node:path';
 import { type AgentId, DEFAULT_TENANT, type TenantId } from '../src/domain/ids.ts';
 import type { Permission, Principal } from '../src/domain/principal.ts';
 import type { TaskType } from '../src/domain/task.ts';
+import { Privacy } from '../src/engine/privacy.ts';
+import { Reviews } from '../src/engine/reviews.ts';
 import { createGuards, type Guards } from '../src/guards/guards.ts';
 import type { RateStanding } from '../src/guards/limits.ts';
 import type { RequestLimits } from '../src/http/gate.ts';
@@ -124,15 +126,18 @@ export async function serve(choice: ServeOptions = {}): Promise<Served> {
   const house = await openHouse({ ...limitsOf(guards), ...choice, dir, store });
   const { engine } = house;
   const badges = { ...BADGES, ...choice.badges };
+  const blobs = await openFileBlobs(dir, systemRandom);
   const sam = createSamProtocol({
     clock,
     random: systemRandom,
     engine,
     store,
-    blobs: await openFileBlobs(dir, systemRandom),
+    blobs,
     guards,
     remoteAgents: NO_DELEGATION,
     workflows: NO_WORKFLOWS,
+    reviews: new Reviews(clock, store, engine),
+    privacy: new Privacy({ store, engine, memory: engine.memory, blobs }),
     health: async () => ({ ...WELL, ...choice.health }),
     options: { serverId: 'house', version: '1.2.3', auditKey: Buffer.alloc(32) },
     ...choice.sam,

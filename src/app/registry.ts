@@ -22,6 +22,7 @@ import type { HostBreakers } from '../guards/host-breakers.ts';
 import { createOutbound, parsePrivateTargets } from '../guards/outbound.ts';
 import { SchemaGuard } from '../guards/schemas.ts';
 import { createTunnels } from '../guards/tunnels.ts';
+import { createValidator } from '../participants/validator/validator.ts';
 import { createArmyDialect } from '../protocols/army/index.ts';
 import { createBlogDialect } from '../protocols/blog/index.ts';
 import type { DialectHands, DialectKit } from '../protocols/dialect/hands.ts';
@@ -238,6 +239,9 @@ export function createDialects(hands: DialectHands): readonly DialectKit[] {
     createTaskDialect(hands),
   ];
 }
+
+/** Who validates content. */
+export const createContentValidator = createValidator;
 
 /** Words notifications in the language of the wire their task came by. */
 export const createRenderer = createSamRenderer;

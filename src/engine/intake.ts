@@ -3,6 +3,7 @@
 
 import { DomainError } from '../domain/errors.ts';
 import type { EventBody } from '../domain/event.ts';
+import { DEFAULT_GUARDRAILS, violation } from '../domain/guardrails.ts';
 import type { ExecutionId } from '../domain/ids.ts';
 import { queueOf } from '../domain/queue.ts';
 import { ISOLATION_LEVELS, type TaskSpec, type TaskType, workTypeOf } from '../domain/task.ts';
@@ -23,11 +24,9 @@ import type { Outbound } from './ports/outbound.ts';
 import type { Quotas } from './ports/quotas.ts';
 import type { PayloadCheck } from './ports/schemas.ts';
 import type { Sealer } from './ports/sealer.ts';
-import type { SecretKeeper } from './ports/secrets.ts';
+import type { SecretKeeper, TenantWeights } from './ports/secrets.ts';
 import type { Roster } from './roster.ts';
 import { sealingKeyOf } from './sealing.ts';
-
-const DEPTH_MAX = 8;
 
 /** The store gathers for itself, so a batch need not wait for the one before to come back. */
 const UNDER_WAY_MAX = 4;
@@ -41,6 +40,7 @@ export interface IntakeParts {
   readonly schemas: PayloadCheck;
   readonly forecaster: Forecaster;
   readonly quotas: Quotas;
+  readonly weights: Pick<TenantWeights, 'depthMax'>;
   readonly sealer: Sealer;
   readonly addressing: Addressing;
   readonly wakers: Wakers;
@@ -145,11 +145,11 @@ export class Intake {
   async #check(order: TaskOrder): Promise<void> {
     const { tenant, spec } = order;
     this.#parts.addressing.check(order);
-    if (spec.depth > DEPTH_MAX) {
-      throw new DomainError('policy_violation', `tasks made by tasks may go ${DEPTH_MAX} levels deep`, {
-        details: { rule: 'recursion_depth', depth: spec.depth, limit: DEPTH_MAX },
+    const limit = this.#parts.weights.depthMax?.(tenant) ?? DEFAULT_GUARDRAILS.depthMax;
+    if (spec.depth > limit)
+      throw violation('recursion_depth', `tasks made by tasks may go ${limit} levels deep`, {
+        ...{ depth: spec.depth, limit },
       });
-    }
     if (spec.type === 'custom') await this.#checkCustom(tenant, spec);
     else await this.#checkBuiltIn(tenant, spec);
     if (spec.secretNames.length > 0) {

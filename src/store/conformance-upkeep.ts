@@ -183,6 +183,40 @@ export const purging = suite(test => {
     assert.equal((await store.purge({ ...KEEP, resultsMs: 500 }, 10)).tasks, 0);
   });
 
+  test('ARMY-76 the content of ended tasks of a tenant is removed at once with what they logged, and nothing of others', async ({
+    store,
+  }) => {
+    const secret = 'the content';
+    const spec = {
+      description: secret,
+      payload: { secret },
+      requester: { agentId: 'a' as never, userId: 'u' },
+    };
+    await submitted(store, order('a', { spec }), order('b', { spec }));
+    const claims = await claimed(store);
+    await store.commit(
+      claims.map(claim => ending(claim, 'failed', { result: { output: secret, metrics: {} } })),
+    );
+    await submitted(store, order('waiting', { spec }), order('a', { spec, tenant: GLOBEX }));
+    const [a, b] = [await current(store, 'a'), await current(store, 'b')];
+    await store.record(
+      [a, b].map(({ key }) => logLine(secret, { key })),
+      [],
+    );
+    assert.deepEqual(await store.strip(ACME, ['a', 'waiting', 'unknown'] as never), ['a']);
+    const stub = await current(store, 'a');
+    assert.deepEqual([stub.purged, stub.outcome, stub.endedAt], [true, 'failed', a.endedAt]);
+    assert.equal(JSON.stringify(stub).includes(secret), false);
+    assert.deepEqual(await historyOf(store, a.key), []);
+    const logged = async (key: typeof a.key) => (await store.logs({ key, limit: 10 })).length;
+    assert.deepEqual([await logged(a.key), await logged(b.key)], [0, 1]);
+    const mine = await store.list({ tenant: ACME, userId: 'u', limit: 10, offset: 0 });
+    assert.deepEqual(mine.items.map(({ id }) => id).sort(), ['b', 'waiting']);
+    assert.deepEqual(await current(store, 'b'), b);
+    assert.equal((await current(store, 'a', GLOBEX)).spec.description, secret);
+    assert.deepEqual(await store.strip(ACME, ['a'] as never), []);
+  });
+
   test('a task that has not ended is not purged', async bundle => {
     const { store } = bundle;
     await submitted(store, order('waiting'), order('running', { priority: 0 }));

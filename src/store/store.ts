@@ -141,6 +141,8 @@ export interface Store {
   /** Audit entries that match, oldest first. */
   audit(query: AuditQuery): Promise<readonly AuditEntry[]>;
 
+  /** Removes all content of a tenant's ended tasks at once, as their term would, with what they logged; answers which were (`ARMY-76`). */
+  strip(tenant: TenantId, ids: readonly TaskId[]): Promise<readonly TaskId[]>;
   /** Deletes what is past its term, at most `limit` tasks a call, leaving their stubs; answers counts and freed digests (`SAM-183`). */
   purge(terms: PurgeTerms, limit: number): Promise<PurgeCounts>;
   /** Sizes and health of the store, cheap enough for every health request. */

@@ -10,6 +10,7 @@ import type { Log } from '../../runtime/log.ts';
 import type { Store } from '../../store/store.ts';
 import type { EngineApi } from '../api.ts';
 import type { MessageWire } from '../ports/message-wire.ts';
+import type { Release } from './release.ts';
 
 /** What heralding needs. */
 export interface HeraldParts {
@@ -20,6 +21,8 @@ export interface HeraldParts {
   readonly wires: ReadonlyMap<string, MessageWire>;
   readonly say: (drafts: readonly Draft[]) => Promise<void>;
   readonly leads: () => boolean;
+  /** Who may hold back what is told of a task's end. */
+  readonly release: Pick<Release, 'passed'>;
 }
 
 const KIND = 'herald';
@@ -114,8 +117,11 @@ export class Herald {
       const drafts = await Promise.all(
         events.map(async event => {
           const task = tasks.get(event.key);
-          if (task === undefined) return [];
-          return (await Promise.all(this.#wiresOf(task).map(wire => wire.taskNews(task, event)))).flat();
+          const wires = task === undefined ? [] : this.#wiresOf(task);
+          if (task === undefined || wires.length === 0) return [];
+          const passed = await this.#parts.release.passed(task, event);
+          if (passed === null) return [];
+          return (await Promise.all(wires.map(wire => wire.taskNews(passed.task, passed.event)))).flat();
         }),
       );
       const news = drafts.flat();

@@ -8,10 +8,12 @@ import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
 import type { Fault, Message, TaskRequest } from '../../domain/message.ts';
 import { RETRY_POLICIES, type RetryPolicy } from '../../domain/retry.ts';
 import { TASK_TYPES, type Task, type TaskSpec, type TaskType } from '../../domain/task.ts';
+import type { Store } from '../../store/store.ts';
 import type { Admission, EngineApi } from '../api.ts';
 import type { ProgressReport } from '../ports/executor.ts';
 import type { Directory } from './directory.ts';
 import type { Herald } from './herald.ts';
+import type { Release } from './release.ts';
 import type { TaskHandout } from './task-handout.ts';
 
 /** What a wire decides of a task beside what the message says; absent parts take the engine's defaults. */
@@ -51,6 +53,8 @@ export interface TaskDeskParts {
   readonly directory: Directory;
   readonly handout: TaskHandout;
   readonly herald: Pick<Herald, 'follow'>;
+  readonly release: Pick<Release, 'seen'>;
+  readonly store: Pick<Store, 'list'>;
 }
 
 /** Tasks, as messages deal with them. */
@@ -125,9 +129,21 @@ export class TaskDesk {
     });
   }
 
-  /** The task; throws `not_found`. */
-  task(tenant: TenantId, id: TaskId): Promise<Task> {
-    return this.#parts.engine.task(tenant, id);
+  /** The task as its requester may see it, an output that is held or refused not shown; throws `not_found`. */
+  async task(tenant: TenantId, id: TaskId): Promise<Task> {
+    return this.#parts.release.seen(await this.#parts.engine.task(tenant, id));
+  }
+
+  /** How deep a task is that the message asks for: below the deepest of those its sender holds, and of the one it names (`ARMY-84`). */
+  async depthOf({ tenant, agentId }: Message, parent: TaskId | null = null): Promise<number> {
+    const named = parent === null ? [] : [await this.#parts.engine.task(tenant, parent)];
+    const held =
+      agentId === null
+        ? []
+        : (await this.#parts.store.list({ tenant, agentId, states: ['running'], limit: HELD_MAX, offset: 0 }))
+            .items;
+    const above = [...named, ...held.filter(({ lease }) => lease?.agentId === agentId)];
+    return above.reduce((depth, { spec }) => Math.max(depth, spec.depth + 1), 0);
   }
 
   /** Obeys a command; answers the task and whether it was already so. Throws `invalid_transition`. */
@@ -138,7 +154,7 @@ export class TaskDesk {
   ): Promise<{ readonly task: Task; readonly wasSo: boolean }> {
     const { tenant, actor } = message;
     const { taskId: id, reason, force } = options;
-    const before = await this.task(tenant, id);
+    const before = await this.#parts.engine.task(tenant, id);
     if (isSo(before, command)) return { task: before, wasSo: true };
     const call = { tenant, id, actor, ...(reason === null ? {} : { reason }) };
     const task =
@@ -213,6 +229,7 @@ export class TaskDesk {
   }
 }
 
+const HELD_MAX = 200;
 const DEFAULT_RETRY: RetryPolicy = { ...RETRY_POLICIES.exponential, attemptsMax: 4 };
 
 /** The agent whose credentials sent the message; throws `forbidden` where it was nobody's. */

@@ -11,6 +11,7 @@ import type { EntryRef, MailStore, TakenMail } from '../../store/mail.ts';
 import type { AgentView, EngineApi, WorkAnswer, WorkLease, WorkRequest } from '../api.ts';
 import type { MessageSeals } from '../ports/message-seals.ts';
 import type { MessageWire } from '../ports/message-wire.ts';
+import type { Conditions } from './conditions.ts';
 import type { Directory } from './directory.ts';
 import type { Handout } from './handout.ts';
 import { messageOf, ownSending, packed } from './packing.ts';
@@ -32,6 +33,7 @@ export interface TaskHandoutParts {
   readonly mail: MailStore;
   readonly engine: Pick<EngineApi, 'work' | 'task' | 'handBack'>;
   readonly directory: Directory;
+  readonly conditions: Pick<Conditions, 'mayWork'>;
   readonly wires: ReadonlyMap<string, MessageWire>;
   readonly seals: Pick<MessageSeals, 'isConfidential'>;
   /** Sends what the server says to agents: orders to stop. */
@@ -56,6 +58,8 @@ export class TaskHandout {
 
   /** Tasks for the agent, if it is registered for any; none once the wait is over. */
   async take(handed: Handed): Promise<readonly Handout[]> {
+    const { tenant, agentId } = handed;
+    if (!(await this.#parts.conditions.mayWork(tenant, agentId))) return [];
     const { slots, waitMs, signal } = handed;
     const view = await this.#worker(handed);
     if (view === null) return [];
@@ -66,6 +70,12 @@ export class TaskHandout {
       ...(signal === undefined ? {} : { signal }),
     });
     await this.#passOn(handed, answer);
+    // What it said of itself while it waited counts too.
+    if (answer.leases.length > 0 && !(await this.#parts.conditions.mayWork(tenant, agentId))) {
+      const held = answer.leases.map(({ task, token }) => ({ tenant, taskId: task.id, token }));
+      await Promise.all(held.map(one => this.#parts.engine.handBack(one, 'the agent holds too much memory')));
+      return [];
+    }
     return Promise.all(answer.leases.map(lease => this.#handOut(handed, lease)));
   }
 

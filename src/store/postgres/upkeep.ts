@@ -1,11 +1,13 @@
 // What keeps the database in order, and how it is: retention, the weeks of the event log, sizes and health.
 
 import { DomainError } from '../../domain/errors.ts';
+import type { TaskId, TenantId } from '../../domain/ids.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { PurgeCounts, PurgeTerms, StoreMeasure } from '../rows.ts';
 import { type Context, reading, repeatable, writing } from './context.ts';
 import type { Queues } from './queues.ts';
 import { Recent } from './recent.ts';
+import { plain } from './records.ts';
 
 interface CountsRow {
   readonly leased: number;
@@ -23,6 +25,19 @@ type PurgedRow = Omit<PurgeCounts, 'more'>;
 
 const AHEAD = repeatable('partition ahead', 'SELECT batuta.partition_ahead(batuta.moment($1))');
 const PURGE = writing('purge', 'SELECT * FROM batuta.purge($1, $2, $3, $4, $5, $6)');
+const STRIP = writing(
+  'strip tasks',
+  `WITH mine AS (SELECT key FROM batuta.task
+     WHERE tenant = $1 AND id = ANY ($2::text[]) AND ended_at IS NOT NULL AND purged = 0 FOR UPDATE),
+   ended AS (DELETE FROM batuta.ended WHERE task IN (SELECT key FROM mine)),
+   deliveries AS (DELETE FROM batuta.delivery WHERE task IN (SELECT key FROM mine)),
+   edges AS (DELETE FROM batuta.edge WHERE dependent IN (SELECT key FROM mine)),
+   events AS (DELETE FROM batuta.event WHERE task IN (SELECT key FROM mine)),
+   logs AS (DELETE FROM batuta.log WHERE task IN (SELECT key FROM mine)),
+   samples AS (DELETE FROM batuta.sample WHERE task IN (SELECT key FROM mine))
+   UPDATE batuta.task t SET purged = 1, spec = batuta.stub(t.spec), result = NULL, progress = NULL, checkpoint = NULL,
+     session = NULL, user_id = NULL, correlation = NULL, starts = NULL FROM mine WHERE t.key = mine.key RETURNING t.id`,
+);
 const WEEKS = reading('weeks to drop', 'SELECT batuta.weeks_to_drop(batuta.moment($2) - $1) AS name');
 const DROP = repeatable('drop week', 'SELECT batuta.drop_week($1)');
 const COUNTS = reading(
@@ -77,6 +92,14 @@ export class Upkeep {
     const more = Object.values(numbers).some(count => count === limit);
     if (!more) await this.#dropWeeks(resultsMs);
     return { ...numbers, freed, more };
+  }
+
+  /** Removes all content of ended tasks, with what they logged; answers which. */
+  async strip(tenant: TenantId, ids: readonly TaskId[]): Promise<readonly TaskId[]> {
+    const { rows } = await this.#context.write(() =>
+      this.#context.database.ask<{ id: TaskId }>(STRIP, [plain(tenant), ids.map(plain)]),
+    );
+    return rows.map(({ id }) => id);
   }
 
   /** Sizes and health; a database that is away is one that cannot be written. */

@@ -1,6 +1,6 @@
 // Retention: what is past its term goes; of a task remain its names, its outcome and its times.
 
-import type { TaskKey } from '../../domain/ids.ts';
+import type { TaskId, TaskKey, TenantId } from '../../domain/ids.ts';
 import type { TaskSpec } from '../../domain/task.ts';
 import type { PurgeCounts, PurgeTerms } from '../rows.ts';
 import type { Artifacts } from './artifacts.ts';
@@ -27,6 +27,9 @@ export class Purge {
   };
   readonly #past: Prepared<PastRow>;
   readonly #strip: Prepared<object>;
+  readonly #named: Prepared<PastRow & { readonly id: TaskId }>;
+  readonly #logs: Prepared<object>;
+  readonly #samples: Prepared<object>;
   readonly #oldLogs: Prepared<object>;
   readonly #oldSamples: Prepared<object>;
 
@@ -50,12 +53,29 @@ export class Purge {
       `UPDATE task SET purged = 1, spec = ?, result = NULL, progress = NULL, checkpoint = NULL, session = NULL,
          user = NULL, correlation = NULL WHERE key = ?`,
     );
+    this.#named = connection.prepare(
+      `SELECT key, id, spec FROM task
+       WHERE tenant = ? AND ended_at IS NOT NULL AND purged = 0 AND id IN (SELECT value FROM json_each(?))`,
+    );
+    this.#logs = connection.prepare('DELETE FROM log WHERE task = ?');
+    this.#samples = connection.prepare('DELETE FROM sample WHERE task = ?');
     this.#oldLogs = connection.prepare(
       'DELETE FROM log WHERE id IN (SELECT id FROM log WHERE at < ? ORDER BY at LIMIT +?)',
     );
     this.#oldSamples = connection.prepare(
       'DELETE FROM sample WHERE id IN (SELECT id FROM sample WHERE at < ? ORDER BY at LIMIT +?)',
     );
+  }
+
+  /** Removes all content of ended tasks, with what they logged; answers which. */
+  strip(tenant: TenantId, ids: readonly TaskId[]): readonly TaskId[] {
+    const named = this.#named.all(tenant, JSON.stringify(ids));
+    for (const task of named) {
+      this.#stripTask(task);
+      this.#logs.run(task.key);
+      this.#samples.run(task.key);
+    }
+    return named.map(({ id }) => id);
   }
 
   /** Deletes at most `limit` things of each kind that are past their term. */
