@@ -148,8 +148,9 @@ export function overBudget({ rate }: Exchange): DomainError | undefined {
   });
 }
 
-function requireAccess({ access }: Route, { principal }: Exchange): void {
+function requireAccess({ access, admit: judge }: Route, { principal, request }: Exchange): void {
   if (access !== 'public' && access !== 'authenticated') requirePermission(principal, access);
+  judge?.(principal, request.params as Readonly<Record<string, string>>);
 }
 
 async function serve(mounted: MountedRoute, exchange: Exchange): Promise<void> {

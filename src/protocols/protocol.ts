@@ -83,6 +83,8 @@ export interface Route {
   readonly tag: string;
   /** Needed permission; `public` routes are served without a credential. */
   readonly access: Permission | 'authenticated' | 'public';
+  /** Throws `forbidden` for whom `access` alone does not tell; asked before anything of the request but its path is looked at. */
+  readonly admit?: (principal: Principal, params: Readonly<Record<string, string>>) => void;
   readonly rate: RateClass;
   readonly body?: TSchema;
   /** `stream`: the body is not parsed and reaches the handler as `call.stream`; `bytes`: nor unpacked, as `call.rawBody`. */

@@ -1,14 +1,18 @@
 // A server with two tenants that know nothing of each other: one has one of everything there is, the other wants it.
 
 import assert from 'node:assert/strict';
-import type { Operation } from '../e2e/contract.ts';
+import { isStream, type Operation } from '../e2e/contract.ts';
 import { hire, submit, taskOf, type Worker } from '../e2e/crew.ts';
+import { deadLetterOf, dialectsOf, penfriend, sendLetters } from '../e2e/letters.ts';
 import { type Mailbox, openMailbox } from '../e2e/mailbox.ts';
 import { type Running, running } from '../e2e/running.ts';
 import { type Asking, keyHeaders, type Wire } from '../e2e/wire.ts';
 import type { Loose } from '../serve.ts';
 
-/** Ids of the owner's things by the name of the path parameter that takes them. */
+/**
+ * Ids by the path parameter that takes them: by its name, by the word before it and its name, or by the whole path that ends with it, of
+ * which the most exact counts.
+ */
 export type Ids = Readonly<Record<string, string>>;
 
 /** Two tenants on one server. */
@@ -38,6 +42,11 @@ export const OWNED = {
   session: 'owned-session',
   workflow: 'owned-workflow',
   schedule: 'owned-schedule',
+  writer: 'owned-writer',
+  reader: 'owned-reader',
+  words: 'owned-words',
+  skill: 'owned-skill-execution',
+  template: 'owned-template',
 } as const;
 
 /** Builds both tenants. */
@@ -69,6 +78,7 @@ export async function furnished(settings: Readonly<Record<string, string>> = {})
     rival: owner.as(keyHeaders(made)),
     ids: {
       ...(await thingsOf(owner)),
+      ...(await mailOf(owner)),
       task_id: OWNED.task,
       agent_id: OWNED.agent,
       tenant_id: 'owned-tenant',
@@ -80,6 +90,34 @@ export async function furnished(settings: Readonly<Record<string, string>> = {})
       mailbox.close();
       await house.stop();
     },
+  };
+}
+
+/** In each message wire a message, a dead letter and a subscription; and what single wires have beside. */
+async function mailOf(owner: Wire): Promise<Ids> {
+  const ids: Record<string, string> = {};
+  await sendLetters(owner, { from: OWNED.writer, to: OWNED.reader, text: OWNED.words });
+  for (const dialect of dialectsOf(owner.contract)) {
+    const prefix = `/protocols/${dialect}`;
+    ids[`${prefix}/dead-letters/{id}`] = String((await deadLetterOf(owner, dialect)).id);
+    ids[`${prefix}/inbox/{name}`] = penfriend(OWNED.reader, dialect);
+    const order = { id: `owned-subscription-${dialect}`, types: ['*'] };
+    const { body } = await owner.post(`${prefix}/subscriptions`, order);
+    ids[`${prefix}/subscriptions/{id}`] = body.id;
+  }
+  const skill = taskOf(OWNED.skill, 'summarize_content', {}, { input: { content: OWNED.words } });
+  await submit(owner, skill);
+  const steps = [{ step_id: 'one', name: OWNED.words, step_type: 'agent_task' }];
+  const template = { template_id: OWNED.template, version: '1.0', steps };
+  await owner.post('/protocols/nooble/workflow-templates', template);
+  const secret = { kty: 'oct', kid: OWNED.kid, k: Buffer.alloc(32, 7).toString('base64url') };
+  await owner.post(`/api/v2/agents/${OWNED.agent}/keys`, { jwk: secret });
+  return {
+    ...ids,
+    'executions/{id}': OWNED.skill,
+    template_id: OWNED.template,
+    version: '1.0',
+    kind: 'message',
   };
 }
 
@@ -132,14 +170,27 @@ export const MISSING: Ids = {
   workflow_id: 'no-such-workflow',
   approval_id: 'no-such-approval',
   schedule_id: 'no-such-schedule',
+  id: 'no-such-id',
+  'dead-letters/{id}': '999999999',
+  'inbox/{name}': 'no-such-agent',
+  type: 'no-such-type',
+  template_id: 'no-such-template',
+  version: '1.0',
+  kind: 'message',
 };
 
 /** The operation's path with the ids in it. */
 export function filled({ path }: Pick<Operation, 'path'>, ids: Ids): string {
-  return path.replace(/\{(\w+)\}/g, (_, name: string) => {
-    const id = ids[name];
+  const asked = idsFor({ path }, ids).values();
+  return path.replace(/\{\w+\}/g, () => encodeURIComponent(asked.next().value ?? ''));
+}
+
+/** The ids that the parameters of a path take, in order. */
+export function idsFor({ path }: Pick<Operation, 'path'>, ids: Ids): readonly string[] {
+  return [...path.matchAll(/[\w-]*\/?\{(\w+)\}/g)].map(({ 0: tail, 1: name = '', index }) => {
+    const id = ids[path.slice(0, index + tail.length)] ?? ids[tail] ?? ids[name];
     assert.ok(id !== undefined, `nobody knows an id for ${name} of ${path}`);
-    return encodeURIComponent(id);
+    return id;
   });
 }
 
@@ -154,6 +205,12 @@ export const BODIES: Readonly<Record<string, object>> = {
 
 /** How to ask an operation with a body that passes its schema. */
 export function asking({ method, path, spec }: Operation): Asking {
-  const body = BODIES[`${method} ${path}`] ?? {};
-  return { expect: null, ...(spec.requestBody === undefined && method !== 'POST' ? {} : { body }) };
+  const verdict = { items: [{ delivery_id: '00000000-0000-7000-8000-000000000000', outcome: 'ack' }] };
+  const body = BODIES[`${method} ${path}`] ?? (path.endsWith('/ack') ? verdict : {});
+  const beginning = isStream({ spec });
+  return {
+    expect: null,
+    beginning,
+    ...(spec.requestBody === undefined && method !== 'POST' ? {} : { body }),
+  };
 }

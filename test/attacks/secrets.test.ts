@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, suite, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { isStream } from '../e2e/contract.ts';
 import { hire, logged, submit, taskOf, until, type Worker } from '../e2e/crew.ts';
 import { openMailbox } from '../e2e/mailbox.ts';
 import { bearer, keyHeaders, openWire } from '../e2e/wire.ts';
@@ -154,7 +155,7 @@ suite('canary secrets', () => {
     }));
     const found: string[] = [];
     for (const operation of admin.contract.operations) {
-      if (operation.method !== 'GET' || operation.path === '/api/v2/task-events') continue;
+      if (operation.method !== 'GET' || isStream(operation)) continue;
       for (const ids of places)
         for (const query of ['', '?include_logs=true&include_context=true&limit=1000']) {
           const path = filled(operation, ids) + query;

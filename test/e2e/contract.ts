@@ -34,6 +34,22 @@ export interface Contract {
   hold(operation: Operation, answer: Answered): void;
 }
 
+/** Whether the operation answers a stream of events, which may have no end. */
+export function isStream({ spec }: Pick<Operation, 'spec'>): boolean {
+  return Object.values<Loose>(spec.responses).some(({ content = {} }) => 'text/event-stream' in content);
+}
+
+/** What stands under a name anywhere in an error's body: each wire has a place of its own for it. */
+export function toldIn(body: Loose, name: string): Loose {
+  if (typeof body !== 'object' || body === null) return undefined;
+  if (!Array.isArray(body) && name in body) return body[name];
+  for (const inner of Object.values(body)) {
+    const found = toldIn(inner, name);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
 const INSTANT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 
 /** Reads the document a server serves to anybody. */

@@ -15,6 +15,8 @@ export interface Asking {
   readonly headers?: HeaderSet;
   /** What the answer must be; any status of 2xx unless given. `null` takes whatever comes. */
   readonly expect?: number | null;
+  /** Of a stream of events only the beginning is awaited, for it may have no end. */
+  readonly beginning?: boolean;
 }
 
 /** What came back; `body` is the JSON, else the text. */
@@ -73,7 +75,7 @@ async function send(
   { url, contract, credentials }: Pick<Wire, 'url' | 'contract' | 'credentials'>,
   method: string,
   path: string,
-  { body, raw, headers, expect }: Asking,
+  { body, raw, headers, expect, beginning }: Asking,
 ): Promise<Answer> {
   const payload = raw ?? (body === undefined ? undefined : JSON.stringify(body));
   const response = await fetch(`${url}${path}`, {
@@ -87,7 +89,10 @@ async function send(
     ...(payload === undefined ? {} : { body: payload }),
     signal: AbortSignal.timeout(ANSWER_MS_MAX),
   });
-  const bytes = new Uint8Array(await response.arrayBuffer());
+  const isEvents = response.headers.get('content-type')?.startsWith('text/event-stream') === true;
+  const isLeft = beginning === true && isEvents;
+  if (isLeft) await response.body?.cancel();
+  const bytes = new Uint8Array(isLeft ? new ArrayBuffer(0) : await response.arrayBuffer());
   const text = new TextDecoder().decode(bytes);
   const isJson = response.headers.get('content-type')?.startsWith('application/json') === true;
   const answer = {

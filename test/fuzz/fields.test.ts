@@ -8,7 +8,7 @@ import { createOutbound, parsePrivateTargets } from '../../src/guards/outbound.t
 import { systemClock } from '../../src/runtime/clock.ts';
 import { silentLog } from '../../src/runtime/log.ts';
 import { systemRandom } from '../../src/runtime/random.ts';
-import type { Operation, Schema } from '../e2e/contract.ts';
+import { type Operation, type Schema, toldIn } from '../e2e/contract.ts';
 import { taskOf } from '../e2e/crew.ts';
 import type { Answer } from '../e2e/wire.ts';
 import type { Loose } from '../serve.ts';
@@ -76,7 +76,7 @@ suite('fields of bodies', () => {
     await forAll(wrong, async one => {
       const answer = await send(one);
       assert.equal(answer.status, 400, told(one, answer));
-      const named: string[] = (answer.body.error.details.errors ?? []).map((fault: Loose) => fault.field);
+      const named: string[] = (toldIn(answer.body, 'errors') ?? []).map((fault: Loose) => fault.field);
       const path = one.path.join('.');
       assert.ok(
         named.some(field => field === path || field.startsWith(`${path}.`)),

@@ -20,7 +20,10 @@ export interface Scene {
 
 /** Documents that count requests rather than hold what was asked. */
 const BOOKKEEPING = "'api_key_usage', 'rate_counts', 'hmac_replay', 'agent', 'statistics', 'audit_head'";
-const TABLES = ['task', 'event', 'edge', 'timer', 'delivery', 'log', 'artifact', 'queue', 'ready', 'lease'];
+const TABLES = [
+  ...['task', 'event', 'edge', 'timer', 'delivery', 'log', 'artifact', 'queue', 'ready', 'lease'],
+  ...['mail', 'mail_copy', 'dead_letter'],
+];
 
 /** A server whose worker type `fuzz` takes tasks that nobody runs. */
 export async function openScene(): Promise<Scene> {
@@ -74,6 +77,16 @@ export function rightPath({ path, spec }: Operation): string {
     const { schema } = spec.parameters.find((one: Schema) => one.in === 'path' && one.name === name);
     return encodeURIComponent(String(sampleOf(schema)));
   });
+}
+
+/** Samples of the query parameters that the operation cannot do without, but for one. */
+export function rightQuery({ spec }: Operation, without: string): string {
+  const needed = spec.parameters.filter(
+    (one: Schema) => one.in === 'query' && one.required && one.name !== without,
+  );
+  return needed
+    .map(({ name, schema }: Schema) => `&${name}=${encodeURIComponent(String(sampleOf(schema)))}`)
+    .join('');
 }
 
 const ajv = new Ajv({

@@ -11,7 +11,7 @@ import type { AgentKeyView } from '../../../guards/messages/agent-key.ts';
 import type { AgentKeys, AgentRef } from '../../../guards/messages/agent-keys.ts';
 import { JWKS_AGE_SECONDS, type ServerKeys } from '../../../guards/messages/server-keys.ts';
 import type { Tenants } from '../../../guards/tenants.ts';
-import type { Route } from '../../protocol.ts';
+import type { Call, Route } from '../../protocol.ts';
 import { instantOf } from '../../validation.ts';
 import { recordAction } from '../audited.ts';
 import { refuseForeignAgent, requireAny } from '../refusals.ts';
@@ -56,6 +56,7 @@ const jwkSet = Type.Object(
 
 const agent = Type.Object({ agent_id: callerId });
 const key = Type.Object({ agent_id: callerId, kid: callerId });
+const MAY_READ: readonly Permission[] = ['agent:manage', 'message:send', 'message:receive'];
 const common = { tag: 'agents', access: 'authenticated', rate: 'standard' } as const;
 
 /** The routes that register, show and revoke the keys of agents, and show this server's. */
@@ -71,11 +72,12 @@ function ownedRoutes({ agentKeys, audit }: AgentKeyDeps): readonly Route[] {
       path: `${PREFIX}/agents/:agent_id/keys`,
       summary: 'Register a key by which an agent signs its messages, or receives confidential ones',
       params: agent,
+      admit: requireKeeper,
       body: newKey,
       answers: { 201: keyAnswer },
       async handle(call) {
         const { jwk, not_before: begin, expires_at: end, replaces } = call.body;
-        const owner = agentOf(call.principal, call.params.agent_id);
+        const owner = agentOf(call);
         const view = await agentKeys.add(owner, {
           jwk: jwk as JsonObject,
           ...(begin === undefined ? {} : { notBefore: instantOf(begin) }),
@@ -92,9 +94,10 @@ function ownedRoutes({ agentKeys, audit }: AgentKeyDeps): readonly Route[] {
       path: `${PREFIX}/agents/:agent_id/keys/:kid`,
       summary: 'Revoke a key; no node takes its signatures from the answer on',
       params: key,
+      admit: requireKeeper,
       answers: { 200: keyAnswer },
       async handle(call) {
-        const owner = agentOf(call.principal, call.params.agent_id);
+        const owner = agentOf(call);
         const view = await agentKeys.revoke(owner, call.params.kid);
         recordAction(audit, call, 'agent_key.revoked', owner.agentId, { kid: view.kid });
         return json(200, wireKey(view));
@@ -112,13 +115,14 @@ function shownRoutes({ agentKeys, serverKeys, tenants }: AgentKeyDeps): readonly
       summary:
         'The keys of an agent, oldest first: what others verify its messages by and encrypt to it with',
       params: agent,
+      admit(principal, { agent_id: id }) {
+        if (principal.agentId !== id) requireAny(principal, MAY_READ);
+      },
       query: Type.Object(paging),
       answers: { 200: pageOf('keys') },
-      async handle({ principal, params, query: { limit, offset } }) {
-        const mayRead: readonly Permission[] = ['agent:manage', 'message:send', 'message:receive'];
-        const owner = { tenant: principal.tenant, agentId: params.agent_id as AgentId };
-        if (principal.agentId !== owner.agentId) requireAny(principal, mayRead);
-        const all = await agentKeys.list(owner);
+      async handle(call) {
+        const { limit, offset } = call.query;
+        const all = await agentKeys.list(agentOf(call));
         const shown = all.slice(offset, offset + limit).map(wireKey);
         return json(200, { keys: shown, total: all.length, limit, offset });
       },
@@ -143,11 +147,14 @@ function shownRoutes({ agentKeys, serverKeys, tenants }: AgentKeyDeps): readonly
   ];
 }
 
-/** The agent, if the caller is that very agent, or manages agents and is bound to none. */
-function agentOf(principal: Principal, agentId: string): AgentRef {
-  refuseForeignAgent(principal, agentId);
+/** Throws `forbidden` unless the caller is that very agent, or manages agents and is bound to none. */
+function requireKeeper(principal: Principal, params: Readonly<Record<string, string>>): void {
+  refuseForeignAgent(principal, params.agent_id ?? '');
   if (principal.agentId === undefined) requireAny(principal, ['agent:manage']);
-  return { tenant: principal.tenant, agentId: agentId as AgentId };
+}
+
+function agentOf({ principal, params }: Call<unknown, unknown, { readonly agent_id: string }>): AgentRef {
+  return { tenant: principal.tenant, agentId: params.agent_id as AgentId };
 }
 
 function wireKey(view: AgentKeyView): JsonObject {
