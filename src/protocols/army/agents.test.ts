@@ -86,6 +86,32 @@ suite('agents and settings', () => {
     assert.deepEqual(await ann.all(), []);
   });
 
+  test('ARMY-72 an agent that reports more memory than it may take is given no new work until it reports less', async () => {
+    const fat = await player(post, 'writer', 'fat', ['weigh']);
+    const isOver = async (): Promise<boolean> =>
+      (await agents()).find(one => one.agent_id === 'fat')?.roles.includes('army:overweight');
+    const report = async (memoryMb: number | null): Promise<boolean> => {
+      const capacity = memoryMb === null ? 11 : 10;
+      await fat.tell('heartbeat', 'coordinator', {
+        capacity,
+        ...(memoryMb === null ? {} : { memory_mb: memoryMb }),
+      });
+      for (let tries = 0; tries < 100; tries++) {
+        const one = (await agents()).find(({ agent_id }) => agent_id === 'fat');
+        if (memoryMb === null ? one.capacity.slots === 11 : (await isOver()) === memoryMb > 100) break;
+        await new Promise(resolve => setTimeout(resolve, 20));
+      }
+      return isOver();
+    };
+    assert.equal(await report(100), false);
+    assert.equal(await report(100.5), true);
+    await ask('weigh1', 'weigh');
+    await assert.rejects(fat.next('task_request', 1), /no task_request came/);
+    assert.equal(await report(null), true);
+    assert.equal(await report(100), false);
+    assert.equal((await fat.next('task_request')).payload.task_id, 'weigh1.work');
+  });
+
   test('ARMY-47 ARMY-58 a heartbeat keeps what its agent holds beyond the lease; without one it goes back to the queue', async () => {
     const ann = await player(post, 'writer', 'beat-ann', ['beattask']);
     await ask('beat1', 'beattask');

@@ -8,6 +8,7 @@ import { bodyCheck, type Check, instantOf } from '../validation.ts';
 import { type Address, addressOf, SELF } from './address.ts';
 import { wordsFor } from './meanings.ts';
 import { MESSAGES } from './schemas.ts';
+import { isSealed } from './sealed.ts';
 import { ARMY, FINAL_RESPONSE, priorityWord, type Role, TYPES, type Type, VERSION } from './words.ts';
 
 const CHECKS: Readonly<Record<Type, Check>> = Object.fromEntries(
@@ -18,7 +19,7 @@ const CHECKS: Readonly<Record<Type, Check>> = Object.fromEntries(
 export function encode(message: Message): JsonObject {
   const { envelope, dialect } = message;
   if (envelope !== null && dialect === ARMY)
-    return envelope.signature === undefined ? completed(envelope, message) : envelope;
+    return envelope.signature !== undefined || isSealed(envelope) ? envelope : completed(envelope, message);
   return composed(message);
 }
 

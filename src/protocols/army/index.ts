@@ -4,20 +4,16 @@ import type { DialectHands, DialectKit } from '../dialect/hands.ts';
 import { createAgentDesk, createGraceDesk } from './agents.ts';
 import { createCoordinator } from './coordinator.ts';
 import { armyDialect } from './dialect.ts';
-import type { Judge, MemoryKeeper } from './inner.ts';
+import type { Judge } from './inner.ts';
 import { createMemory } from './memory.ts';
-import { createRecords } from './records.ts';
 import { Settings } from './settings.ts';
 import { createTaskDesk, createUnclaimedDesk } from './tasks.ts';
 import { createValidator, presence } from './validator.ts';
 
-/** Makes the dialect; `inner` is who keeps its records and judges its results. */
+/** Makes the dialect; `inner` is who judges its results. */
 export function createArmyDialect(
   hands: DialectHands,
-  inner: { readonly memory: MemoryKeeper; readonly judge: Judge } = {
-    memory: createRecords(hands),
-    judge: presence,
-  },
+  inner: { readonly judge: Judge } = { judge: presence },
 ): DialectKit {
   const settings = new Settings(hands.clock, hands.store);
   const parts = { ...hands, settings };
@@ -29,7 +25,7 @@ export function createArmyDialect(
       createAgentDesk(parts),
       createGraceDesk(parts),
       createCoordinator(parts),
-      createMemory(inner.memory, settings),
+      createMemory(parts),
       createValidator(inner.judge, settings, hands.store),
     ],
   };
