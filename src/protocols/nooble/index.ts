@@ -111,6 +111,7 @@ const WORDS = {
   checkSubscription,
   mayWatch: ({ principal }) => allows(principal, 'delivery:manage'),
   signatureAt: ['metadata', 'signature'],
+  timestampAt: ['created_at'],
   codes: CODES,
   errorBody: (error, { about: id, origin }) =>
     errorObject(id === null ? error : { ...toldOf(error), details: { ...error.details, message_id: id } }, {
