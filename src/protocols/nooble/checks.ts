@@ -66,7 +66,7 @@ export class Checks {
           throw invalid([{ field: 'conversation_id', code: 'VAL_002', message: 'is required' }]);
         return envelope;
       case 'knowledge.search':
-        checkWeights(envelope.payload);
+        checkSearch(envelope.payload);
         return envelope;
       case 'workflow.update':
       case 'agent.update':
@@ -200,7 +200,19 @@ export function keepable(envelope: unknown): unknown {
   return { ...envelope, payload: { ...payload, token_sha256: hash('sha256', String(token), 'hex') } };
 }
 
-function checkWeights({ search_config: config }: JsonObject): void {
+function checkSearch({ search_config: config = {}, filter }: JsonObject): void {
+  const wanted = isJsonObject(filter) && isJsonObject(filter.metadata) ? filter.metadata : {};
+  const dates = ['updated_after', 'updated_before'].filter(
+    field => wanted[field] !== undefined && Number.isNaN(Date.parse(String(wanted[field]))),
+  );
+  if (dates.length > 0)
+    throw invalid(
+      dates.map(field => ({
+        field: `payload.filter.metadata.${field}`,
+        code: 'VAL_003',
+        message: 'must be a date',
+      })),
+    );
   if (!isJsonObject(config)) return;
   const { semantic_weight: semantic = 0.7, keyword_weight: keyword = 0.3 } = config;
   const faults: EnvelopeFault[] = Object.entries({ semantic_weight: semantic, keyword_weight: keyword })
