@@ -12,6 +12,7 @@ import { type Envelope, ruleIn } from './envelope.ts';
 import { noobleError } from './errors.ts';
 import { type EnvelopeFault, invalid } from './faults.ts';
 import { metadataOf, metadataText } from './metadata.ts';
+import { isEncrypted, isSealed } from './sealing.ts';
 import type { Services } from './services.ts';
 import type { Sessions } from './sessions.ts';
 import type { Settings } from './settings.ts';
@@ -40,7 +41,9 @@ export class Checks {
   async checked(envelope: Envelope, scene: EnvelopeScene, task: Task | null): Promise<Envelope> {
     const { tenant } = scene.caller;
     const pair = `${envelope.type.domain}.${envelope.type.action}`;
-    const checked = await this.#warned(await this.#byPair(pair, envelope, tenant, task), tenant);
+    // What is encrypted is checked when it is opened.
+    const known = isEncrypted(envelope) ? envelope : await this.#byPair(pair, envelope, tenant, task);
+    const checked = await this.#warned(known, tenant);
     await this.#requireStep(envelope, tenant);
     await this.#parts.sessions.enter(tenant, envelope, scene.caller.principal.id, scene.now);
     return checked;
@@ -63,7 +66,7 @@ export class Checks {
           throw invalid([{ field: 'conversation_id', code: 'VAL_002', message: 'is required' }]);
         return envelope;
       case 'knowledge.search':
-        checkWeights(envelope.payload);
+        checkSearch(envelope.payload);
         return envelope;
       case 'workflow.update':
       case 'agent.update':
@@ -149,7 +152,8 @@ export class Checks {
   /** What is asked to be tried though the tenant allows no trial is said in the reply (`NOOB-32`). */
   async #warned(envelope: Envelope, tenant: TenantId): Promise<Envelope> {
     const { metadata } = envelope;
-    if (metadata?.experimental !== true || ruleIn(envelope).kind !== 'ask') return envelope;
+    if (metadata?.experimental !== true || ruleIn(envelope).kind !== 'ask' || isSealed(envelope))
+      return envelope;
     if ((await this.#parts.settings.of(tenant)).experimental.length > 0) return envelope;
     const warnings = ['experimental features are not allowed here'];
     return { ...envelope, metadata: { ...metadata, warnings } };
@@ -196,7 +200,19 @@ export function keepable(envelope: unknown): unknown {
   return { ...envelope, payload: { ...payload, token_sha256: hash('sha256', String(token), 'hex') } };
 }
 
-function checkWeights({ search_config: config }: JsonObject): void {
+function checkSearch({ search_config: config = {}, filter }: JsonObject): void {
+  const wanted = isJsonObject(filter) && isJsonObject(filter.metadata) ? filter.metadata : {};
+  const dates = ['updated_after', 'updated_before'].filter(
+    field => wanted[field] !== undefined && Number.isNaN(Date.parse(String(wanted[field]))),
+  );
+  if (dates.length > 0)
+    throw invalid(
+      dates.map(field => ({
+        field: `payload.filter.metadata.${field}`,
+        code: 'VAL_003',
+        message: 'must be a date',
+      })),
+    );
   if (!isJsonObject(config)) return;
   const { semantic_weight: semantic = 0.7, keyword_weight: keyword = 0.3 } = config;
   const faults: EnvelopeFault[] = Object.entries({ semantic_weight: semantic, keyword_weight: keyword })

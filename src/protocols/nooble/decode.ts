@@ -19,6 +19,7 @@ import { metadataOf, metadataText } from './metadata.ts';
 import { requireMaySay } from './permissions.ts';
 import { placesOf } from './queues.ts';
 import { payloadFaults } from './schemas.ts';
+import { isEncrypted, requireEncryption } from './sealing.ts';
 import type { Services } from './services.ts';
 import { ENDINGS } from './vocabulary.ts';
 
@@ -52,7 +53,8 @@ async function decoded(received: JsonObject, scene: EnvelopeScene, parts: Decode
   const task = await parts.task(caller.tenant, strict.task_id as TaskId);
   requireMaySay(strict, caller, task);
   const pair = `${strict.type.domain}.${strict.type.action}`;
-  const faults = payloadFaults(pair, strict.payload);
+  requireEncryption(strict, scene);
+  const faults = isEncrypted(strict) ? [] : payloadFaults(pair, strict.payload);
   if (faults.length > 0) throw invalid(faults);
   await requireTarget(strict, scene, parts);
   requireFits(strict, task);

@@ -7,6 +7,7 @@ import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
 import { instantOf } from '../validation.ts';
 import { type EnvelopeFault, invalid } from './faults.ts';
 import { metadataFaults } from './metadata.ts';
+import { isSealed } from './sealing.ts';
 import { isServiceName, type PairRule, ruleOf, serviceOf } from './vocabulary.ts';
 
 /** An envelope in its strict form. */
@@ -56,9 +57,7 @@ export function strictOf(received: JsonObject): Envelope {
   const envelope = upgraded(received);
   const faults = faultsOf(envelope);
   if (faults.length > 0) throw invalid(faults);
-  return Object.hasOwn(isJsonObject(envelope.metadata) ? envelope.metadata : {}, 'signature')
-    ? (envelope as Envelope)
-    : strict(envelope);
+  return isSealed(envelope) ? (envelope as Envelope) : strict(envelope);
 }
 
 /** The version an envelope says it is written in. */

@@ -21,7 +21,7 @@ import { doDuty } from './duties.ts';
 import { instantIn, versionIn } from './envelope.ts';
 import { CODES, ERROR_PAGES, ERROR_SCHEMA, errorObject } from './errors.ts';
 import { invalid } from './faults.ts';
-import type { KnowledgeBase } from './knowledge.ts';
+import { Knowledge } from './knowledge-base.ts';
 import { meaningOf, translated } from './meanings.ts';
 import { metadataOf } from './metadata.ts';
 import { newsOf } from './news.ts';
@@ -39,8 +39,8 @@ import { Tools } from './tools.ts';
 import { ALL_PAIRS, halvesOf, PAIRS, ruleOf, SERVICES, serviceOf } from './vocabulary.ts';
 import { Worker } from './worker.ts';
 
-/** The dialect; `knowledge` is whoever keeps knowledge, null where nobody does. */
-export function createNoobleDialect(hands: DialectHands, knowledge: KnowledgeBase | null = null): DialectKit {
+/** The dialect. */
+export function createNoobleDialect(hands: DialectHands): DialectKit {
   const { store, clock, log, mailroom, outbound, inspector, models } = hands;
   const engine = () => hands.engine;
   const services = new Services(() => mailroom().directory);
@@ -62,7 +62,7 @@ export function createNoobleDialect(hands: DialectHands, knowledge: KnowledgeBas
     settings,
     tools,
     conversations,
-    knowledge,
+    knowledge: new Knowledge(hands.memory, clock),
     sessions,
     about,
   };
@@ -111,6 +111,7 @@ const WORDS = {
   checkSubscription,
   mayWatch: ({ principal }) => allows(principal, 'delivery:manage'),
   signatureAt: ['metadata', 'signature'],
+  timestampAt: ['created_at'],
   codes: CODES,
   errorBody: (error, { about: id, origin }) =>
     errorObject(id === null ? error : { ...toldOf(error), details: { ...error.details, message_id: id } }, {
