@@ -128,14 +128,14 @@ function taskFor({ id, to }: Message, agent: BuiltIn, payload: Json): TaskId {
 async function skillErrand(
   message: Message,
   payload: Json,
-  { mailroom }: DeskParts,
+  { engine }: DeskParts,
   conditions: Conditions,
 ): Promise<Errand> {
   const asked = skillAsked(payload, message.traceId);
   const order = orderTermsOf(asked);
   const { skill, ...execution } = asked;
   if (isSkill(skill)) return { work: skill, input: execution as unknown as JsonObject, order };
-  const agents = await mailroom().directory.agents(message.tenant);
+  const agents = await engine.agents(message.tenant);
   if (!agents.some(({ agent }) => agent.types.includes(`custom:${skill}`)))
     throw new DomainError('invalid_request', `nobody has the skill ${skill}`, {
       details: { errors: [{ field: 'payload.skill', message: `must be one of ${SKILLS.join(', ')}` }] },

@@ -41,7 +41,7 @@ const TYPES: Dialect['types'] = {
 /** Makes the dialect. */
 export function createBlogDialect(hands: DialectHands): DialectKit {
   const settings = new Settings(hands.store);
-  const planner = new Planner(hands.models);
+  const planner = new Planner(hands.clock, hands.models);
   const dialect: Dialect = {
     name: 'blog',
     title: 'Blog agents',
