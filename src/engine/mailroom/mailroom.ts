@@ -29,6 +29,7 @@ import type { Handout } from './handout.ts';
 import { Herald } from './herald.ts';
 import { messageOf, ownSending, type Sending } from './packing.ts';
 import { Reading, type ReadRequest } from './reading.ts';
+import { Receipts, type Received, unmarked } from './receipts.ts';
 import { type SendOutcome, Sorting } from './sorting.ts';
 import { Subscriptions } from './subscriptions.ts';
 import { TaskDesk } from './task-desk.ts';
@@ -84,6 +85,7 @@ export class Mailroom implements Service {
   readonly #waiting = new Waiting();
   readonly #sorting: Sorting;
   readonly #reading: Reading;
+  readonly #receipts: Receipts;
   readonly #handout: TaskHandout;
   readonly #herald: Herald;
   readonly #chores: Chores;
@@ -119,6 +121,7 @@ export class Mailroom implements Service {
     });
     const lookMs = store.capabilities.shared ? LOOK_MS.shared : LOOK_MS.alone;
     this.#reading = new Reading({ clock, mail, waiting, tasks: this.#handout, lookMs });
+    this.#receipts = new Receipts(wires, mail, store, () => clock.now());
     const { webhooks, secrets } = parts;
     const { leads } = options;
     this.subscriptions = new Subscriptions({
@@ -175,8 +178,17 @@ export class Mailroom implements Service {
   }
 
   /** Deliveries for a reader, the most urgent first; waits for some where there are none. */
-  read(request: ReadRequest): Promise<readonly Handout[]> {
-    return this.#reading.read(request);
+  async read(request: ReadRequest): Promise<readonly Handout[]> {
+    return this.#receipts.noted(request, await this.#reading.read(request));
+  }
+
+  /** Takes a receiver's own word that it has a message for the acknowledgement of its delivery; what was never given out stays. */
+  async acknowledge(tenant: TenantId, received: Received, inbox: InboxName): Promise<void> {
+    const given = await this.#receipts.givenOut(tenant, received, inbox);
+    if (given === null) return;
+    const { delivery: id, reader: name, agentId } = given;
+    const reader = { tenant, name, agentId: agentId as AgentId | null, inboxes: [inbox] };
+    await this.#settle(reader, { id, verdict: { outcome: 'ack' } });
   }
 
   /** Answers all who wait, so that they ask another node. */
@@ -244,8 +256,9 @@ export class Mailroom implements Service {
 
   async #settle(
     { tenant, name, agentId, inboxes }: Parameters<Mailroom['settle']>[0],
-    { id, verdict }: Verdicted,
+    { id: marked, verdict }: Verdicted,
   ): Promise<VerdictOutcome> {
+    const { id, received } = unmarked(marked);
     const parts = partsOf(id);
     if (parts === null)
       return {
@@ -260,9 +273,13 @@ export class Mailroom implements Service {
       inboxes,
       reader: name,
       verdict: storedVerdictOf(verdict, lease !== null),
+      ...(received === null || verdict.outcome !== 'ack'
+        ? {}
+        : { mail: await this.#receiptFor(tenant, received, inboxes) }),
     };
     const [outcome] = await this.#mail.settle([settlement]);
     if (outcome === undefined) throw new Error('a settlement was not answered');
+    if (outcome.status === 'done' && outcome.posted.length > 0) void this.#sorting.posted(outcome.posted);
     if (outcome.status === 'lost')
       return {
         status: 'refused',
@@ -277,6 +294,11 @@ export class Mailroom implements Service {
     }
     if (verdict.outcome !== 'ack') this.#waiting.wake(tenant, inboxes);
     return { status: 'done', visibleUntil: outcome.status === 'done' ? outcome.visibleUntil : null };
+  }
+
+  async #receiptFor(tenant: TenantId, received: Received, inboxes: readonly InboxName[]) {
+    const draft = await this.#receipts.for(tenant, received, inboxes);
+    return draft === null ? [] : this.#sorting.pack([draft]);
   }
 
   async #settleTask(
