@@ -151,10 +151,11 @@ async function startEngine({ log, config, extras, store, blobs, guards, reached,
   await breakers.start();
   undo.push(() => breakers.stop());
   const adapters = { log, clock, random, outbound, breakers, config, version: VERSION };
+  const models = createModelProviders(adapters);
   const workflows = createCoordinator({ log, clock, store, engine: (): Engine => engine });
   const executors = [
     ...createExecutors({ ...adapters, outbound: breakers.around(outbound) }),
-    createSkills(adapters, store),
+    createSkills({ clock, store, models }),
     workflows,
   ];
   const schemas = new SchemaGuard(
@@ -171,21 +172,12 @@ async function startEngine({ log, config, extras, store, blobs, guards, reached,
   const channels = createChannels(adapters);
   const engine: Engine = new Engine(
     {
-      log,
-      clock,
-      random,
-      store,
-      blobs,
+      ...{ log, clock, random, store, blobs, outbound, schemas, renderer, channels, executors },
       secrets: guards.secrets,
       weights: guards.tenants,
       quotas: guards.quotas,
       sealer: guards.sealer,
-      outbound,
       alerts: createAlerts(log, guards.audit),
-      schemas,
-      renderer,
-      channels,
-      executors,
     },
     { ...(await engineOptionsOf(config)), url: () => reached.url },
   );
@@ -201,7 +193,6 @@ async function startEngine({ log, config, extras, store, blobs, guards, reached,
       },
     },
   );
-  const models = createModelProviders(adapters);
   const messages = await startMailroom(
     { log, config, extras, store, guards, undo },
     { engine, channels, outbound, models, workflows, schemas },

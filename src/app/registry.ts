@@ -15,7 +15,7 @@ import { createOpenAiProvider } from '../executors/content/provider.ts';
 import { createDataExecutor } from '../executors/data/executor.ts';
 import { createMonitorExecutor } from '../executors/monitor/executor.ts';
 import { createRemoteAgents } from '../executors/remote/index.ts';
-import { createSkillsExecutor, SKILL_SHAPES } from '../executors/skills/executor.ts';
+import { createSkillsExecutor, SKILL_SHAPES, type SkillsParts } from '../executors/skills/executor.ts';
 import { createWebExecutor } from '../executors/web/executor.ts';
 import { createWorkflowExecutor } from '../executors/workflow/executor.ts';
 import type { HostBreakers } from '../guards/host-breakers.ts';
@@ -211,10 +211,8 @@ export function workRootOf(dataDir: string): string {
 export const createCoordinator = createWorkflowExecutor;
 
 /** The executor of what a blog's agents are asked for, which keeps contents and conversations in the store. */
-export function createSkills(parts: AdapterParts, store: Store): Executor {
-  const { clock } = parts;
-  const schemas = new SchemaGuard(clock, SKILL_SHAPES);
-  return createSkillsExecutor({ clock, store, schemas, models: createModelProviders(parts) });
+export function createSkills(parts: Omit<SkillsParts, 'schemas'>): Executor {
+  return createSkillsExecutor({ ...parts, schemas: new SchemaGuard(parts.clock, SKILL_SHAPES) });
 }
 
 /** The agents elsewhere that work for this server. */

@@ -35,6 +35,7 @@ import type { Handout } from './handout.ts';
 import { Herald } from './herald.ts';
 import { messageOf, type Sending } from './packing.ts';
 import { Reading, type ReadRequest } from './reading.ts';
+import { Receipts, type Received, unmarked } from './receipts.ts';
 import { Release } from './release.ts';
 import { type SendOutcome, Sorting } from './sorting.ts';
 import { Subscriptions } from './subscriptions.ts';
@@ -96,6 +97,7 @@ export class Mailroom implements Service {
   readonly #waiting = new Waiting();
   readonly #sorting: Sorting;
   readonly #reading: Reading;
+  readonly #receipts: Receipts;
   readonly #handout: TaskHandout;
   readonly #conditions: Conditions;
   readonly #herald: Herald;
@@ -129,6 +131,7 @@ export class Mailroom implements Service {
     this.#sorting = new Sorting({ ...common, log, waiting, participants, self: options.self });
     const lookMs = store.capabilities.shared ? LOOK_MS.shared : LOOK_MS.alone;
     this.#reading = new Reading({ clock, mail, waiting, tasks: this.#handout, lookMs });
+    this.#receipts = new Receipts(wires, mail, store, () => clock.now());
     const { webhooks, secrets } = parts;
     this.subscriptions = new Subscriptions({ ...common, log, waiting, webhooks, secrets, leads });
     const sorting = this.#sorting;
@@ -179,8 +182,17 @@ export class Mailroom implements Service {
   }
 
   /** Deliveries for a reader, the most urgent first; waits for some where there are none. */
-  read(request: ReadRequest): Promise<readonly Handout[]> {
-    return this.#reading.read(request);
+  async read(request: ReadRequest): Promise<readonly Handout[]> {
+    return this.#receipts.noted(request, await this.#reading.read(request));
+  }
+
+  /** Takes a receiver's own word that it has a message for the acknowledgement of its delivery; what was never given out stays. */
+  async acknowledge(tenant: TenantId, received: Received, inbox: InboxName): Promise<void> {
+    const given = await this.#receipts.givenOut(tenant, received, inbox);
+    if (given === null) return;
+    const { delivery: id, reader: name, agentId } = given;
+    const reader = { tenant, name, agentId: agentId as AgentId | null, inboxes: [inbox] };
+    await this.#settle(reader, { id, verdict: { outcome: 'ack' } });
   }
 
   /** Answers all who wait, so that they ask another node. */
@@ -255,8 +267,9 @@ export class Mailroom implements Service {
 
   async #settle(
     { tenant, name, agentId, inboxes }: Parameters<Mailroom['settle']>[0],
-    { id, verdict }: Verdicted,
+    { id: marked, verdict }: Verdicted,
   ): Promise<VerdictOutcome> {
+    const { id, received } = unmarked(marked);
     const parts = partsOf(id);
     if (parts === null)
       return {
@@ -271,9 +284,13 @@ export class Mailroom implements Service {
       inboxes,
       reader: name,
       verdict: storedVerdictOf(verdict, lease !== null),
+      ...(received === null || verdict.outcome !== 'ack'
+        ? {}
+        : { mail: await this.#receiptFor(tenant, received, inboxes) }),
     };
     const [outcome] = await this.#mail.settle([settlement]);
     if (outcome === undefined) throw new Error('a settlement was not answered');
+    if (outcome.status === 'done' && outcome.posted.length > 0) void this.#sorting.posted(outcome.posted);
     if (outcome.status === 'lost')
       return {
         status: 'refused',
@@ -288,6 +305,11 @@ export class Mailroom implements Service {
     }
     if (verdict.outcome !== 'ack') this.#waiting.wake(tenant, inboxes);
     return { status: 'done', visibleUntil: outcome.status === 'done' ? outcome.visibleUntil : null };
+  }
+
+  async #receiptFor(tenant: TenantId, received: Received, inboxes: readonly InboxName[]) {
+    const draft = await this.#receipts.for(tenant, received, inboxes);
+    return draft === null ? [] : this.#sorting.pack([draft]);
   }
 
   async #settleTask(

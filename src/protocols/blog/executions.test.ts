@@ -192,7 +192,7 @@ test('BLOG-38 a user who runs too many skills a minute is told by rate-limit-che
   );
 });
 
-test('BLOG-42 config is checked, unknown keys of it are kept, and what runs over timeoutMs fails with TIMEOUT', async () => {
+test('BLOG-42 config is checked, and unknown keys of it are kept', async () => {
   const { admin } = await open();
   for (const [index, config] of [{ timeoutMs: 0 }, { temperature: 3 }, { retryStrategy: {} }].entries()) {
     const { body } = await refused(admin, `config-${index}`, {
@@ -203,6 +203,43 @@ test('BLOG-42 config is checked, unknown keys of it are kept, and what runs over
   }
   await run('config-4', { config: { timeoutMs: 20_000, own: [1] } });
   assert.deepEqual((await execution('config-4')).config, { timeoutMs: 20_000, own: [1] });
+});
+
+test('BLOG-42 BLOG-112 what runs over timeoutMs fails with TIMEOUT, and a strategy tries only its codes again', async () => {
+  const post = await open();
+  const slow = await post.register('slow-agent', { types: ['custom:slow_skill'] });
+  const order = (config: object) => ({ payload: { skillId: 'slow_skill', input: {}, config } });
+  const told = async (id: string): Promise<Loose> => {
+    for (;;)
+      for (const { message: one, delivery_id: delivery } of await post.admin.read('blog', 'executor', {
+        wait: 20,
+      })) {
+        await post.admin.settle('blog', 'executor', delivery);
+        if (one.correlationId === id) return one;
+      }
+  };
+  await post.admin.send('blog', message('slow-1', order({ timeoutMs: 1_000 })));
+  assert.equal((await slow.read('blog', 'slow-agent', { wait: 10 })).length, 1);
+  const late = await told('slow-1');
+  assert.deepEqual([late.type, late.payload.code, late.payload.recoverable], ['error', 'TIMEOUT', true]);
+  assert.equal((await execution('slow-1')).status, 'failed');
+  const retryStrategy = { maxRetries: 2, backoffMs: [10], retryableErrors: ['NETWORK_ERROR'] };
+  await post.admin.send('blog', message('slow-2', order({ retryStrategy })));
+  for (const [index, code] of ['NETWORK_ERROR', 'SKILL_EXECUTION_FAILED'].entries()) {
+    const [work] = await slow.read('blog', 'slow-agent', { wait: 10 });
+    await slow.settle('blog', 'slow-agent', work?.delivery_id);
+    const payload = { code, message: 'no', details: {}, recoverable: true };
+    const said = {
+      from: 'slow-agent',
+      to: 'executor',
+      type: 'error',
+      correlationId: work?.message.id,
+      payload,
+    };
+    assert.equal((await slow.send('blog', message(`slow-2-${index}`, said))).status, 202);
+  }
+  assert.equal((await told('slow-2')).payload.code, 'SKILL_EXECUTION_FAILED');
+  assert.equal((await execution('slow-2')).metadata.retries, 1);
 });
 
 test('BLOG-75 a message, an execution and a validation are checked without anything being stored', async () => {
