@@ -111,15 +111,7 @@ export class Herald {
       const last = events.at(-1);
       if (last === undefined) return;
       const tasks = await this.#tasksOf(tenant, events);
-      const drafts = await Promise.all(
-        events.map(async event => {
-          const task = tasks.get(event.key);
-          const wire =
-            task?.spec.origin === undefined ? undefined : this.#parts.wires.get(task.spec.origin.dialect);
-          return task === undefined || wire === undefined ? [] : wire.taskNews(task, event);
-        }),
-      );
-      const news = drafts.flat();
+      const news = await this.#newsOf(events, tasks);
       if (news.length > 0) await this.#parts.say(news);
       const [outcome] = await store.putDocuments([
         {
@@ -130,6 +122,24 @@ export class Herald {
       if (outcome?.status !== 'done') throw new DomainError('conflict', 'another node tells of these tasks');
       place = { cursor: last.cursor, version: outcome.version };
     }
+  }
+
+  /** What there is to say of events, in their order; of one task one event after the other, for wires may count them. */
+  async #newsOf(
+    events: Awaited<ReturnType<Store['events']>>,
+    tasks: ReadonlyMap<TaskKey, Task>,
+  ): Promise<readonly Draft[]> {
+    const drafts = new Map<string, readonly Draft[]>();
+    await Promise.all(
+      [...Map.groupBy(events, ({ key }) => key)].map(async ([key, some]) => {
+        const task = tasks.get(key);
+        const wire =
+          task?.spec.origin === undefined ? undefined : this.#parts.wires.get(task.spec.origin.dialect);
+        if (task === undefined || wire === undefined) return;
+        for (const event of some) drafts.set(event.cursor, await wire.taskNews(task, event));
+      }),
+    );
+    return events.flatMap(({ cursor }) => drafts.get(cursor) ?? []);
   }
 
   async #tasksOf(
