@@ -27,6 +27,7 @@ import type { Sealer } from './ports/sealer.ts';
 import type { SecretKeeper, TenantWeights } from './ports/secrets.ts';
 import type { Roster } from './roster.ts';
 import { sealingKeyOf } from './sealing.ts';
+import type { Signals } from './signals.ts';
 
 /** The store gathers for itself, so a batch need not wait for the one before to come back. */
 const UNDER_WAY_MAX = 4;
@@ -44,6 +45,7 @@ export interface IntakeParts {
   readonly sealer: Sealer;
   readonly addressing: Addressing;
   readonly wakers: Wakers;
+  readonly signals: Pick<Signals, 'publish'>;
 }
 
 /** The way in. */
@@ -264,6 +266,7 @@ export class Intake {
     if (outcome.status !== 'created') judged.withdraw?.();
     switch (outcome.status) {
       case 'created': {
+        this.#parts.signals.publish(order.tenant, outcome.key);
         if (error !== undefined)
           return { kind: 'rejected', task: order.id, executionId: task.executionId, error };
         for (const timer of task.timers) this.#parts.wakers.timer(timer.dueInMs);

@@ -74,13 +74,17 @@ export class TaskDesk {
     const { tenant } = message;
     await this.#parts.herald.follow(tenant);
     const kind = await this.#kindOf(tenant, task, terms);
-    const [admission] = await this.#parts.engine.submit([
-      {
-        ...{ tenant, id: task.taskId, actor: message.actor, steps: {} },
-        fingerprint: `${message.dialect}:${JSON.stringify([task.taskType, task.description, task.input, task.terms])}`,
-        spec: this.#specOf(message, task, { ...terms, ...kind }),
-      },
-    ]);
+    // All or nothing, so that a message that is refused leaves no task behind, not even a rejected one.
+    const [admission] = await this.#parts.engine.submit(
+      [
+        {
+          ...{ tenant, id: task.taskId, actor: message.actor, steps: {} },
+          fingerprint: `${message.dialect}:${JSON.stringify([task.taskType, task.description, task.input, task.terms])}`,
+          spec: this.#specOf(message, task, { ...terms, ...kind }),
+        },
+      ],
+      { atomic: true },
+    );
     if (admission === undefined) throw new Error('a submit of one task answered none');
     if (admission.kind !== 'admitted') throw admission.error;
     return admission;

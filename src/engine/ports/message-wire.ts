@@ -59,7 +59,6 @@ export interface MessageWire {
   taskStop(task: Task, agent: AgentId, reason: string): Draft;
   /** What those who asked by this wire, and the holder, are told of an event of a task; each with an id that is the same every time. */
   taskNews(task: Task, event: TaskEvent): readonly Draft[] | Promise<readonly Draft[]>;
-  taskNews(task: Task, event: TaskEvent): readonly Draft[];
   /** What a sender is told once its message was acknowledged in an inbox, the same each time; null where it does not want to know. */
   receipt?(message: Message, inbox: InboxName): Draft | null;
   /** Tasks it tells of beside those that were asked for by it, such as steps of a workflow that was. */

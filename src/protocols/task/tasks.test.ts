@@ -121,6 +121,68 @@ test('TASK-13 TASK-51 a deadline that has passed ends the task as timeout withou
   );
 });
 
+test('TASK-13 a deadline ends a task that runs, and one that is paused, when it comes', async () => {
+  const { held, submitter, found, task, submit, anns, reader } = await setup();
+  const deadline = new Date(Date.now() + 2_500).toISOString();
+  await held('runs', { deadline });
+  await exchange(submitter, submit('rests', { deadline, task_type: 'nobody-does-this' }));
+  await exchange(submitter, written('task.control.pause', `p-${task('rests')}`, { task_id: task('rests') }));
+  assert.equal((await found('rests')).state, 'paused');
+  for (const id of ['runs', 'rests']) {
+    await until(
+      anns,
+      ({ type, code, task_id }) => type === 'protocol.error' && code === 'COM001' && task_id === task(id),
+    );
+    assert.equal((await found(id)).outcome, 'timeout');
+  }
+  const late = await refused(
+    reader.who,
+    written('task.status', `late-${task('runs')}`, { task_id: task('runs'), status: 'completed' }),
+  );
+  assert.equal(late.status, 409);
+});
+
+test('TASK-11 TASK-15 TASK-84 TASK-98 requirements above the tenant’s quota are denied and make nothing; work no agent is registered for is the server’s own where it can do it', async () => {
+  const made = await post.admin.ask('POST', '/api/v2/tenants', {
+    ...{ tenant_id: 'small', name: 'Small' },
+    options: { quotas: { tenant: { policy: 'refuse', limits: { memory_mb: 1_024 } } } },
+  });
+  assert.equal(made.status, 201, JSON.stringify(made.body));
+  const headers = { 'x-api-key': made.body.api_key, 'x-api-secret': made.body.api_secret };
+  const send = (message: JsonObject) =>
+    post.admin.ask('POST', '/protocols/task/messages?wait=10', message, headers);
+  await post.admin.ask('POST', '/api/v2/agents', { agent_id: 'w', types: ['custom:big'] }, headers);
+  const over = written('task.submit', 'over-quota', {
+    task_id: 'over-quota',
+    task_type: 'big',
+    requirements: { memory_gb: 2 },
+  });
+  const denied = await send(over);
+  assert.deepEqual(
+    [denied.status, denied.body.type, denied.body.reason],
+    [503, 'resource.denied', 'quota_exceeded'],
+  );
+  assert.equal(
+    (await post.admin.ask('GET', '/protocols/task/tasks/over-quota', undefined, headers)).status,
+    404,
+  );
+  const steps = [{ id: 'one', kind: 'wait', seconds: 0 }];
+  const own = written('task.submit', 'own-work', {
+    task_id: 'own-work',
+    task_type: 'workflow_orchestration',
+    input: { workflow: steps },
+  });
+  const taken = await send(own);
+  assert.equal(taken.body.reply?.status, 'accepted', JSON.stringify(taken.body));
+  for (let looks = 0; looks < 100; looks++) {
+    const { body } = await post.admin.ask('GET', '/protocols/task/tasks/own-work', undefined, headers);
+    if (body.status === 'completed') return;
+    assert.notEqual(body.status, 'failed', JSON.stringify(body));
+    await new Promise(resolve => setTimeout(resolve, 100));
+  }
+  assert.fail('the workflow did not end');
+});
+
 test('TASK-14 TASK-15 only an agent with room for all requirements gets the task; what none could ever meet stays pending, unschedulable', async () => {
   const { held, submitter, submit, found, reader, task } = await setup({
     cpu_cores: 4,

@@ -11,8 +11,9 @@ import { hasEnded } from '../../domain/transitions.ts';
 export const TASK = 'task';
 /** What is spoken where a message does not say. */
 export const VERSION = '1.0.0';
-/** Whose inboxes receive what agents send; both answer by rules alone (`TASK-84`). */
+/** The name of who takes requests about tasks; it answers by rules alone (`TASK-84`). */
 export const COORDINATOR = 'coordinator';
+/** The name of who takes requests for resources; so does it. */
 export const RESOURCE_MANAGER = 'resource_manager';
 /** Where the coordinator reads. */
 export const COORDINATOR_DESK: InboxName = inboxOfDesk('task:coordinator');
