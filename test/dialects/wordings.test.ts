@@ -2,13 +2,13 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { openPost, type Post } from '../../test/post.ts';
-import { dialectNames, judgeMessage } from '../app/offline.ts';
-import type { JsonObject } from '../domain/json.ts';
-import { Agent, type AgentOptions } from './agent.ts';
-import { BatutaError } from './errors.ts';
-import type { Letter, Wording, Words } from './wording.ts';
-import { wordingOf } from './wordings/index.ts';
+import { dialectNames, judgeMessage } from '../../src/app/offline.ts';
+import type { JsonObject } from '../../src/domain/json.ts';
+import { Agent, type AgentOptions } from '../../src/sdk/agent.ts';
+import { BatutaError } from '../../src/sdk/errors.ts';
+import type { Letter, Wording, Words } from '../../src/sdk/wording.ts';
+import { wordingOf } from '../../src/sdk/wordings/index.ts';
+import { openPost, type Post } from '../post.ts';
 
 const NOW = Date.parse('2026-02-24T10:00:00.000Z');
 /** Who asks whom for what on each wire, as its permissions allow. */
