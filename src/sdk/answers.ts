@@ -53,7 +53,8 @@ export class Answers {
     const { replyTo, taskId, kind, fault } = letter;
     const waiting = this.#find(replyTo) ?? (kind === 'outcome' ? this.#find(taskId) : undefined);
     if (waiting === undefined) return false;
-    if (waiting.question.until === 'outcome' && (kind === 'accepted' || kind === 'progress')) return true;
+    // What only tells that work was taken in, or how far it is, is for whoever handles such letters.
+    if (waiting.question.until === 'outcome' && kind !== 'outcome' && kind !== 'error') return false;
     this.#end(waiting);
     if (fault === null) waiting.resolve(letter);
     else waiting.reject(errorOf({ ...fault, status: 0 }));

@@ -43,7 +43,7 @@ export const army: Wording = {
     const isOutcome = type === 'task_response';
     return {
       ...blankLetter(envelope, id),
-      ...{ kind: ARMY_KINDS[type] ?? 'message', type, payload: said ?? null },
+      ...{ kind: kindOf(type, payload), type, payload: said ?? null },
       from: addressed(textIn(envelope.from), textOrNull(metadata.from_agent)),
       to: namesIn(envelope.to),
       correlationId: textIn(envelope.correlation_id, id),
@@ -136,4 +136,10 @@ function contentOf(result: Json | undefined): Json {
 function asContent(result: Json): JsonObject {
   const body = objectIn(result);
   return 'content' in body ? body : { content: result };
+}
+
+/** Orders to whoever works on a task come as coordination. */
+function kindOf(type: string, { action, task_id: taskId }: JsonObject): LetterKind {
+  const isOrder = type === 'coordination' && ['pause', 'resume', 'cancel'].includes(textIn(action));
+  return isOrder && typeof taskId === 'string' ? 'task_control' : (ARMY_KINDS[type] ?? 'message');
 }

@@ -37,13 +37,14 @@ export const blog: Wording = {
     const about = textOrNull(envelope.correlationId) ?? textOrNull(metadata.correlationId);
     const isEvent = 'source' in envelope;
     const body = objectIn(payload);
+    const isStop = type === 'notification' && body.topic === 'task.cancelled';
     return {
       ...blankLetter(envelope, id),
-      ...{ kind: isEvent ? 'message' : (BLOG_KINDS[type] ?? 'message'), type },
+      ...{ kind: isEvent ? 'message' : isStop ? 'task_control' : (BLOG_KINDS[type] ?? 'message'), type },
       ...{ from: textIn(envelope.from, textIn(envelope.source)), to: namesIn(envelope.to) },
       correlationId: about ?? id,
       replyTo: isEvent || type === 'request' ? null : about,
-      taskId: type === 'request' ? textIn(body.executionId, id) : null,
+      taskId: type === 'request' ? textIn(body.executionId, id) : textOrNull(body.taskId),
       payload: isEvent ? (envelope.data ?? null) : payload,
       task:
         type === 'request'

@@ -37,7 +37,7 @@ export const nooble: Wording = {
     const id = textIn(envelope.message_id);
     const metadata = objectIn(envelope.metadata);
     const payload = objectIn(envelope.payload);
-    const kind = kindOf(action, textIn(envelope.status));
+    const kind = kindOf(action, textIn(envelope.status), payload);
     const taskId = textOrNull(envelope.task_id);
     return {
       ...blankLetter(envelope, id),
@@ -136,8 +136,9 @@ function halvesOf(type: Json | undefined): { readonly domain: string; readonly a
   return { domain: textIn(domain), action: textIn(action) };
 }
 
-function kindOf(action: string, status: string): LetterKind {
+function kindOf(action: string, status: string, { command }: JsonObject): LetterKind {
   if (action === 'error' || status === 'failed') return 'error';
+  if (action === 'update' && typeof command === 'string') return 'task_control';
   if (ASKING.has(action)) return 'task_request';
   if (['response', 'results', 'result'].includes(action)) return 'outcome';
   if (action === 'status') return status === 'completed' ? 'outcome' : 'progress';
