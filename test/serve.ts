@@ -113,6 +113,21 @@ const limitsOf = ({ quotas, tenants }: Guards): Pick<HouseOptions, 'quotas' | 'p
   regions: id => tenants.regions(id),
 });
 
+const MASTER_KEY = Buffer.alloc(32, 7);
+
+/** What people decide, and what is held of them. */
+function peopleOf({
+  clock,
+  store,
+  engine,
+  blobs,
+}: Pick<SamDeps, 'clock' | 'store' | 'blobs'> & { readonly engine: House['engine'] }) {
+  return {
+    reviews: new Reviews(clock, store, engine),
+    privacy: new Privacy({ store, engine, memory: engine.memory, blobs }),
+  };
+}
+
 /** A server listening on a port of its own. */
 export async function serve(choice: ServeOptions = {}): Promise<Served> {
   const dir = choice.dir ?? mkdtempSync(join(tmpdir(), 'batuta-serve-'));
@@ -120,8 +135,7 @@ export async function serve(choice: ServeOptions = {}): Promise<Served> {
   const random = choice.random ?? systemRandom;
   const auditKey = Buffer.alloc(32);
   const store = choice.store ?? openSqliteInProcess({ path: ':memory:', clock, random, auditKey });
-  const masterKey = Buffer.alloc(32, 7);
-  const guards = createGuards(silentLog, clock, systemRandom, store, { masterKey, rates: 'off' });
+  const guards = createGuards(silentLog, clock, systemRandom, store, { masterKey: MASTER_KEY, rates: 'off' });
   await guards.start();
   const house = await openHouse({ ...limitsOf(guards), ...choice, dir, store });
   const { engine } = house;
@@ -136,8 +150,7 @@ export async function serve(choice: ServeOptions = {}): Promise<Served> {
     guards,
     remoteAgents: NO_DELEGATION,
     workflows: NO_WORKFLOWS,
-    reviews: new Reviews(clock, store, engine),
-    privacy: new Privacy({ store, engine, memory: engine.memory, blobs }),
+    ...peopleOf({ clock, store, engine, blobs }),
     health: async () => ({ ...WELL, ...choice.health }),
     options: { serverId: 'house', version: '1.2.3', auditKey: Buffer.alloc(32) },
     ...choice.sam,

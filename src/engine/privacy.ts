@@ -42,7 +42,7 @@ export interface Erasure {
 export interface PrivacyParts {
   readonly store: Pick<
     Store,
-    'list' | 'strip' | 'mail' | 'artifacts' | 'dropArtifacts' | 'documents' | 'putDocuments'
+    'list' | 'purge' | 'read' | 'mail' | 'artifacts' | 'dropArtifacts' | 'documents' | 'putDocuments'
   >;
   readonly engine: Pick<EngineApi, 'cancel'>;
   readonly memory: Pick<Memory, 'exportOf' | 'eraseOf'>;
@@ -95,18 +95,15 @@ export class Privacy {
     await store.putDocuments(reviews.map(({ id }) => ({ tenant, kind: APPROVAL_KIND, id, body: null })));
     const refs = artifacts.map(({ id }) => ({ tenant, id }));
     if (refs.length > 0) await blobs.removeFreed(async () => ({ freed: await store.dropArtifacts(refs) }));
-    const stripped = new Set(
-      await store.strip(
-        tenant,
-        tasks.map(({ id }) => id),
-      ),
-    );
+    const ids = tasks.map(({ id }) => id);
+    const { tasks: purged } = await store.purge({ tenant, ids }, ids.length);
+    const left = await store.read(ids.map(id => ({ tenant, id })));
     return {
       erased: {
-        ...{ tasks: stripped.size, artifacts: artifacts.length, messages: messages.length, records },
+        ...{ tasks: purged, artifacts: artifacts.length, messages: messages.length, records },
         ...{ deadLetters: deadLetters.length, reviews: reviews.length },
       },
-      pending: tasks.map(({ id }) => id).filter(id => !stripped.has(id)),
+      pending: left.flatMap(task => (task === null || task.purged ? [] : [task.id])),
     };
   }
 

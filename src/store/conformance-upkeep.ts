@@ -1,7 +1,7 @@
 // Conformance, sixth chapter: the audit, retention, restarts, and the store's own figures.
 
 import assert from 'node:assert/strict';
-import type { TenantId } from '../domain/ids.ts';
+import type { TaskId, TenantId } from '../domain/ids.ts';
 import { auditHash } from './audit-chain.ts';
 import {
   ACME,
@@ -20,6 +20,7 @@ import {
   submitted,
   suite,
   telling,
+  WORKER,
 } from './conformance-setup.ts';
 import type { PurgeTerms } from './rows.ts';
 
@@ -190,7 +191,7 @@ export const purging = suite(test => {
     const spec = {
       description: secret,
       payload: { secret },
-      requester: { agentId: 'a' as never, userId: 'u' },
+      requester: { agentId: WORKER, userId: 'u' },
     };
     await submitted(store, order('a', { spec }), order('b', { spec }));
     const claims = await claimed(store);
@@ -203,7 +204,10 @@ export const purging = suite(test => {
       [a, b].map(({ key }) => logLine(secret, { key })),
       [],
     );
-    assert.deepEqual(await store.strip(ACME, ['a', 'waiting', 'unknown'] as never), ['a']);
+    const named = (...ids: readonly string[]) =>
+      store.purge({ tenant: ACME, ids: ids as readonly TaskId[] }, 10);
+    const { tasks, logs } = await named('a', 'waiting', 'unknown');
+    assert.deepEqual([tasks, logs], [1, 1]);
     const stub = await current(store, 'a');
     assert.deepEqual([stub.purged, stub.outcome, stub.endedAt], [true, 'failed', a.endedAt]);
     assert.equal(JSON.stringify(stub).includes(secret), false);
@@ -214,7 +218,7 @@ export const purging = suite(test => {
     assert.deepEqual(mine.items.map(({ id }) => id).sort(), ['b', 'waiting']);
     assert.deepEqual(await current(store, 'b'), b);
     assert.equal((await current(store, 'a', GLOBEX)).spec.description, secret);
-    assert.deepEqual(await store.strip(ACME, ['a'] as never), []);
+    assert.equal((await named('a')).tasks, 0);
   });
 
   test('a task that has not ended is not purged', async bundle => {

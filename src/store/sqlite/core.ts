@@ -276,8 +276,7 @@ function verbsOf(rooms: Rooms, connection: Connection, opened: OpenDatabase): Ve
     appendAudit: entries => audit.append(entries),
     audit: query => audit.list(query),
     ...memoryVerbsOf(rooms.memories),
-    strip: (tenant, ids) => purge.strip(tenant, ids),
-    purge: (terms, limit) => purge.run(terms, limit),
+    purge: (what, limit) => ('ids' in what ? purge.named(what) : purge.run(what, limit)),
     measure: () => ({
       ready: queues.ready,
       leased: leases.count,

@@ -1,8 +1,8 @@
 // Retention: what is past its term goes; of a task remain its names, its outcome and its times.
 
-import type { TaskId, TaskKey, TenantId } from '../../domain/ids.ts';
+import type { TaskKey } from '../../domain/ids.ts';
 import type { TaskSpec } from '../../domain/task.ts';
-import type { PurgeCounts, PurgeTerms } from '../rows.ts';
+import type { NamedTasks, PurgeCounts, PurgeTerms } from '../rows.ts';
 import type { Artifacts } from './artifacts.ts';
 import type { Connection, Prepared } from './connection.ts';
 import type { Deliveries } from './deliveries.ts';
@@ -27,7 +27,7 @@ export class Purge {
   };
   readonly #past: Prepared<PastRow>;
   readonly #strip: Prepared<object>;
-  readonly #named: Prepared<PastRow & { readonly id: TaskId }>;
+  readonly #named: Prepared<PastRow>;
   readonly #logs: Prepared<object>;
   readonly #samples: Prepared<object>;
   readonly #oldLogs: Prepared<object>;
@@ -54,7 +54,7 @@ export class Purge {
          user = NULL, correlation = NULL WHERE key = ?`,
     );
     this.#named = connection.prepare(
-      `SELECT key, id, spec FROM task
+      `SELECT key, spec FROM task
        WHERE tenant = ? AND ended_at IS NOT NULL AND purged = 0 AND id IN (SELECT value FROM json_each(?))`,
     );
     this.#logs = connection.prepare('DELETE FROM log WHERE task = ?');
@@ -67,15 +67,16 @@ export class Purge {
     );
   }
 
-  /** Removes all content of ended tasks, with what they logged; answers which. */
-  strip(tenant: TenantId, ids: readonly TaskId[]): readonly TaskId[] {
+  /** Removes all content of tasks that ended, with what they logged. */
+  named({ tenant, ids }: NamedTasks): PurgeCounts {
+    let [logs, samples] = [0, 0];
     const named = this.#named.all(tenant, JSON.stringify(ids));
     for (const task of named) {
       this.#stripTask(task);
-      this.#logs.run(task.key);
-      this.#samples.run(task.key);
+      logs += this.#logs.run(task.key).changes;
+      samples += this.#samples.run(task.key).changes;
     }
-    return named.map(({ id }) => id);
+    return { tasks: named.length, logs, samples, artifacts: 0, documents: 0, freed: [], more: false };
   }
 
   /** Deletes at most `limit` things of each kind that are past their term. */
