@@ -182,7 +182,7 @@ export class Inboxes {
     this.#boxes.count(entry.box, -1);
     const held = this.held.get(entry.entry);
     if (held === undefined) this.#arrange(entry);
-    else this.#changingTurn(entry, () => this.held.drop(held), entry.entry);
+    else this.#changingTurn(entry, () => this.held.drop(held));
   }
 
   /** Lets those whose time has come have their turn, at most `limit`; answers who. */
