@@ -165,3 +165,25 @@ function benchOf(parts: {
     },
   };
 }
+
+/** A submitter and an agent of their own, and a kind of work only that agent does. */
+export async function crew(post: Post, name: string, capacity: object = {}) {
+  const [ann, bob, type] = [`ann-${name}`, `bob-${name}`, `work-${name}`];
+  let reports = 0;
+  const submitter = await post.register(ann);
+  const body = { agent_id: bob, types: [`custom:${type}`], capacity: { slots: 10, ...capacity } };
+  assert.equal((await post.admin.ask('POST', '/api/v2/agents', body)).status, 200);
+  const holder = await post.agent(bob);
+  const task = (id: string): string => `${type}-${id}`;
+  const submit = (id: string, fields: JsonObject = {}): JsonObject =>
+    written('task.submit', `s-${task(id)}`, { task_id: task(id), task_type: type, ...fields });
+  const report = (id: string, fields: JsonObject): JsonObject =>
+    written('task.status', `r-${++reports}-${task(id)}`, { task_id: task(id), ...fields });
+  const reader: Reader = readerOf(holder, bob);
+  return {
+    ...{ ann, bob, type, submitter, holder, reader, anns: readerOf(submitter, ann), task, submit, report },
+    held: (id: string, fields?: JsonObject) =>
+      heldTask({ submitter, holder: reader }, task(id), type, fields),
+    found: (id: string) => post.server.engine.task(DEFAULT_TENANT, task(id) as TaskId),
+  };
+}

@@ -27,7 +27,7 @@ export async function taskNews(task: Task, event: TaskEvent, parts: NewsParts): 
       const version = await parts.states.moved({ tenant, taskId }, cause);
       if (event.to === 'archived') await parts.reports.forget({ tenant, taskId });
       const moved = await stateNews(task, { cause, version }, parts, event.to);
-      return isEnd(event.to) ? [...moved, ...endNews(task, cause, event, parts)] : moved;
+      return isEnd(event.to) ? [...moved, ...endNews(task, cause, event)] : moved;
     }
     case 'progress': {
       const { intermediate, progress } = event;
@@ -38,7 +38,7 @@ export async function taskNews(task: Task, event: TaskEvent, parts: NewsParts): 
         status: 'running',
         progress: progress.percentage / 100,
       };
-      return [said(task, idFor('progress', cause), shown, parts, event.at)];
+      return [said(task, idFor('progress', cause), shown, event.at)];
     }
     case 'agent_error':
     case 'resource_warning':
@@ -47,7 +47,7 @@ export async function taskNews(task: Task, event: TaskEvent, parts: NewsParts): 
       const name = event.kind === 'note' ? event.name : event.kind;
       if (QUIET.has(name)) return [];
       const fields = { type: DEFAULT_TOPIC, task_id: taskId, event: name, detail: asJson(detail) };
-      return [said(task, idFor('event', cause), fields, parts, at)];
+      return [said(task, idFor('event', cause), fields, at)];
     }
   }
 }
@@ -154,28 +154,17 @@ export function termsOf({ spec: { origin } }: Pick<Task, 'spec'>): JsonObject {
   return origin?.dialect === 'task' ? origin.terms : {};
 }
 
-function endNews(
-  task: Task,
-  cause: string,
-  event: TaskEvent & { readonly kind: 'state' },
-  parts: NewsParts,
-): readonly Draft[] {
-  const told = said(task, idFor('status', cause), statusFields(task, { metrics: {} }), parts, event.at);
+function endNews(task: Task, cause: string, event: TaskEvent & { readonly kind: 'state' }): readonly Draft[] {
+  const told = said(task, idFor('status', cause), statusFields(task, { metrics: {} }), event.at);
   const { error } = event;
   const isMissed = error !== undefined && (event.to === 'timeout' || error.code === 'dependency_failed');
   if (!isMissed || error === undefined || CODES[error.code].code === 'reject') return [told];
   const details = { ...error.details, task_id: task.id };
   const failure = failureFields({ ...error, details }, { about: null, traceId: task.spec.traceId });
-  return [told, said(task, idFor('missed', cause), { type: 'protocol.error', ...failure }, parts, event.at)];
+  return [told, said(task, idFor('missed', cause), { type: 'protocol.error', ...failure }, event.at)];
 }
 
-function said(
-  task: Task,
-  id: string,
-  fields: JsonObject & { readonly type: string },
-  _parts: NewsParts,
-  at: number,
-): Draft {
+function said(task: Task, id: string, fields: JsonObject & { readonly type: string }, at: number): Draft {
   return utterance({ ...sceneOf(task), id, to: submitterOf(task), now: at }, fields, meaningOf(task, fields));
 }
 
