@@ -5,7 +5,7 @@ import { DomainError } from '../../domain/errors.ts';
 import { isJsonObject, type JsonObject } from '../../domain/json.ts';
 import type { Message } from '../../domain/message.ts';
 import { bodyCheck, type Check, instantOf } from '../validation.ts';
-import { type Address, addressOf, SELF } from './address.ts';
+import { type Address, addressOf } from './address.ts';
 import { wordsFor } from './meanings.ts';
 import { MESSAGES } from './schemas.ts';
 import { isSealed } from './sealed.ts';
@@ -94,12 +94,12 @@ function answersIn(payload: JsonObject): { readonly answers: string | null; read
   return { answers, rest: { ...payload, context: kept } };
 }
 
-/** The last word on a task that the built-in coordinator saw through (`ARMY-64`). */
+/** The last word on a task that a coordinator saw through, here or elsewhere (`ARMY-64`). */
 function isFinalOf({ actor, type, from, meaning }: Message): boolean {
   return (
     actor === 'system' &&
     type === 'task_response' &&
-    from === `coordinator:${SELF}` &&
+    addressOf(from)?.role === 'coordinator' &&
     meaning.act === 'report_outcome'
   );
 }
