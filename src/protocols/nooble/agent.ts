@@ -49,15 +49,15 @@ export async function answerQuery(
 ): Promise<JsonObject> {
   const { payload } = asked;
   const read = await readContext(errand.tenant, payload, parts);
-  // What is sensitive is looked up nowhere: queries are remembered (NOOB-33).
-  const known = asked.isSensitive
-    ? []
-    : await knownOf(errand.tenant, payload, read.passages, parts.knowledge);
   const limit = typeof payload.max_tokens === 'number' ? payload.max_tokens : OUTPUT_TOKENS;
   const warned = read.warnings.length === 0 ? {} : { warnings: read.warnings };
   const [provider] = parts.models;
   if (provider !== undefined && !asked.isSensitive)
     return { ...(await byModel(errand, payload, { provider, read, limit, parts })), reply_metadata: warned };
+  // What is sensitive is looked up nowhere: queries are remembered (NOOB-33).
+  const known = asked.isSensitive
+    ? []
+    : await knownOf(errand.tenant, payload, read.passages, parts.knowledge);
   const answer = extracted(payload, [...read.passages, ...known], { limit, language: asked.language });
   if (payload.stream === true) await stream(errand, String(answer.response));
   return { ...answer, reply_metadata: { fallback: 'extractive', ...warned } };

@@ -48,16 +48,7 @@ async function openBench(post: Post, tag: string): Promise<Bench> {
     broken: () => ({ ...said('broken', ann, bob), type: { domain: 'agent', action: 'sing' } }),
     idOf: message => message.message_id,
     codeOf: body => body.code ?? body.error?.code,
-    words: {
-      ...{ invalid_request: 'VAL_001', unserializable: 'VAL_003', unauthenticated: 'AUTH_001' },
-      ...{
-        forbidden: 'AUTH_003',
-        conflict: 'VAL_005',
-        lease_lost: 'WF_005',
-        not_found: 'resource_not_found',
-      },
-      ...{ payload_too_large: 'VAL_004', rate_limited: 'GEN_003' },
-    },
+    words: WORDS,
     isError: message => message.type?.action === 'error',
     sealing: {
       ...{ senderAgent: ann, receiverAgent: bob, type: 'agent.notify', confidential: 'payload' },
@@ -74,3 +65,14 @@ async function openBench(post: Post, tag: string): Promise<Bench> {
     },
   };
 }
+
+const WORDS: Bench['words'] = {
+  ...{ invalid_request: 'VAL_001', unserializable: 'VAL_003', unauthenticated: 'AUTH_001' },
+  ...{
+    forbidden: 'AUTH_003',
+    conflict: 'VAL_005',
+    lease_lost: 'WF_005',
+    not_found: 'resource_not_found',
+  },
+  ...{ payload_too_large: 'VAL_004', rate_limited: 'GEN_003' },
+};

@@ -25,6 +25,7 @@ import { Knowledge } from './knowledge-base.ts';
 import { meaningOf, translated } from './meanings.ts';
 import { metadataOf } from './metadata.ts';
 import { newsOf } from './news.ts';
+import { OldVersions } from './old-versions.ts';
 import { stopOf } from './passing-on.ts';
 import { placeOf, placesOf, QUEUES, queueOf } from './queues.ts';
 import { refusalOf, uuidOf } from './replies.ts';
@@ -67,12 +68,14 @@ export function createNoobleDialect(hands: DialectHands): DialectKit {
     about,
   };
   const worker: Worker = new Worker({ log, clock, store, engine, run: errand => doDuty(errand, duties) });
+  const oldVersions = new OldVersions(log);
   const scene: Scene = { hands, services, sessions, checks };
   return {
     dialect: {
       ...wireOf(scene),
       ...WORDS,
-      decode: (envelope, at) => decode(envelope, at, { mailroom, services, checks, task: taskIn(hands) }),
+      decode: (envelope, at) =>
+        decode(envelope, at, { mailroom, services, checks, oldVersions, task: taskIn(hands) }),
       inbox: (name, caller) => inboxOf(name, caller, scene),
       routes: templateRoutes(templates),
     },

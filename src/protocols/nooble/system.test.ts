@@ -1,4 +1,4 @@
-// Authentication, the system itself, knowledge without anybody to keep it, sessions, and services elsewhere.
+// Authentication, the system itself, sessions, and services elsewhere.
 
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
@@ -151,22 +151,26 @@ suite('system', () => {
   });
 });
 
-suite('knowledge', () => {
-  test('NOOB-74 NOOB-78 a search is checked; without anybody who keeps knowledge it is answered GEN_001', async () => {
-    const search = (more: object) => message('knowledge.search', { query: 'ventas', ...more } as never);
-    for (const [more, code] of [
-      [{ search_config: { search_type: 'psychic' } }, 'VAL_001'],
-      [{ search_config: { semantic_weight: -1 } }, 'VAL_001'],
-      [{ search_config: { semantic_weight: 0, keyword_weight: 0 } }, 'VAL_001'],
-      [{ request_options: { limit: 101 } }, 'VAL_004'],
-      [{ query: undefined }, 'VAL_002'],
-    ] as const)
-      assert.equal((await refused(boss, search(more))).body.code, code, JSON.stringify(more));
-    assert.equal((await asked(boss, search({}))).error.code, 'GEN_001');
-  });
-});
-
 suite('services elsewhere', () => {
+  test('NOOB-142 NOOB-143 what is encrypted to a service elsewhere is handed to it as it was sent; content that did not travel as it asks to is refused', async () => {
+    const agent = await post.register('sealed-agent', { roles: ['nooble:conversation'] });
+    const jwe = { ciphertext: 'AAAA', iv: 'AAAA', tag: 'AAAA', recipients: [] };
+    const ask = message(
+      'conversation.query',
+      { jwe },
+      { conversation_id: 'c-1', metadata: { encryption: 'end-to-end' } },
+    );
+    assert.equal((await boss.send('nooble', ask)).status, 202);
+    const [work] = await agent.read('nooble', 'conversation', { wait: 10 });
+    assert.deepEqual(work?.message, ask);
+    await agent.settle('nooble', 'conversation', work?.delivery_id);
+    await post.admin.ask('DELETE', '/api/v2/agents/sealed-agent');
+    const open = { ...ask, message_id: newId(), payload: { limit: 1 } };
+    assert.equal((await refused(boss, open)).body.code, 'VAL_002');
+    const odd = message('agent.execute', { query: 'q' }, { metadata: { encryption: 'rot13' } });
+    assert.equal((await refused(boss, odd)).body.code, 'VAL_003');
+  });
+
   test('NOOB-39 NOOB-45 NOOB-134 NOOB-135 a registered agent gets the message, its word on it updates the task and reaches who asked, and after the end nothing more', async () => {
     const agent = await post.register('sales-agent');
     const ask = message('agent.execute', { query: 'analiza', agent_config: { agent_id: 'sales-agent' } });
