@@ -4,17 +4,13 @@ import type { DialectHands, DialectKit } from '../dialect/hands.ts';
 import { createAgentDesk, createGraceDesk } from './agents.ts';
 import { createCoordinator } from './coordinator.ts';
 import { armyDialect } from './dialect.ts';
-import type { Judge } from './inner.ts';
 import { createMemory } from './memory.ts';
 import { Settings } from './settings.ts';
 import { createTaskDesk, createUnclaimedDesk } from './tasks.ts';
-import { createValidator, presence } from './validator.ts';
+import { createValidator } from './validator.ts';
 
-/** Makes the dialect; `inner` is who judges its results. */
-export function createArmyDialect(
-  hands: DialectHands,
-  inner: { readonly judge: Judge } = { judge: presence },
-): DialectKit {
+/** Makes the dialect. */
+export function createArmyDialect(hands: DialectHands): DialectKit {
   const settings = new Settings(hands.clock, hands.store);
   const parts = { ...hands, settings };
   return {
@@ -26,7 +22,7 @@ export function createArmyDialect(
       createGraceDesk(parts),
       createCoordinator(parts),
       createMemory(parts),
-      createValidator(inner.judge, settings, hands.store),
+      createValidator(hands, settings),
     ],
   };
 }
