@@ -128,8 +128,7 @@ export function requireConditions(conditions: readonly Condition[], field: strin
   });
 }
 
-/** Whether a condition is known by that name. */
-export function isRegistered(id: string): boolean {
+function isRegistered(id: string): boolean {
   return (REGISTERED_CONDITIONS as readonly string[]).includes(id);
 }
 
