@@ -18,6 +18,8 @@ const EXAMPLES: Readonly<Record<string, { readonly script: string; readonly show
   'ticket-triage': { script: 'triage.ts', shows: 'fans out over 1,000 tickets and joins what came of them' },
   'crm-sync': { script: 'sync.ts', shows: 'brings what changed from one API to another, night after night' },
   watchtower: { script: 'watch.ts', shows: 'watches over services and tells when they change' },
+  'research-team': { script: 'team.ts', shows: 'four agents, each a process, write a report by messages' },
+  blog: { script: 'post.ts', shows: 'plans, writes, reviews and publishes a post by messages' },
   'shop-prices': { script: 'prices.ts', shows: 'scrapes a shop page by page into Parquet and adds it up' },
 };
 

@@ -7,6 +7,8 @@ import { join } from 'node:path';
 import { type AgentId, DEFAULT_TENANT, type TenantId } from '../src/domain/ids.ts';
 import type { Permission, Principal } from '../src/domain/principal.ts';
 import type { TaskType } from '../src/domain/task.ts';
+import { Privacy } from '../src/engine/privacy.ts';
+import { Reviews } from '../src/engine/reviews.ts';
 import { createGuards, type Guards } from '../src/guards/guards.ts';
 import type { RateStanding } from '../src/guards/limits.ts';
 import type { RequestLimits } from '../src/http/gate.ts';
@@ -111,6 +113,21 @@ const limitsOf = ({ quotas, tenants }: Guards): Pick<HouseOptions, 'quotas' | 'p
   regions: id => tenants.regions(id),
 });
 
+const MASTER_KEY = Buffer.alloc(32, 7);
+
+/** What people decide, and what is held of them. */
+function peopleOf({
+  clock,
+  store,
+  engine,
+  blobs,
+}: Pick<SamDeps, 'clock' | 'store' | 'blobs'> & { readonly engine: House['engine'] }) {
+  return {
+    reviews: new Reviews(clock, store, engine),
+    privacy: new Privacy({ store, engine, memory: engine.memory, blobs }),
+  };
+}
+
 /** A server listening on a port of its own. */
 export async function serve(choice: ServeOptions = {}): Promise<Served> {
   const dir = choice.dir ?? mkdtempSync(join(tmpdir(), 'batuta-serve-'));
@@ -118,21 +135,22 @@ export async function serve(choice: ServeOptions = {}): Promise<Served> {
   const random = choice.random ?? systemRandom;
   const auditKey = Buffer.alloc(32);
   const store = choice.store ?? openSqliteInProcess({ path: ':memory:', clock, random, auditKey });
-  const masterKey = Buffer.alloc(32, 7);
-  const guards = createGuards(silentLog, clock, systemRandom, store, { masterKey, rates: 'off' });
+  const guards = createGuards(silentLog, clock, systemRandom, store, { masterKey: MASTER_KEY, rates: 'off' });
   await guards.start();
   const house = await openHouse({ ...limitsOf(guards), ...choice, dir, store });
   const { engine } = house;
   const badges = { ...BADGES, ...choice.badges };
+  const blobs = await openFileBlobs(dir, systemRandom);
   const sam = createSamProtocol({
     clock,
     random: systemRandom,
     engine,
     store,
-    blobs: await openFileBlobs(dir, systemRandom),
+    blobs,
     guards,
     remoteAgents: NO_DELEGATION,
     workflows: NO_WORKFLOWS,
+    ...peopleOf({ clock, store, engine, blobs }),
     health: async () => ({ ...WELL, ...choice.health }),
     options: { serverId: 'house', version: '1.2.3', auditKey: Buffer.alloc(32) },
     ...choice.sam,

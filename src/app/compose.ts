@@ -5,6 +5,8 @@ import { type AgentId, DEFAULT_TENANT, type TenantId } from '../domain/ids.ts';
 import { Engine, type EngineOptions } from '../engine/engine.ts';
 import { Mailroom } from '../engine/mailroom/mailroom.ts';
 import type { Channel } from '../engine/ports/channel.ts';
+import { Privacy } from '../engine/privacy.ts';
+import { Reviews } from '../engine/reviews.ts';
 import { createGuards, type Guards } from '../guards/guards.ts';
 import { HostBreakers } from '../guards/host-breakers.ts';
 import { createOutbound, parsePrivateTargets } from '../guards/outbound.ts';
@@ -12,7 +14,7 @@ import { SchemaGuard } from '../guards/schemas.ts';
 import { createServer, type HttpServer } from '../http/server.ts';
 import type { Dialect } from '../protocols/dialect/dialect.ts';
 import type { DialectHands, DialectKit } from '../protocols/dialect/hands.ts';
-import { Pace } from '../protocols/dialect/pace.ts';
+import { Pace, type PaceLimit } from '../protocols/dialect/pace.ts';
 import { protocolOf } from '../protocols/dialect/protocol-of.ts';
 import { createSeals } from '../protocols/dialect/seals.ts';
 import type { Protocol } from '../protocols/protocol.ts';
@@ -28,6 +30,7 @@ import { type Credentials, ensureDataDir, loadCredentials, loadHouseKeys } from 
 import { createHealth } from './health.ts';
 import {
   createChannels,
+  createContentValidator,
   createCoordinator,
   createDelegation,
   createDialects,
@@ -148,10 +151,11 @@ async function startEngine({ log, config, extras, store, blobs, guards, reached,
   await breakers.start();
   undo.push(() => breakers.stop());
   const adapters = { log, clock, random, outbound, breakers, config, version: VERSION };
+  const models = createModelProviders(adapters);
   const workflows = createCoordinator({ log, clock, store, engine: (): Engine => engine });
   const executors = [
     ...createExecutors({ ...adapters, outbound: breakers.around(outbound) }),
-    createSkills(adapters, store),
+    createSkills({ clock, store, models }),
     workflows,
   ];
   const schemas = new SchemaGuard(
@@ -168,21 +172,12 @@ async function startEngine({ log, config, extras, store, blobs, guards, reached,
   const channels = createChannels(adapters);
   const engine: Engine = new Engine(
     {
-      log,
-      clock,
-      random,
-      store,
-      blobs,
+      ...{ log, clock, random, store, blobs, outbound, schemas, renderer, channels, executors },
       secrets: guards.secrets,
       weights: guards.tenants,
       quotas: guards.quotas,
       sealer: guards.sealer,
-      outbound,
       alerts: createAlerts(log, guards.audit),
-      schemas,
-      renderer,
-      channels,
-      executors,
     },
     { ...(await engineOptionsOf(config)), url: () => reached.url },
   );
@@ -198,30 +193,43 @@ async function startEngine({ log, config, extras, store, blobs, guards, reached,
       },
     },
   );
-  const models = createModelProviders(adapters);
   const messages = await startMailroom(
-    { log, extras, store, guards, undo },
-    { engine, channels, outbound, models, workflows },
+    { log, config, extras, store, guards, undo },
+    { engine, channels, outbound, models, workflows, schemas },
   );
   return { engine, executors, workflows, remoteAgents, outbound, ...messages };
 }
 
 /** The dialects, and the mailroom between them. */
 async function startMailroom(
-  { log, extras, store, guards, undo }: Pick<Floor, 'log' | 'extras' | 'store' | 'guards' | 'undo'>,
+  {
+    log,
+    config,
+    extras,
+    store,
+    guards,
+    undo,
+  }: Pick<Floor, 'log' | 'config' | 'extras' | 'store' | 'guards' | 'undo'>,
   {
     engine,
     channels,
     outbound,
     models,
     workflows,
+    schemas,
   }: Pick<DialectHands, 'outbound' | 'models' | 'workflows'> & {
     readonly engine: Engine;
     readonly channels: readonly Channel[];
+    readonly schemas: SchemaGuard;
   },
 ) {
-  const { audit, secrets, inspector } = guards;
-  const parts = { log, clock, random, store, engine, audit, inspector, outbound, models, workflows };
+  const { audit, secrets, inspector, tenants, guardrails } = guards;
+  const quotaOf: DialectHands['quotaOf'] = tenant => tenants.quotaPlan(tenant)?.tenant?.limits ?? {};
+  const validator = createContentValidator({ clock, schemas, models });
+  const reviews = new Reviews(clock, store, engine);
+  const judges = { validator, guardrails, reviews };
+  const reached = { audit, inspector, quotaOf, outbound, models, workflows };
+  const parts = { log, clock, random, store, engine, ...reached, ...judges };
   const hands: DialectHands = { ...parts, memory: engine.memory, mailroom: () => mailroom };
   const kits = [...createDialects(hands), ...(extras.dialects ?? []).map(create => create(hands))];
   const dialects = kits.map(({ dialect }) => dialect);
@@ -236,7 +244,7 @@ async function startMailroom(
     webhooks: channels.find(({ name }) => name === 'webhook') ?? null,
     secrets,
     seals,
-    options: { self: `node:${random.uuid()}`, leads: () => engine.leads },
+    options: { self: `node:${config.serverId}`, leads: () => engine.leads },
   });
   await mailroom.start();
   undo.push(() => mailroom.stop());
@@ -244,7 +252,7 @@ async function startMailroom(
     await service?.start();
     undo.push(async () => service?.stop());
   }
-  return { mailroom, dialects, seals };
+  return { mailroom, reviews, dialects, seals };
 }
 
 /** The dialects as wires. */
@@ -252,15 +260,20 @@ function dialectProtocols(
   { guards, config }: Floor,
   { mailroom, dialects, seals, outbound }: Upstairs,
 ): readonly Protocol[] {
-  const paceLimit = config.rateLimits === null ? null : { perMinute: 600, burst: 100 };
-  const common = new Pace(clock, () => paceLimit);
-  const paceOf = (dialect: Dialect): Pace => {
-    const { pacePerMinute } = dialect;
-    if (paceLimit === null || pacePerMinute === undefined) return common;
-    return new Pace(clock, ({ tenant }) => ({ ...paceLimit, perMinute: pacePerMinute(tenant) }));
+  const { guardrails } = guards;
+  const limitOf = (tenant: TenantId, own: number | undefined): PaceLimit | null => {
+    const isSet = guardrails.setsPace(tenant);
+    if (config.rateLimits === null && !isSet) return null;
+    const { messagesPerMinute, messagesBurst: burst } = guardrails.of(tenant);
+    return { perMinute: isSet ? messagesPerMinute : (own ?? messagesPerMinute), burst };
   };
+  const common = new Pace(clock, ({ tenant }) => limitOf(tenant, undefined));
+  const paceOf = ({ pacePerMinute }: Dialect): Pace =>
+    pacePerMinute === undefined
+      ? common
+      : new Pace(clock, ({ tenant }) => limitOf(tenant, pacePerMinute(tenant)));
   const shared = {
-    ...{ clock, random, mailroom, audit: guards.audit, seals },
+    ...{ clock, random, mailroom, guardrails, audit: guards.audit, seals },
     checkTarget: (url: string) => outbound.check(url),
     sealSecret: (tenant: TenantId, secret: string) => guards.secrets.sealWebhookSecret(tenant, secret),
   };
@@ -291,7 +304,7 @@ async function engineOptionsOf(config: Config): Promise<EngineOptions> {
 }
 
 async function startHttp(floor: Floor, upstairs: Upstairs): Promise<HttpServer> {
-  const { engine, executors, workflows, remoteAgents } = upstairs;
+  const { engine, executors, workflows, remoteAgents, reviews } = upstairs;
   const { log, config, store, blobs, guards, auditKey, undo } = floor;
   const { host, port, serverId, publicUrl, trustedProxies } = config;
   const server = createServer({
@@ -305,6 +318,8 @@ async function startHttp(floor: Floor, upstairs: Upstairs): Promise<HttpServer> 
         guards,
         remoteAgents,
         workflows,
+        reviews,
+        privacy: new Privacy({ store, engine, memory: engine.memory, blobs }),
         health: createHealth({ clock, config, engine, executors }),
         options: { serverId, version: VERSION, auditKey },
       }),

@@ -15,13 +15,14 @@ import { createOpenAiProvider } from '../executors/content/provider.ts';
 import { createDataExecutor } from '../executors/data/executor.ts';
 import { createMonitorExecutor } from '../executors/monitor/executor.ts';
 import { createRemoteAgents } from '../executors/remote/index.ts';
-import { createSkillsExecutor, SKILL_SHAPES } from '../executors/skills/executor.ts';
+import { createSkillsExecutor, SKILL_SHAPES, type SkillsParts } from '../executors/skills/executor.ts';
 import { createWebExecutor } from '../executors/web/executor.ts';
 import { createWorkflowExecutor } from '../executors/workflow/executor.ts';
 import type { HostBreakers } from '../guards/host-breakers.ts';
 import { createOutbound, parsePrivateTargets } from '../guards/outbound.ts';
 import { SchemaGuard } from '../guards/schemas.ts';
 import { createTunnels } from '../guards/tunnels.ts';
+import { createValidator } from '../participants/validator/validator.ts';
 import { createArmyDialect } from '../protocols/army/index.ts';
 import { createBlogDialect } from '../protocols/blog/index.ts';
 import type { DialectHands, DialectKit } from '../protocols/dialect/hands.ts';
@@ -29,6 +30,7 @@ import { createNoobleDialect } from '../protocols/nooble/index.ts';
 import type { Protocol } from '../protocols/protocol.ts';
 import { createSamProtocol, type SamDeps } from '../protocols/sam/index.ts';
 import { createSamRenderer } from '../protocols/sam/notification.ts';
+import { createTaskDialect } from '../protocols/task/index.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
 import type { Random } from '../runtime/random.ts';
@@ -209,10 +211,8 @@ export function workRootOf(dataDir: string): string {
 export const createCoordinator = createWorkflowExecutor;
 
 /** The executor of what a blog's agents are asked for, which keeps contents and conversations in the store. */
-export function createSkills(parts: AdapterParts, store: Store): Executor {
-  const { clock } = parts;
-  const schemas = new SchemaGuard(clock, SKILL_SHAPES);
-  return createSkillsExecutor({ clock, store, schemas, models: createModelProviders(parts) });
+export function createSkills(parts: Omit<SkillsParts, 'schemas'>): Executor {
+  return createSkillsExecutor({ ...parts, schemas: new SchemaGuard(parts.clock, SKILL_SHAPES) });
 }
 
 /** The agents elsewhere that work for this server. */
@@ -230,8 +230,16 @@ export function createProtocols(deps: SamDeps): readonly [Protocol, ...Protocol[
 
 /** The wires that carry messages between agents. */
 export function createDialects(hands: DialectHands): readonly DialectKit[] {
-  return [createArmyDialect(hands), createBlogDialect(hands), createNoobleDialect(hands)];
+  return [
+    createArmyDialect(hands),
+    createBlogDialect(hands),
+    createNoobleDialect(hands),
+    createTaskDialect(hands),
+  ];
 }
+
+/** Who validates content. */
+export const createContentValidator = createValidator;
 
 /** Words notifications in the language of the wire their task came by. */
 export const createRenderer = createSamRenderer;

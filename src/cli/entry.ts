@@ -41,6 +41,14 @@ const app: AppActions = {
     const { copyStore } = await import('../app/copy-store.ts');
     return copyStore(route, configOf({}), onProgress);
   },
+  async validateMessage(message, protocol) {
+    const { judgeMessage } = await import('../app/offline.ts');
+    return judgeMessage(message, protocol);
+  },
+  async translateMessage(message, way) {
+    const { translateMessage } = await import('../app/offline.ts');
+    return translateMessage(message, way);
+  },
   async examine(flags) {
     const { examineHost } = await import('../app/examine.ts');
     return examineHost({ environment, flags });

@@ -1,5 +1,6 @@
 // What the command line borrows from the world, so that it can be run by a test as well as by a shell.
 
+import type { Json, JsonObject } from '../domain/json.ts';
 import type { Clock } from '../sdk/clock.ts';
 
 /** Where text goes. */
@@ -52,8 +53,26 @@ export interface AppActions {
     route: { readonly from: string; readonly to: string },
     onProgress: (progress: { readonly table: string; readonly rows: number; readonly of: number }) => void,
   ) => Promise<CopiedStore>;
+  /** Judges a message without a server. */
+  readonly validateMessage?: (message: Json, protocol: string) => Promise<JudgedMessage>;
+  /** Puts a message into another wire's words without a server. */
+  readonly translateMessage?: (
+    message: Json,
+    way: { readonly from: string; readonly to: string },
+  ) => Promise<JsonObject>;
   /** Looks at this machine and the settings. */
   readonly examine?: (flags: ServeFlags) => Promise<readonly Finding[]>;
+}
+
+/** What is to be said of a message. */
+export interface JudgedMessage {
+  readonly valid: boolean;
+  /** Null where it could not be read. */
+  readonly type: string | null;
+  /** Which field breaks which requirement; a fault of the whole has no field. */
+  readonly faults: readonly { readonly field: string; readonly message: string }[];
+  /** What only a server can tell. */
+  readonly assumed: readonly string[];
 }
 
 /** What a migration did, or would do. */

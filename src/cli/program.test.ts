@@ -25,6 +25,8 @@ const app: AppActions = {
   migrate: async () => ({ database: 'here', schema_from: 1, schema_to: 1, changes: false }),
   copy: async () => COPIED,
   examine: async () => [],
+  validateMessage: async () => ({ valid: true, type: null, faults: [], assumed: [] }),
+  translateMessage: async () => ({}),
 };
 
 function runnables(
@@ -40,7 +42,7 @@ function runnables(
 test('every command the contract names is there', () => {
   const names = commandsOf({ app }).map(({ name }) => name);
   const wanted =
-    'serve demo submit status watch logs cancel pause resume retry tasks schedules workflow agents nodes canaries deliveries keys token backup restore migrate copy doctor completion';
+    'serve demo submit status watch logs cancel pause resume retry tasks schedules workflow agents nodes canaries deliveries send inbox dlq trace validate translate keys token backup restore migrate copy doctor completion';
   assert.deepEqual(names.toSorted(), wanted.split(' ').toSorted());
 });
 

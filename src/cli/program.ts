@@ -10,9 +10,11 @@ import { controlCommands } from './control.ts';
 import { copyCommand } from './copy.ts';
 import { deliveriesCommand } from './deliveries.ts';
 import { demoCommand } from './demo.ts';
+import { dlqCommand } from './dlq.ts';
 import { doctorCommand } from './doctor.ts';
 import { EXIT, failureOf } from './failure.ts';
 import type { CliHost } from './host.ts';
+import { inboxCommand } from './inbox.ts';
 import { keysCommand } from './keys.ts';
 import { logsCommand } from './logs.ts';
 import { migrateCommand } from './migrate.ts';
@@ -20,11 +22,15 @@ import { nodesCommand } from './nodes.ts';
 import { Output } from './output.ts';
 import { restoreCommand } from './restore.ts';
 import { schedulesCommand } from './schedules.ts';
+import { sendCommand } from './send.ts';
 import { serveCommand } from './serve.ts';
 import { statusCommand } from './status.ts';
 import { submitCommand } from './submit.ts';
 import { tasksCommand } from './tasks.ts';
 import { tokenCommand } from './token.ts';
+import { traceCommand } from './trace.ts';
+import { translateCommand } from './translate.ts';
+import { validateCommand } from './validate.ts';
 import { watchCommand } from './watch.ts';
 import { workflowCommand } from './workflow.ts';
 
@@ -41,6 +47,12 @@ export function commandsOf({ app }: Pick<CliHost, 'app'>): readonly CommandSpec[
     tasksCommand,
     schedulesCommand,
     workflowCommand,
+    sendCommand,
+    inboxCommand,
+    dlqCommand,
+    traceCommand,
+    app.validateMessage === undefined ? null : validateCommand(app.validateMessage),
+    app.translateMessage === undefined ? null : translateCommand(app.translateMessage),
     agentsCommand,
     nodesCommand,
     canariesCommand,

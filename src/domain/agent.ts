@@ -47,17 +47,33 @@ export function mayRunIn(region: string | undefined, regions: readonly string[] 
   return regions === undefined || (region !== undefined && regions.includes(region));
 }
 
+const GPU = 'gpu_units:';
+const GPUS_MAX = 64;
+
+/** What an agent with so many free GPUs can do: a task that needs some asks for an agent that can do that many. */
+export function gpuAbilities(units: number): readonly string[] {
+  const count = Math.min(GPUS_MAX, Math.max(0, Math.floor(units)));
+  return Array.from({ length: count }, (_, index) => gpuAbility(index + 1));
+}
+
+/** The one a task of so many GPUs asks for. */
+export function gpuAbility(units: number): string {
+  return `${GPU}${units}`;
+}
+
 /** Whether an agent's declared types, capabilities, region and totals admit the task at all. */
 export function canRun(agent: Agent, spec: TaskSpec): boolean {
   if (!agent.types.includes(workTypeOf(spec))) return false;
-  if ((spec.requiredCapabilities ?? []).some(capability => !agent.capabilities.includes(capability)))
-    return false;
+  // How many GPUs are free is known when it asks for work; whether it has so many at all is among the resources.
+  const needed = (spec.requiredCapabilities ?? []).filter(one => !one.startsWith(GPU));
+  if (needed.some(capability => !agent.capabilities.includes(capability))) return false;
   if (spec.region !== undefined && agent.region !== spec.region) return false;
   return fits(spec.resources, agent.capacity);
 }
 
-/** Whether the needs are within what there is; what is not declared is not limited. */
+/** Whether the needs are within what there is; what is not declared is not limited, but for GPUs: those nobody has who does not say so. */
 export function fits(needs: ResourceLimits, within: ResourceLimits): boolean {
+  if ((needs.gpuUnits ?? 0) > (within.gpuUnits ?? 0)) return false;
   const keys = ['memoryMb', 'cpuCores', 'diskMb', 'networkMbps'] as const;
   return keys.every(key => (needs[key] ?? 0) <= (within[key] ?? Number.POSITIVE_INFINITY));
 }

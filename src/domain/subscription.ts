@@ -8,7 +8,13 @@ import type { InboxName } from './message.ts';
 export type SubscriptionTarget =
   | { readonly by: 'sse' }
   | { readonly by: 'inbox'; readonly inbox: InboxName; readonly name: string }
-  | { readonly by: 'webhook'; readonly url: string; readonly secretSealed?: string };
+  | {
+      readonly by: 'webhook';
+      readonly url: string;
+      /** Called in this order while those before them cannot be reached. */
+      readonly backups?: readonly string[];
+      readonly secretSealed?: string;
+    };
 
 /** A durable wish to be told of messages of one wire. */
 export interface Subscription {
@@ -22,6 +28,8 @@ export interface Subscription {
   /** Paths of an envelope and what must stand there; or an expression that must hold. */
   readonly filter: JsonObject | string | null;
   readonly target: SubscriptionTarget;
+  /** 0: told once it was handed over; 1 or absent: told again until that is acknowledged. */
+  readonly qos?: 0 | 1;
   /** May see what is said between others. */
   readonly watchesAll: boolean;
   readonly createdAt: number;

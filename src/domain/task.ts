@@ -42,6 +42,7 @@ export interface ResourceLimits {
   readonly cpuCores?: number;
   readonly diskMb?: number;
   readonly networkMbps?: number;
+  readonly gpuUnits?: number;
 }
 
 /** Whether a limit is held by force, or only asked for (`SAM-117`). */
@@ -86,6 +87,8 @@ export interface TaskSpec {
   readonly secretNames: readonly string[];
   readonly dependencies: readonly string[];
   readonly dependsOn: readonly TaskId[];
+  /** Those of them that need only end, however. */
+  readonly dependsOnEnds?: readonly TaskId[];
   /** Not to be started before this instant (epoch milliseconds). */
   readonly notBefore?: number;
   readonly minIsolation?: IsolationLevel;

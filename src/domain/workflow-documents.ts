@@ -1,7 +1,7 @@
 // Records beside tasks that workflows use, under names both the coordinator and the wires know: stored definitions, approvals that wait for
 // somebody, messages that waits are for.
 
-import type { JsonObject } from './json.ts';
+import type { Json, JsonObject } from './json.ts';
 
 /** A stored workflow: its newest version's number. */
 export const WORKFLOW_KIND = 'workflow';
@@ -41,6 +41,17 @@ export type Approval = JsonObject & {
   readonly expires_at: number;
   /** Whose request it is, by credential, agent and user: none of them may decide it. */
   readonly requester: { readonly credential: string; readonly agent: string; readonly user: string };
+  /** What is decided: a workflow's step where absent, a task's output before it is released, or content somebody asked about. */
+  readonly subject?: 'output' | 'content';
+  /** What was made, to be looked at. */
+  readonly content?: Json;
+  /** What else whoever asked wants to be told of again with the decision. */
+  readonly about?: JsonObject;
+  /** The agent whose work it is: it may not decide it either. */
+  readonly made_by?: string;
+  /** Who looks at it, and until when nobody else may decide it. */
+  readonly claimed_by?: string;
+  readonly claimed_until?: number;
   readonly decided_by?: string;
   readonly decided_at?: number;
   readonly comment?: string;

@@ -57,6 +57,26 @@ export function end(
   };
 }
 
+/**
+ * Ends a task whose deadline has come, however far it is; null where it is ending anyway. What is paused goes by its queue, for the machine
+ * knows no other way to that end.
+ */
+export function pastDeadline(task: Task, tools: ChangeTools): Draft | null {
+  const back = task.state === 'paused' ? stateEvents(task, ['queued'], { actor: 'system' }) : [];
+  const from: Task = task.state === 'paused' ? { ...task, state: 'queued' } : task;
+  if (from.state !== 'queued' && from.state !== 'running') return null;
+  const message =
+    task.attempt === 0 ? 'no agent took the task in time' : 'the task did not end by its deadline';
+  const error: TaskError = { code: 'task_timeout', message, recoverable: false };
+  const cause = { actor: 'system', reason: 'deadline', error };
+  const { deliveries = [], ...ended } = end(from, 'timeout', { metrics: {}, error }, cause, tools);
+  return {
+    ...ended,
+    events: [...back, ...ended.events],
+    deliveries: deliveries.map(one => ({ ...one, eventIndex: one.eventIndex + back.length })),
+  };
+}
+
 /** Takes a held task back to its queue, at once or after a delay (`SAM-105`). */
 export function requeue(
   task: Task,

@@ -3,6 +3,7 @@
 
 import { DomainError } from '../domain/errors.ts';
 import type { EventBody } from '../domain/event.ts';
+import { DEFAULT_GUARDRAILS, violation } from '../domain/guardrails.ts';
 import type { ExecutionId } from '../domain/ids.ts';
 import { queueOf } from '../domain/queue.ts';
 import { ISOLATION_LEVELS, type TaskSpec, type TaskType, workTypeOf } from '../domain/task.ts';
@@ -23,11 +24,10 @@ import type { Outbound } from './ports/outbound.ts';
 import type { Quotas } from './ports/quotas.ts';
 import type { PayloadCheck } from './ports/schemas.ts';
 import type { Sealer } from './ports/sealer.ts';
-import type { SecretKeeper } from './ports/secrets.ts';
+import type { SecretKeeper, TenantWeights } from './ports/secrets.ts';
 import type { Roster } from './roster.ts';
 import { sealingKeyOf } from './sealing.ts';
-
-const DEPTH_MAX = 8;
+import type { Signals } from './signals.ts';
 
 /** The store gathers for itself, so a batch need not wait for the one before to come back. */
 const UNDER_WAY_MAX = 4;
@@ -41,9 +41,11 @@ export interface IntakeParts {
   readonly schemas: PayloadCheck;
   readonly forecaster: Forecaster;
   readonly quotas: Quotas;
+  readonly weights: Pick<TenantWeights, 'depthMax'>;
   readonly sealer: Sealer;
   readonly addressing: Addressing;
   readonly wakers: Wakers;
+  readonly signals: Pick<Signals, 'publish'>;
 }
 
 /** The way in. */
@@ -145,11 +147,11 @@ export class Intake {
   async #check(order: TaskOrder): Promise<void> {
     const { tenant, spec } = order;
     this.#parts.addressing.check(order);
-    if (spec.depth > DEPTH_MAX) {
-      throw new DomainError('policy_violation', `tasks made by tasks may go ${DEPTH_MAX} levels deep`, {
-        details: { rule: 'recursion_depth', depth: spec.depth, limit: DEPTH_MAX },
+    const limit = this.#parts.weights.depthMax?.(tenant) ?? DEFAULT_GUARDRAILS.depthMax;
+    if (spec.depth > limit)
+      throw violation('recursion_depth', `tasks made by tasks may go ${limit} levels deep`, {
+        ...{ depth: spec.depth, limit },
       });
-    }
     if (spec.type === 'custom') await this.#checkCustom(tenant, spec);
     else await this.#checkBuiltIn(tenant, spec);
     if (spec.secretNames.length > 0) {
@@ -245,11 +247,18 @@ export class Intake {
       ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
       queue: queueOf(tenant, spec),
       state: failure === undefined ? 'queued' : 'rejected',
-      events: initEvents(actor, order.steps, failure),
+      events: [...initEvents(actor, order.steps, failure), ...this.#doubts(order)],
       timers,
       ...(failure === undefined ? {} : { result: { metrics: {}, error: failure } }),
       waitingMax: this.#waitingMax,
     };
+  }
+
+  /** That nobody can run it yet, where it is let in all the same. */
+  #doubts({ tenant, spec }: TaskOrder): readonly EventBody[] {
+    if (spec.awaitsAgent !== true || this.#parts.roster.canEverRun(tenant, spec)) return [];
+    const detail = { work_type: workTypeOf(spec), resources: { ...spec.resources } };
+    return [{ kind: 'note', name: 'unschedulable', detail }];
   }
 
   async #answer(judged: Judged, task: NewTask, outcome: SubmitOutcome): Promise<Admission> {
@@ -257,6 +266,7 @@ export class Intake {
     if (outcome.status !== 'created') judged.withdraw?.();
     switch (outcome.status) {
       case 'created': {
+        this.#parts.signals.publish(order.tenant, outcome.key);
         if (error !== undefined)
           return { kind: 'rejected', task: order.id, executionId: task.executionId, error };
         for (const timer of task.timers) this.#parts.wakers.timer(timer.dueInMs);

@@ -4,6 +4,7 @@
 import { DomainError } from '../domain/errors.ts';
 import { isJsonObject, type Json, type JsonObject } from '../domain/json.ts';
 import { INTENTS, isIntent, isSkill, type PlanStep, planFor, SKILL_PARAMS, SKILLS } from '../domain/skill.ts';
+import type { Clock } from '../runtime/clock.ts';
 import type { ModelProvider } from './ports/model-provider.ts';
 
 const TOKENS_MAX = 1_500;
@@ -12,10 +13,12 @@ const STEPS_MAX = 20;
 
 /** Makes plans. */
 export class Planner {
+  readonly #clock: Clock;
   readonly #model: ModelProvider | null;
 
   /** The first of the providers with a language model is asked; without one the known intents are all there is. */
-  constructor(models: readonly ModelProvider[]) {
+  constructor(clock: Clock, models: readonly ModelProvider[]) {
+    this.#clock = clock;
     this.#model = models.find(one => one.models.length > 0) ?? null;
   }
 
@@ -37,10 +40,12 @@ export class Planner {
   async #ask(intent: string, context: JsonObject): Promise<readonly PlanStep[] | null> {
     const model = this.#model;
     if (model === null) return null;
+    const tooLong = new AbortController();
+    const cancel = this.#clock.after(MODEL_MS_MAX, () => tooLong.abort());
     try {
       const { text } = await model.generate({
         ...{ model: model.models[0] ?? '', outputTokensMax: TOKENS_MAX, stream: false, temperature: 0 },
-        signal: AbortSignal.timeout(MODEL_MS_MAX),
+        signal: tooLong.signal,
         messages: [
           { role: 'system', text: DIRECTIONS },
           { role: 'user', text: JSON.stringify({ intent, context }) },
@@ -51,6 +56,8 @@ export class Planner {
     } catch {
       // A model that is away, or writes something else, leaves the plans that are known here.
       return null;
+    } finally {
+      cancel();
     }
   }
 }

@@ -127,7 +127,7 @@ export function furnish(parts: EngineParts, options: EngineOptions, onAcknowledg
   };
   const { outbound, schemas } = parts;
   const addressing = new Addressing(yard.canaries, parts.weights, options.region);
-  const guards = { secrets, outbound, schemas, quotas, sealer, addressing };
+  const guards = { secrets, outbound, schemas, quotas, sealer, addressing, weights: parts.weights };
   const intake = new Intake(clock, random, store, { ...yard, ...guards, wakers }, options);
   const bench = { ...yard, blobs, secrets, sealer };
   const workbench = new Workbench(log, clock, random, store, bench, options);

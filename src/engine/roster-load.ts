@@ -9,7 +9,10 @@ export interface Load {
 }
 
 /** Nothing held. */
-export const NO_LOAD: Load = { busy: 0, reserved: { memoryMb: 0, cpuCores: 0, diskMb: 0, networkMbps: 0 } };
+export const NO_LOAD: Load = {
+  busy: 0,
+  reserved: { memoryMb: 0, cpuCores: 0, diskMb: 0, networkMbps: 0, gpuUnits: 0 },
+};
 
 /** What is reserved once these needs are added, or taken away. */
 export function added(
@@ -22,16 +25,18 @@ export function added(
     cpuCores: reserved.cpuCores + sign * (needs.cpuCores ?? 0),
     diskMb: reserved.diskMb + sign * (needs.diskMb ?? 0),
     networkMbps: reserved.networkMbps + sign * (needs.networkMbps ?? 0),
+    gpuUnits: reserved.gpuUnits + sign * (needs.gpuUnits ?? 0),
   };
 }
 
 /** What is left of a capacity; what it does not name stays unlimited. */
 export function left(capacity: ResourceLimits, reserved: Required<ResourceLimits>): ResourceLimits {
-  const { memoryMb, cpuCores, diskMb, networkMbps } = capacity;
+  const { memoryMb, cpuCores, diskMb, networkMbps, gpuUnits } = capacity;
   return {
     ...(memoryMb === undefined ? {} : { memoryMb: memoryMb - reserved.memoryMb }),
     ...(cpuCores === undefined ? {} : { cpuCores: cpuCores - reserved.cpuCores }),
     ...(diskMb === undefined ? {} : { diskMb: diskMb - reserved.diskMb }),
     ...(networkMbps === undefined ? {} : { networkMbps: networkMbps - reserved.networkMbps }),
+    ...(gpuUnits === undefined ? {} : { gpuUnits: gpuUnits - reserved.gpuUnits }),
   };
 }

@@ -7,7 +7,7 @@ import type { Log } from '../runtime/log.ts';
 import type { DueTimer, LeaseRow } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import type { Attempts, RunningAttempt } from './attempts.ts';
-import { archive, closeNotification, type Draft, end, makeReady } from './changes.ts';
+import { archive, closeNotification, type Draft, end, makeReady, pastDeadline } from './changes.ts';
 import { guardOf, type Lifecycle } from './lifecycle.ts';
 import type { Settlement } from './settlement.ts';
 
@@ -205,22 +205,8 @@ export class Sweeper {
         const cause = { actor: 'system', reason: 'queue timeout', error };
         return end(task, 'timeout', { metrics: {}, error }, cause, tools);
       }
-      case 'deadline': {
-        if (task.state !== 'queued' && task.state !== 'running') return null;
-        const error: TaskError = {
-          code: 'task_timeout',
-          message:
-            task.attempt === 0 ? 'no agent took the task in time' : 'the task did not end by its deadline',
-          recoverable: false,
-        };
-        return end(
-          task,
-          'timeout',
-          { metrics: {}, error },
-          { actor: 'system', reason: 'deadline', error },
-          tools,
-        );
-      }
+      case 'deadline':
+        return pastDeadline(task, tools);
       case 'notify_timeout':
         return task.state === 'notifying'
           ? closeNotification(
@@ -244,9 +230,12 @@ export class Sweeper {
     const { notBefore } = task.spec;
     if (notBefore !== undefined && notBefore > this.#clock.now()) return null;
     const dependencies = await this.#store.dependencies(task.key);
-    const broken = dependencies.find(({ outcome }) => outcome !== null && outcome !== 'completed');
+    const { dependsOnEnds = [] } = task.spec;
+    const broken = dependencies.find(
+      ({ id, outcome }) => outcome !== null && outcome !== 'completed' && !dependsOnEnds.includes(id),
+    );
     if (broken === undefined)
-      return dependencies.every(({ outcome }) => outcome === 'completed') ? makeReady() : null;
+      return dependencies.every(({ outcome }) => outcome !== null) ? makeReady() : null;
     const error: TaskError = {
       code: 'dependency_failed',
       message: `task ${broken.id}, on which this one depends, ended ${broken.outcome}`,

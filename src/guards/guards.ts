@@ -12,6 +12,7 @@ import { AttemptLog } from './attempts.ts';
 import { type AuditObserver, AuditWriter } from './audit.ts';
 import { AuditHeads } from './audit-heads.ts';
 import { type Authenticator, createAuthenticator } from './authentication.ts';
+import { GuardrailBook } from './guardrails.ts';
 import { ReplayGuard } from './hmac-replay.ts';
 import { TokenInspector } from './inspection.ts';
 import { JwtVerifier } from './jwt.ts';
@@ -64,6 +65,7 @@ export interface Guards extends Service {
   readonly secrets: Secrets;
   readonly sealer: Sealer;
   readonly messages: MessageGuards;
+  readonly guardrails: GuardrailBook;
 }
 
 type GuardStore = Pick<
@@ -106,14 +108,7 @@ export function createGuards(
     usage,
     jwtKeys,
     tokens: new TokenService(clock, random, {
-      apiKeys,
-      keys: jwtKeys,
-      verifier,
-      proof,
-      families,
-      revocations,
-      attempts,
-      audit,
+      ...{ apiKeys, keys: jwtKeys, verifier, proof, families, revocations, attempts, audit },
     }),
     authenticator: createAuthenticator({
       clock,
@@ -129,6 +124,7 @@ export function createGuards(
     repeats: new Repeats(log, clock, random, store, vault, { isAlone: !store.capabilities.shared }),
     secrets: new Secrets(clock, store, vault, tenants, patterns),
     sealer: createSealer(),
+    guardrails: new GuardrailBook(tenants, audit),
     messages: createMessageGuards(clock, random, store, { vault, tenants, attempts }),
     ...together([auditHeads, audit, tenants, quotas, usage, limits], () => proveMasterKey(store, vault)),
   };

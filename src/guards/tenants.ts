@@ -2,6 +2,7 @@
 // exists and rotates with an overlap (`SAM-78`). `default` exists without being made.
 
 import { DomainError } from '../domain/errors.ts';
+import { type Guardrails, requireSoundGuardrails } from '../domain/guardrails.ts';
 import { DEFAULT_TENANT, isCallerId, type TenantId } from '../domain/ids.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { PriceTable } from '../domain/price.ts';
@@ -37,6 +38,8 @@ export interface TenantOptions {
   readonly residency?: Residency | null;
   /** Which messages must be signed; a change replaces it whole, and absent none must (`ARMY-114`). */
   readonly signatures?: SignatureDemands;
+  /** What its agents move within; a change replaces it whole, and what it leaves out is as for everybody. */
+  readonly guardrails?: Partial<Guardrails>;
 }
 
 /** The regions a tenant's tasks may run in: on nodes and agents of these alone. */
@@ -101,6 +104,7 @@ export class Tenants implements Service, TenantWeights, QuotaPlans {
   #plans: ReadonlyMap<TenantId, QuotaPlan> = new Map();
   #prices: ReadonlyMap<TenantId, PriceTable | undefined> = new Map();
   #regions: ReadonlyMap<TenantId, readonly string[] | undefined> = new Map();
+  #guardrails: ReadonlyMap<TenantId, Partial<Guardrails> | undefined> = new Map();
   readonly #watch: Watch;
   #deafen: () => void = () => undefined;
 
@@ -182,6 +186,16 @@ export class Tenants implements Service, TenantWeights, QuotaPlans {
     return this.#regions.get(id);
   }
 
+  /** How many tasks of its may make one another; absent where it does not say. */
+  depthMax(id: TenantId): number | undefined {
+    return this.#guardrails.get(id)?.depthMax;
+  }
+
+  /** What it set of its guardrails. */
+  guardrails(id: TenantId): Partial<Guardrails> | undefined {
+    return this.#guardrails.get(id);
+  }
+
   quotaPlan(id: TenantId): QuotaPlan | undefined {
     return this.#plans.get(id);
   }
@@ -230,6 +244,7 @@ export class Tenants implements Service, TenantWeights, QuotaPlans {
     this.#plans = plansOf([...this.#plans, [id, body.tenant.options.quotas]]);
     this.#prices = new Map(this.#prices).set(id, body.tenant.options.prices);
     this.#regions = new Map(this.#regions).set(id, body.tenant.options.residency?.regions);
+    this.#guardrails = new Map(this.#guardrails).set(id, body.tenant.options.guardrails);
   }
 
   async #reload(): Promise<void> {
@@ -240,6 +255,7 @@ export class Tenants implements Service, TenantWeights, QuotaPlans {
       this.#plans = plansOf(bodies.map(({ tenant }) => [tenant.id, tenant.options.quotas]));
       this.#prices = new Map(bodies.map(({ tenant }) => [tenant.id, tenant.options.prices]));
       this.#regions = new Map(bodies.map(({ tenant }) => [tenant.id, tenant.options.residency?.regions]));
+      this.#guardrails = new Map(bodies.map(({ tenant }) => [tenant.id, tenant.options.guardrails]));
       for (const { tenant, webhookSecrets } of bodies)
         if (this.#isDue(tenant, webhookSecrets)) await this.rotateWebhookSecret(tenant.id);
     } catch (error) {
@@ -283,6 +299,7 @@ function settled(tenant: Tenant, options: TenantOptions, changes: Partial<Tenant
   requireRegions(chosen.residency);
   requireSound(chosen.quotas);
   if (chosen.signatures !== undefined) requireSoundDemands(chosen.signatures);
+  if (chosen.guardrails !== undefined) requireSoundGuardrails(chosen.guardrails);
   return { ...tenant, options: chosen };
 }
 

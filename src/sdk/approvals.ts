@@ -9,7 +9,9 @@ export type ApprovalState = 'waiting' | 'approved' | 'rejected' | 'expired' | 'w
 /** An approval; instants are ISO 8601 (`SAM-210`). */
 export interface ApprovalView {
   readonly approval_id: string;
-  /** The workflow that waits for it, and its step. */
+  /** A task's output before it is released, or content somebody asked about; absent for the step of a workflow. */
+  readonly subject?: 'output' | 'content';
+  /** The task that waits for it, and the step of a workflow. */
   readonly task_id: string;
   readonly step: string;
   readonly title: string;
@@ -19,6 +21,8 @@ export interface ApprovalView {
   readonly requested_at: string;
   /** When it counts as rejected. */
   readonly expires_at: string;
+  readonly claimed_by?: string;
+  readonly claimed_until?: string;
   readonly decided_by?: string;
   readonly decided_at?: string;
   readonly comment?: string;
@@ -49,6 +53,11 @@ export class Approvals {
 
   get(approvalId: string): Promise<ApprovalView> {
     return this.#transport.json({ method: 'GET', path: at(approvalId) });
+  }
+
+  /** Keeps others from deciding it for a quarter of an hour; throws as `approve` does. */
+  claim(approvalId: string): Promise<ApprovalView> {
+    return this.#transport.json({ method: 'POST', path: `${at(approvalId)}/claim`, json: {} });
   }
 
   /** Throws `InvalidStateError` where it is decided or over. */

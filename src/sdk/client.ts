@@ -4,6 +4,7 @@
 import { Approvals } from './approvals.ts';
 import type { Clock } from './clock.ts';
 import { type FollowOptions, followEvents, followLogs } from './follow.ts';
+import { Mail } from './mail.ts';
 import { Pipes } from './pipes.ts';
 import { Agents, ApiKeys, Artifacts, Audit, Deliveries, Secrets, Tenants } from './resources.ts';
 import { Schedules } from './schedules.ts';
@@ -98,6 +99,11 @@ export class BatutaClient {
     return answer.results;
   }
 
+  /** The messages of a wire: `army`, `task`, `blog`, `nooble`. */
+  mail(protocol: string): Mail {
+    return new Mail(this.#transport, protocol);
+  }
+
   /** A task as it stands; throws `NotFoundError`. */
   status(taskId: string, options: StatusOptions & CallOptions = {}): Promise<TaskStatus> {
     const { signal, idempotencyKey: _, ...query } = options;
@@ -169,7 +175,9 @@ export class BatutaClient {
 
   /** A task's events until its end, or with no id the tenant's for ever; survives broken connections without gap or repeat. */
   events(taskId?: string, options: FollowOptions = {}): AsyncGenerator<StreamEvent, void> {
-    return followEvents(this.#transport, taskId, options);
+    const all = '/api/v2/task-events';
+    const path = taskId === undefined ? all : `${all}/${at(taskId)}`;
+    return followEvents(this.#transport, { path, ends: taskId !== undefined }, options);
   }
 
   /** Ends a task that has not ended; repeating it is harmless (`SAM-66`). */

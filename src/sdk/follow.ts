@@ -24,16 +24,14 @@ export interface FollowOptions {
 }
 
 /**
- * Events in order, each once: reconnects with `Last-Event-ID` after a break. Ends after `end` where one task is followed, never
+ * Events in order, each once: reconnects with `Last-Event-ID` after a break. Ends after `end` where the stream has an end, never
  * by itself otherwise; throws what reconnecting cannot mend.
  */
 export async function* followEvents(
   transport: Transport,
-  taskId: string | undefined,
+  stream: { readonly path: string; readonly query?: object; readonly ends: boolean },
   options: FollowOptions = {},
 ): AsyncGenerator<StreamEvent, void> {
-  const path =
-    taskId === undefined ? '/api/v2/task-events' : `/api/v2/task-events/${encodeURIComponent(taskId)}`;
   const vigil = { clock: transport.clock, silenceMaxMs: SILENCE_MAX_MS };
   let last = options.lastEventId ?? null;
   let wishedMs: number | null = null;
@@ -42,7 +40,8 @@ export async function* followEvents(
     try {
       const response = await transport.open({
         method: 'GET',
-        path,
+        path: stream.path,
+        query: stream.query,
         headers: { accept: 'text/event-stream', ...(last === null ? {} : { 'last-event-id': last }) },
         signal: options.signal,
       });
@@ -56,7 +55,7 @@ export async function* followEvents(
         failures = 0;
         last = event.id;
         yield { id: event.id, event: event.event as StreamEventName, data: dataOf(event.data) };
-        if (taskId !== undefined && event.event === 'end') return;
+        if (stream.ends && event.event === 'end') return;
       }
       throw new ConnectionError({ code: 'CONNECTION_FAILED', message: 'the stream was closed', status: 0 });
     } catch (error) {

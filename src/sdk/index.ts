@@ -1,6 +1,16 @@
 // The SDK: hand tasks in, run them, and hear what became of them, from any program that has `fetch`.
 
 export type { Json, JsonObject } from '../domain/json.ts';
+export {
+  Agent,
+  type AgentOptions,
+  type AskOptions,
+  type LetterContext,
+  type LetterHandler,
+  LetterRejected,
+  type Outgoing,
+  type TaskLetter,
+} from './agent.ts';
 export type * from './approvals.ts';
 export {
   type Counters,
@@ -13,6 +23,7 @@ export { BatutaClient, type CallOptions } from './client.ts';
 export type { Credentials } from './credentials.ts';
 export * from './errors.ts';
 export type { FollowOptions } from './follow.ts';
+export type * from './mail.ts';
 export {
   Orchestrator,
   type OrchestratorOptions,
@@ -38,5 +49,6 @@ export type { ClientOptions, RetryOptions, Sendable } from './transport.ts';
 export * from './webhooks.ts';
 export * from './wire.ts';
 export * from './wire-admin.ts';
+export type * from './wording.ts';
 export { type StopOptions, Worker, type WorkerOptions } from './worker.ts';
 export type { WorkflowRunView, WorkflowView } from './workflows.ts';

@@ -1,12 +1,13 @@
 // Sends one call to the server and sees it through: credentials, time limits, repeats of what may be repeated, errors as classes.
 // It knows nothing of tasks.
 
-import type { Json, JsonObject } from '../domain/json.ts';
+import type { Json } from '../domain/json.ts';
 import type { Clock } from './clock.ts';
 import { pause, systemClock } from './clock.ts';
 import type { Authoriser, Credentials } from './credentials.ts';
 import { authoriserOf } from './credentials.ts';
 import { BatutaError, ConnectionError, errorOf, ServerError } from './errors.ts';
+import { factsIn } from './wire-errors.ts';
 
 /** How often a repeatable call is tried, and how long between; delays in milliseconds, spread by ±20 %. */
 export interface RetryOptions {
@@ -120,6 +121,16 @@ export class Transport {
     return this.#persist(call, async response => response);
   }
 
+  /** Where a WebSocket opens, and the headers that authenticate its handshake. */
+  async handshake(path: string): Promise<{ readonly url: URL; readonly headers: Record<string, string> }> {
+    const http = new URL(`${this.#url}${path}`);
+    const unproven = { method: 'GET', url: http, contentType: null, body: '', now: this.clock.now() };
+    const headers = { ...(await this.#authoriser.headersFor(unproven)) };
+    const url = new URL(http);
+    url.protocol = http.protocol === 'https:' ? 'wss:' : 'ws:';
+    return { url, headers };
+  }
+
   async #persist<Answer>(call: Call, read: (response: Response) => Promise<Answer>): Promise<Answer> {
     const idempotencyKey = call.idempotencyKey ?? (call.method === 'GET' ? undefined : crypto.randomUUID());
     const rereadable = !(call.body?.source instanceof ReadableStream);
@@ -208,22 +219,15 @@ function connectionError(url: string, cause: unknown): ConnectionError {
 }
 
 async function errorFrom(response: Response, now: number): Promise<BatutaError> {
-  const body = parsed(await response.text().catch(() => ''));
-  const error = objectOf(body?.error);
-  const seconds = typeof error?.retry_after === 'number' ? error.retry_after : undefined;
-  const retryAfterMs =
-    retryAfterOf(response.headers.get('retry-after'), now) ?? (seconds ?? Number.NaN) * 1000;
-  const facts = {
-    code: textOf(error?.code) ?? `HTTP_${response.status}`,
-    message: textOf(error?.message) ?? `the server answered ${response.status} ${response.statusText}`.trim(),
+  const told = factsIn(parsed(await response.text().catch(() => '')));
+  return errorOf({
+    code: `HTTP_${response.status}`,
+    message: `the server answered ${response.status} ${response.statusText}`.trim(),
+    ...told,
     status: response.status,
-    details: objectOf(error?.details) ?? {},
-    retryAfterMs: Number.isNaN(retryAfterMs) ? undefined : retryAfterMs,
-    documentationUrl: textOf(error?.documentation_url),
-    requestId: textOf(body?.request_id) ?? response.headers.get('x-request-id') ?? undefined,
-    traceId: textOf(body?.trace_id),
-  };
-  return errorOf(facts);
+    retryAfterMs: retryAfterOf(response.headers.get('retry-after'), now) ?? told.retryAfterMs,
+    requestId: told.requestId ?? response.headers.get('x-request-id') ?? undefined,
+  });
 }
 
 function retryAfterOf(header: string | null, now: number): number | undefined {
@@ -244,20 +248,10 @@ function queryOf(query: object | undefined): string {
   return text === '' ? '' : `?${text}`;
 }
 
-function parsed(text: string): JsonObject | undefined {
+function parsed(text: string): Json | undefined {
   try {
-    return objectOf(JSON.parse(text) as Json);
+    return JSON.parse(text) as Json;
   } catch {
     return undefined;
   }
-}
-
-function objectOf(value: Json | undefined): JsonObject | undefined {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-    ? (value as JsonObject)
-    : undefined;
-}
-
-function textOf(value: Json | undefined): string | undefined {
-  return typeof value === 'string' && value !== '' ? value : undefined;
 }

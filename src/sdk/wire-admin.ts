@@ -26,6 +26,8 @@ export interface AgentRegistration {
   readonly kind?: 'worker' | 'sam' | undefined;
   /** What it can do beside its types; tasks may require some of them. */
   readonly skills?: readonly string[] | undefined;
+  /** What it answers to in messages: `<wire>:<role>`. */
+  readonly roles?: readonly string[] | undefined;
   readonly capacity?:
     | {
         readonly slots?: number | undefined;

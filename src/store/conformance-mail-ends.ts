@@ -349,6 +349,20 @@ export const dying = suite(test => {
     assert.deepEqual(await left(), ['held', 'waiting', 'young', 'settled']);
   });
 
+  test('ARMY-76 other content takes the place of what a tenant’s message says, for whoever takes it up too', async ({
+    store: { mail },
+  }) => {
+    const [a = assert.fail(), b = assert.fail()] = await posted(mail, letter('a'), letter('b'));
+    const [foreign = assert.fail()] = await posted(mail, letter('f', { tenant: GLOBEX }));
+    const content = { says: null };
+    const blanks = [a, foreign].map(({ position }) => ({ position, content }));
+    assert.equal(await mail.blank(ACME, blanks), 1);
+    assert.deepEqual(await mail.mail({ tenant: ACME, limit: 10 }), [{ ...a, content }, b]);
+    assert.deepEqual(await mail.mail({ tenant: GLOBEX, limit: 10 }), [foreign]);
+    const [first] = await taken(mail, 'r');
+    assert.deepEqual(first?.mail.content, content);
+  });
+
   test('names and verdicts are forgotten after their term, at most so many at a time', async bundle => {
     const { mail } = bundle.store;
     await posted(mail, letter('a'), letter('b'));

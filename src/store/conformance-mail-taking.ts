@@ -104,6 +104,19 @@ export const taking = suite(test => {
     );
   });
 
+  test('what was put back for later is not overtaken when what stood behind it is settled', async bundle => {
+    const { mail } = bundle.store;
+    await posted(mail, letter('a'), letter('b'), letter('c'), letter('d'));
+    const [a = assert.fail(), b = assert.fail()] = await taken(mail, 'r', { limit: 3 });
+    await mail.settle([
+      { tenant: ACME, reader: 'r', ...a, mail: [], verdict: { outcome: 'nack', delayMs: 1_000 } },
+    ]);
+    await acked(mail, 'r', b);
+    assert.deepEqual(await takenIds(mail, 'r'), []);
+    await bundle.passTime(1_000);
+    assert.deepEqual(await takenIds(mail, 'r'), ['a', 'd']);
+  });
+
   test('what waits for its time holds up its lane and priority, and nothing else', async bundle => {
     const { mail } = bundle.store;
     const [{ acceptedAt } = assert.fail()] = await posted(

@@ -1,7 +1,7 @@
 // Conformance, sixth chapter: the audit, retention, restarts, and the store's own figures.
 
 import assert from 'node:assert/strict';
-import type { TenantId } from '../domain/ids.ts';
+import type { TaskId, TenantId } from '../domain/ids.ts';
 import { auditHash } from './audit-chain.ts';
 import {
   ACME,
@@ -20,6 +20,7 @@ import {
   submitted,
   suite,
   telling,
+  WORKER,
 } from './conformance-setup.ts';
 import type { PurgeTerms } from './rows.ts';
 
@@ -181,6 +182,43 @@ export const purging = suite(test => {
       ['same'],
     );
     assert.equal((await store.purge({ ...KEEP, resultsMs: 500 }, 10)).tasks, 0);
+  });
+
+  test('ARMY-76 the content of ended tasks of a tenant is removed at once with what they logged, and nothing of others', async ({
+    store,
+  }) => {
+    const secret = 'the content';
+    const spec = {
+      description: secret,
+      payload: { secret },
+      requester: { agentId: WORKER, userId: 'u' },
+    };
+    await submitted(store, order('a', { spec }), order('b', { spec }));
+    const claims = await claimed(store);
+    await store.commit(
+      claims.map(claim => ending(claim, 'failed', { result: { output: secret, metrics: {} } })),
+    );
+    await submitted(store, order('waiting', { spec }), order('a', { spec, tenant: GLOBEX }));
+    const [a, b] = [await current(store, 'a'), await current(store, 'b')];
+    await store.record(
+      [a, b].map(({ key }) => logLine(secret, { key })),
+      [],
+    );
+    const named = (...ids: readonly string[]) =>
+      store.purge({ tenant: ACME, ids: ids as readonly TaskId[] }, 10);
+    const { tasks, logs } = await named('a', 'waiting', 'unknown');
+    assert.deepEqual([tasks, logs], [1, 1]);
+    const stub = await current(store, 'a');
+    assert.deepEqual([stub.purged, stub.outcome, stub.endedAt], [true, 'failed', a.endedAt]);
+    assert.equal(JSON.stringify(stub).includes(secret), false);
+    assert.deepEqual(await historyOf(store, a.key), []);
+    const logged = async (key: typeof a.key) => (await store.logs({ key, limit: 10 })).length;
+    assert.deepEqual([await logged(a.key), await logged(b.key)], [0, 1]);
+    const mine = await store.list({ tenant: ACME, userId: 'u', limit: 10, offset: 0 });
+    assert.deepEqual(mine.items.map(({ id }) => id).sort(), ['b', 'waiting']);
+    assert.deepEqual(await current(store, 'b'), b);
+    assert.equal((await current(store, 'a', GLOBEX)).spec.description, secret);
+    assert.equal((await named('a')).tasks, 0);
   });
 
   test('a task that has not ended is not purged', async bundle => {

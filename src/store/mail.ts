@@ -251,6 +251,11 @@ export interface MailStore {
   replay(tenant: TenantId, ids: readonly number[]): Promise<readonly number[]>;
   /** Forgets dead letters; answers which there were. */
   drop(tenant: TenantId, ids: readonly number[]): Promise<readonly number[]>;
+  /** Puts other content in the place of what messages say, wherever they wait; answers how many there were (`ARMY-76`). */
+  blank(
+    tenant: TenantId,
+    mail: readonly { readonly position: string; readonly content: JsonObject }[],
+  ): Promise<number>;
   /** Deletes what is past its term, at most `limit` of each; answers how many. */
   purge(terms: MailTerms, limit: number): Promise<number>;
 }

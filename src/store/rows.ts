@@ -333,6 +333,12 @@ export interface PurgeTerms {
   readonly artifactsMs: number;
 }
 
+/** Tasks of one tenant whose content is to go. */
+export interface NamedTasks {
+  readonly tenant: TenantId;
+  readonly ids: readonly TaskId[];
+}
+
 /** What a purge deleted; call again while `more`. */
 export interface PurgeCounts {
   readonly tasks: number;

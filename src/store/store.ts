@@ -28,6 +28,7 @@ import type {
   LeaseRow,
   LogLine,
   LogQuery,
+  NamedTasks,
   NewAuditEntry,
   NewTask,
   Page,
@@ -141,8 +142,11 @@ export interface Store {
   /** Audit entries that match, oldest first. */
   audit(query: AuditQuery): Promise<readonly AuditEntry[]>;
 
-  /** Deletes what is past its term, at most `limit` tasks a call, leaving their stubs; answers counts and freed digests (`SAM-183`). */
-  purge(terms: PurgeTerms, limit: number): Promise<PurgeCounts>;
+  /**
+   * Deletes what is past its term, at most `limit` tasks a call, leaving their stubs; answers counts and freed digests (`SAM-183`).
+   * Of named tasks all is removed that ended, whatever their age, with what they logged (`ARMY-76`).
+   */
+  purge(what: PurgeTerms | NamedTasks, limit: number): Promise<PurgeCounts>;
   /** Sizes and health of the store, cheap enough for every health request. */
   measure(): Promise<StoreMeasure>;
 

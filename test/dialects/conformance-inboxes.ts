@@ -156,11 +156,12 @@ export const inboxes = suite(test => {
     assert.equal((await bench.post.admin.ask('DELETE', `${path}/${rest[0].id}`)).status, 204);
     assert.equal((await bench.post.admin.ask('DELETE', `${path}/${rest[0].id}`)).status, 404);
     await new Promise(resolve => setTimeout(resolve, 600));
-    const audit = (await bench.post.admin.ask('GET', '/api/v2/audit?limit=200')).body;
-    const actions = JSON.stringify(audit);
-    assert.ok(
-      actions.includes('dead_letters.replayed') && actions.includes('dead_letters.dropped'),
-      actions.slice(0, 400),
-    );
+    for (const action of ['dead_letters.replayed', 'dead_letters.dropped']) {
+      const { body } = await bench.post.admin.ask('GET', `/api/v2/audit?action=${action}`);
+      assert.ok(
+        body.entries.some((entry: Loose) => entry.action === action),
+        action,
+      );
+    }
   });
 });

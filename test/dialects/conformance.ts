@@ -2,6 +2,7 @@
 
 import { after, describe, test } from 'node:test';
 import type { Post } from '../post.ts';
+import { exchanges } from './conformance-exchanges.ts';
 import { hostile } from './conformance-hostile.ts';
 import { inboxes } from './conformance-inboxes.ts';
 import { messagesIn } from './conformance-messages.ts';
@@ -9,7 +10,14 @@ import { seals } from './conformance-seals.ts';
 import { streams } from './conformance-streams.ts';
 import type { Bench, Claim, OpenBench } from './setup.ts';
 
-const CHAPTERS: Readonly<Record<string, readonly Claim[]>> = { messagesIn, inboxes, hostile, streams, seals };
+const CHAPTERS: Readonly<Record<string, readonly Claim[]>> = {
+  messagesIn,
+  inboxes,
+  hostile,
+  streams,
+  exchanges,
+  seals,
+};
 
 /** Registers the conformance tests of a dialect, all on one server, each with agents of its own. */
 export function testDialect(name: string, openServer: () => Promise<Post>, openBench: OpenBench): void {

@@ -67,6 +67,8 @@ export interface BenchSealing {
   readonly timestampAt: MemberPath;
   /** The member that may be encrypted; in `message` it has the text. */
   readonly confidential: string;
+  /** What else a message says whose member is encrypted. */
+  readonly marks?: JsonObject;
   /** A message from the sender that an agent inside the server answers, with these words in its confidential member. */
   request(id: string, words: string): JsonObject;
   /** What the server made of such a message, the words included if it could read them. */

@@ -61,9 +61,10 @@ export function isSignedByServer(message: JsonObject, at: MemberPath, keys: read
 /** The message with its confidential member encrypted to the keys. */
 export async function encrypted(
   { sealing }: Bench,
-  message: JsonObject,
+  clear: JsonObject,
   keys: readonly Loose[],
 ): Promise<JsonObject> {
+  const message = { ...clear, ...sealing.marks };
   const jwe = new GeneralEncrypt(Buffer.from(JSON.stringify(message[sealing.confidential])))
     .setProtectedHeader({ enc: 'A256GCM' })
     .setAdditionalAuthenticatedData(boundTo(message, sealing));

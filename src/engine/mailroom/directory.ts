@@ -6,6 +6,8 @@ import type { Clock } from '../../runtime/clock.ts';
 import type { AgentView, EngineApi } from '../api.ts';
 
 const FRESH_MS = 500;
+/** Who is not there is looked for again after so long. */
+const MISS_MS = 20;
 const TENANTS_MAX = 10_000;
 
 /** The agents of all tenants, half a second old at most. */
@@ -37,8 +39,20 @@ export class Directory {
   /** The agent of that name, or null; one that registered a moment ago is found. */
   async agent(tenant: TenantId, id: string): Promise<AgentView | null> {
     const isIt = ({ agent }: AgentView): boolean => agent.id === id && agent.kind !== 'local';
-    const known = (await this.agents(tenant)).find(isIt);
-    return known ?? (await this.#engine.agents(tenant)).find(isIt) ?? null;
+    const found = (await this.agents(tenant)).find(isIt);
+    if (found !== undefined) return found;
+    // It may have registered a moment ago.
+    const known = this.#tenants.get(tenant);
+    if (known !== undefined && this.#clock.monotonic() - known.at > MISS_MS) this.forget(tenant);
+    return (await this.agents(tenant)).find(isIt) ?? null;
+  }
+
+  /** The agent of that name as it is at this instant where it has GPUs, which it may have taken up just now; else as `agent`. */
+  async now(tenant: TenantId, id: string): Promise<AgentView | null> {
+    const known = await this.agent(tenant, id);
+    if (known?.agent.capacity.gpuUnits === undefined) return known;
+    this.forget(tenant);
+    return this.agent(tenant, id);
   }
 
   /** Agents that are there to read the inbox: of that name, or with that role, and not offline. */

@@ -4,6 +4,9 @@ import type { InboxName, Message } from '../../domain/message.ts';
 import type { TakenMail } from '../../store/mail.ts';
 import { messageOf } from './packing.ts';
 
+/** Begins the cause of a copy that is told once, whether or not that is acknowledged. */
+export const ONCE = 'once:';
+
 /** One delivery of a message. */
 export interface Handout {
   /** Names this delivery of it: another delivery of the same message has another. */

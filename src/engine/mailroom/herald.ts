@@ -2,6 +2,7 @@
 // what it tells. One node does it; where it got to is kept, and a message told twice is the same message.
 
 import { DomainError } from '../../domain/errors.ts';
+import type { TaskEvent } from '../../domain/event.ts';
 import { DEFAULT_TENANT, type TaskKey, type TenantId } from '../../domain/ids.ts';
 import type { Draft } from '../../domain/message.ts';
 import type { Task } from '../../domain/task.ts';
@@ -10,6 +11,7 @@ import type { Log } from '../../runtime/log.ts';
 import type { Store } from '../../store/store.ts';
 import type { EngineApi } from '../api.ts';
 import type { MessageWire } from '../ports/message-wire.ts';
+import type { Release } from './release.ts';
 
 /** What heralding needs. */
 export interface HeraldParts {
@@ -20,6 +22,8 @@ export interface HeraldParts {
   readonly wires: ReadonlyMap<string, MessageWire>;
   readonly say: (drafts: readonly Draft[]) => Promise<void>;
   readonly leads: () => boolean;
+  /** Who may hold back what is told of a task's end. */
+  readonly release: Pick<Release, 'passed'>;
 }
 
 const KIND = 'herald';
@@ -111,14 +115,7 @@ export class Herald {
       const last = events.at(-1);
       if (last === undefined) return;
       const tasks = await this.#tasksOf(tenant, events);
-      const drafts = await Promise.all(
-        events.map(async event => {
-          const task = tasks.get(event.key);
-          if (task === undefined) return [];
-          return (await Promise.all(this.#wiresOf(task).map(wire => wire.taskNews(task, event)))).flat();
-        }),
-      );
-      const news = drafts.flat();
+      const news = await this.#newsOf(events, tasks);
       if (news.length > 0) await this.#parts.say(news);
       const [outcome] = await store.putDocuments([
         {
@@ -138,6 +135,30 @@ export class Herald {
     if (origin === undefined) return [...wires.values()].filter(wire => wire.tellsOf?.(task) === true);
     const wire = wires.get(origin.dialect);
     return wire === undefined ? [] : [wire];
+  }
+
+  /** What there is to say of events, in their order; of one task one event after the other, for wires may count them. */
+  async #newsOf(
+    events: Awaited<ReturnType<Store['events']>>,
+    tasks: ReadonlyMap<TaskKey, Task>,
+  ): Promise<readonly Draft[]> {
+    const drafts = new Map<string, readonly Draft[]>();
+    await Promise.all(
+      [...Map.groupBy(events, ({ key }) => key)].map(async ([key, some]) => {
+        const task = tasks.get(key);
+        const wires = task === undefined ? [] : this.#wiresOf(task);
+        if (task === undefined || wires.length === 0) return;
+        for (const event of some) drafts.set(event.cursor, await this.#toldOf(task, event, wires));
+      }),
+    );
+    return events.flatMap(({ cursor }) => drafts.get(cursor) ?? []);
+  }
+
+  async #toldOf(task: Task, event: TaskEvent, wires: readonly MessageWire[]): Promise<readonly Draft[]> {
+    const passed = await this.#parts.release.passed(task, event);
+    if (passed === null) return [];
+    const told = await Promise.all(wires.map(wire => wire.taskNews(passed.task, passed.event)));
+    return told.flat();
   }
 
   async #tasksOf(

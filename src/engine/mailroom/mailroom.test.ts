@@ -5,12 +5,15 @@ import { type TestContext, test } from 'node:test';
 import { openHouse } from '../../../test/harness.ts';
 import { VirtualClock } from '../../../test/simulation/clock.ts';
 import { DomainError } from '../../domain/errors.ts';
+import { DEFAULT_GUARDRAILS } from '../../domain/guardrails.ts';
 import { type AgentId, DEFAULT_TENANT, type TenantId } from '../../domain/ids.ts';
 import { type Draft, inboxOfAgent, inboxOfRole, type Message, type MessageId } from '../../domain/message.ts';
 import { type Clock, systemClock } from '../../runtime/clock.ts';
 import { silentLog } from '../../runtime/log.ts';
 import { seededRandom } from '../../runtime/random.ts';
 import type { MessageWire } from '../ports/message-wire.ts';
+import type { Validator } from '../ports/validator.ts';
+import { Reviews } from '../reviews.ts';
 import { Mailroom } from './mailroom.ts';
 
 const DESK = inboxOfRole('plain', 'desk');
@@ -55,6 +58,17 @@ const wire: MessageWire = {
   taskNews: () => [],
 };
 
+const nothingToValidate = (): never => assert.fail('nothing is validated here');
+const validator: Validator = {
+  orderOf: nothingToValidate,
+  validate: nothingToValidate,
+  offencesIn: nothingToValidate,
+  schemaStep: nothingToValidate,
+  moderationStep: nothingToValidate,
+  qualityStep: nothingToValidate,
+  seoStep: nothingToValidate,
+};
+
 interface Choice {
   readonly clock?: Clock;
   readonly handle?: (message: Message) => Promise<readonly Draft[]>;
@@ -68,6 +82,8 @@ async function setup(t: TestContext, { clock = systemClock, handle = async () =>
     new Mailroom({
       ...{ log: silentLog, clock, store, engine, wires: [wire], webhooks: null },
       secrets: { webhookSecrets: async () => [] },
+      ...{ validator, reviews: new Reviews(clock, store, engine) },
+      guardrails: { of: () => DEFAULT_GUARDRAILS, bit: () => {} },
       seals: {
         isSigned: () => false,
         isConfidential: () => false,

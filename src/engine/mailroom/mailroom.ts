@@ -21,16 +21,22 @@ import type {
 import type { Store } from '../../store/store.ts';
 import type { EngineApi } from '../api.ts';
 import type { Channel } from '../ports/channel.ts';
+import type { GuardrailKeeper } from '../ports/guardrails.ts';
 import type { MessageSeals } from '../ports/message-seals.ts';
 import type { MessageWire } from '../ports/message-wire.ts';
 import type { Participant } from '../ports/participant.ts';
 import type { SecretKeeper } from '../ports/secrets.ts';
+import type { Validator } from '../ports/validator.ts';
+import type { Reviews } from '../reviews.ts';
 import { Chores } from './chores.ts';
+import { Conditions } from './conditions.ts';
 import { Directory } from './directory.ts';
 import type { Handout } from './handout.ts';
 import { Herald } from './herald.ts';
 import { messageOf, type Sending } from './packing.ts';
 import { Reading, type ReadRequest } from './reading.ts';
+import { Receipts, type Received, unmarked } from './receipts.ts';
+import { Release } from './release.ts';
 import { type SendOutcome, Sorting } from './sorting.ts';
 import { Subscriptions } from './subscriptions.ts';
 import { TaskDesk } from './task-desk.ts';
@@ -66,6 +72,9 @@ export interface MailroomParts {
   /** Who calls subscribers; null where nobody can. */
   readonly webhooks: Channel | null;
   readonly secrets: Pick<SecretKeeper, 'webhookSecrets'>;
+  readonly validator: Validator;
+  readonly guardrails: GuardrailKeeper;
+  readonly reviews: Reviews;
   readonly seals: MessageSeals;
   readonly options: {
     /** This process among others of the store. */
@@ -82,12 +91,15 @@ export class Mailroom implements Service {
   readonly directory: Directory;
   readonly desk: TaskDesk;
   readonly subscriptions: Subscriptions;
+  readonly releases: Release;
   readonly #mail: MailStore;
   readonly #store: Store;
   readonly #waiting = new Waiting();
   readonly #sorting: Sorting;
   readonly #reading: Reading;
+  readonly #receipts: Receipts;
   readonly #handout: TaskHandout;
+  readonly #conditions: Conditions;
   readonly #herald: Herald;
   readonly #chores: Chores;
   readonly #self: string;
@@ -106,36 +118,22 @@ export class Mailroom implements Service {
     this.#store = store;
     this.directory = new Directory(clock, engine);
     const { directory } = this;
-    this.#handout = new TaskHandout({ clock, mail, engine, directory, wires, seals, say });
-    this.#herald = new Herald({ log, clock, store, engine, wires, say, leads: options.leads });
-    this.desk = new TaskDesk({ engine, directory, handout: this.#handout, herald: this.#herald });
+    const { validator, guardrails, reviews } = parts;
+    const { leads } = options;
+    const common = { clock, store, engine, mail, directory, wires, seals, say };
+    this.#conditions = new Conditions({ clock, store, guardrails });
+    this.releases = new Release({ ...common, log, reviews, validator, guardrails, leads });
+    this.#handout = new TaskHandout({ ...common, conditions: this.#conditions });
+    const release = this.releases;
+    this.#herald = new Herald({ ...common, log, leads, release });
+    this.desk = new TaskDesk({ ...common, handout: this.#handout, herald: this.#herald, release });
     const { participants } = parts;
-    this.#sorting = new Sorting({
-      log,
-      clock,
-      mail,
-      directory,
-      waiting,
-      wires,
-      participants,
-      seals,
-      self: options.self,
-    });
+    this.#sorting = new Sorting({ ...common, log, waiting, participants, self: options.self });
     const lookMs = store.capabilities.shared ? LOOK_MS.shared : LOOK_MS.alone;
     this.#reading = new Reading({ clock, mail, waiting, tasks: this.#handout, lookMs });
+    this.#receipts = new Receipts(wires, mail, store, () => clock.now());
     const { webhooks, secrets } = parts;
-    const { leads } = options;
-    this.subscriptions = new Subscriptions({
-      log,
-      clock,
-      store,
-      mail,
-      waiting,
-      wires,
-      webhooks,
-      secrets,
-      leads,
-    });
+    this.subscriptions = new Subscriptions({ ...common, log, waiting, webhooks, secrets, leads });
     const sorting = this.#sorting;
     this.#chores = new Chores({ log, clock, store, mail, wires, sorting, waiting, ...options });
   }
@@ -144,6 +142,7 @@ export class Mailroom implements Service {
     await this.#mail.release(this.#self);
     this.#deafen = this.#store.hear(({ mail }) => this.#waiting.wakeNamed(mail));
     this.#herald.start();
+    this.releases.start();
     this.#chores.start();
     this.subscriptions.start();
   }
@@ -155,12 +154,16 @@ export class Mailroom implements Service {
     await this.subscriptions.stop();
     await this.#chores.stop();
     await this.#herald.stop();
+    await this.releases.stop();
     await this.#sorting.idle();
   }
 
   /** Takes messages in; answers once they are on disk and agents inside this server have answered theirs. */
-  send(sendings: readonly Sending[]): Promise<readonly SendOutcome[]> {
-    return this.#sorting.send(sendings);
+  async send(sendings: readonly Sending[]): Promise<readonly SendOutcome[]> {
+    const outcomes = await this.#sorting.send(sendings);
+    for (const outcome of outcomes)
+      if (outcome.status === 'accepted') await this.#conditions.hear(outcome.message);
+    return outcomes;
   }
 
   /**
@@ -179,8 +182,17 @@ export class Mailroom implements Service {
   }
 
   /** Deliveries for a reader, the most urgent first; waits for some where there are none. */
-  read(request: ReadRequest): Promise<readonly Handout[]> {
-    return this.#reading.read(request);
+  async read(request: ReadRequest): Promise<readonly Handout[]> {
+    return this.#receipts.noted(request, await this.#reading.read(request));
+  }
+
+  /** Takes a receiver's own word that it has a message for the acknowledgement of its delivery; what was never given out stays. */
+  async acknowledge(tenant: TenantId, received: Received, inbox: InboxName): Promise<void> {
+    const given = await this.#receipts.givenOut(tenant, received, inbox);
+    if (given === null) return;
+    const { delivery: id, reader: name, agentId } = given;
+    const reader = { tenant, name, agentId: agentId as AgentId | null, inboxes: [inbox] };
+    await this.#settle(reader, { id, verdict: { outcome: 'ack' } });
   }
 
   /** Answers all who wait, so that they ask another node. */
@@ -255,8 +267,9 @@ export class Mailroom implements Service {
 
   async #settle(
     { tenant, name, agentId, inboxes }: Parameters<Mailroom['settle']>[0],
-    { id, verdict }: Verdicted,
+    { id: marked, verdict }: Verdicted,
   ): Promise<VerdictOutcome> {
+    const { id, received } = unmarked(marked);
     const parts = partsOf(id);
     if (parts === null)
       return {
@@ -271,9 +284,13 @@ export class Mailroom implements Service {
       inboxes,
       reader: name,
       verdict: storedVerdictOf(verdict, lease !== null),
+      ...(received === null || verdict.outcome !== 'ack'
+        ? {}
+        : { mail: await this.#receiptFor(tenant, received, inboxes) }),
     };
     const [outcome] = await this.#mail.settle([settlement]);
     if (outcome === undefined) throw new Error('a settlement was not answered');
+    if (outcome.status === 'done' && outcome.posted.length > 0) void this.#sorting.posted(outcome.posted);
     if (outcome.status === 'lost')
       return {
         status: 'refused',
@@ -288,6 +305,11 @@ export class Mailroom implements Service {
     }
     if (verdict.outcome !== 'ack') this.#waiting.wake(tenant, inboxes);
     return { status: 'done', visibleUntil: outcome.status === 'done' ? outcome.visibleUntil : null };
+  }
+
+  async #receiptFor(tenant: TenantId, received: Received, inboxes: readonly InboxName[]) {
+    const draft = await this.#receipts.for(tenant, received, inboxes);
+    return draft === null ? [] : this.#sorting.pack([draft]);
   }
 
   async #settleTask(

@@ -6,7 +6,7 @@ import type { InboxName, MessageId } from '../../domain/message.ts';
 import { Batcher } from '../../runtime/batcher.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { MailPick, MailStore, TakenMail } from '../../store/mail.ts';
-import { type Handout, handoutOf } from './handout.ts';
+import { type Handout, handoutOf, ONCE } from './handout.ts';
 import type { Handed, TaskHandout } from './task-handout.ts';
 import type { Waiting } from './waiting.ts';
 
@@ -77,12 +77,22 @@ export class Reading {
     const { tenant, inboxes, reader, limit, visibilityMs, replyTo = null } = request;
     if (inboxes.length === 0) return [];
     const taken = await this.#takes.add({ tenant, inboxes, reader, limit, visibilityMs, replyTo });
+    await this.#letGo(taken, request);
     const handouts = await Promise.all(
       taken.map(async one =>
         one.cause?.startsWith('task:') === true ? this.#parts.tasks.again(one, reader) : handoutOf(one),
       ),
     );
     return handouts.filter(one => one !== null);
+  }
+
+  /** What is told once is done with as it is handed over. */
+  async #letGo(taken: readonly TakenMail[], { tenant, reader }: ReadRequest): Promise<void> {
+    const once = taken.filter(({ cause }) => cause?.startsWith(ONCE) === true);
+    if (once.length === 0) return;
+    await this.#parts.mail.settle(
+      once.map(({ entry, attempt }) => ({ tenant, entry, attempt, reader, verdict: { outcome: 'ack' } })),
+    );
   }
 
   /** Waits for mail and for tasks at once; the first that comes is the answer. */

@@ -22,8 +22,9 @@ export class Sealing {
   sealed(drafts: readonly Draft[], answered: Message | null = null): Promise<readonly Draft[]> {
     return Promise.all(
       drafts.map(async draft => {
-        const { tenant, dialect, replyTo, envelope } = draft;
-        if (replyTo === null || envelope !== null) return draft;
+        const { tenant, dialect, replyTo, envelope, actor } = draft;
+        // What an agent said stays as it said it.
+        if (replyTo === null || (envelope !== null && actor !== 'system')) return draft;
         const isKnown = answered?.id === replyTo && answered.dialect === dialect;
         const asked = isKnown ? answered : await this.#reader.add({ tenant, dialect, id: replyTo });
         return asked !== null && this.#seals.isSigned(asked) ? this.#seals.sign(draft) : draft;

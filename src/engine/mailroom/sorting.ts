@@ -202,9 +202,11 @@ export class Sorting {
   async #answer(handling: Handling, isLate: { readonly value: boolean }): Promise<DomainError | null> {
     const letGo = this.#hold(handling);
     try {
-      const message = await this.#parts.seals.open(handling.message);
+      const { message: sealed, participant } = handling;
+      const opened = await this.#parts.seals.open(sealed);
+      const message = opened ?? ((await participant.handsOn?.(sealed)) === true ? sealed : null);
       if (message === null) await this.#bury(handling);
-      else await this.#conclude(handling, await handling.participant.handle(message));
+      else await this.#conclude(handling, await participant.handle(message));
       return null;
     } catch (thrown) {
       const error = asDomainError(thrown);

@@ -14,6 +14,8 @@ import type { Store } from '../../store/store.ts';
 import type { Channel } from '../ports/channel.ts';
 import type { MessageWire } from '../ports/message-wire.ts';
 import type { SecretKeeper } from '../ports/secrets.ts';
+import { ONCE } from './handout.ts';
+import { Lines } from './lines.ts';
 import { messageOf } from './packing.ts';
 import type { Waiting } from './waiting.ts';
 
@@ -42,10 +44,12 @@ export class Subscriptions {
   readonly #parts: SubscriptionsParts;
   readonly #serving = new Map<string, Promise<void>>();
   readonly #stop = new AbortController();
+  readonly #lines: Lines;
   #looking: Promise<void> | null = null;
 
   constructor(parts: SubscriptionsParts) {
     this.#parts = parts;
+    this.#lines = new Lines(parts.clock);
   }
 
   start(): void {
@@ -164,7 +168,8 @@ export class Subscriptions {
   async #tell(subscription: Subscription, message: Message): Promise<void> {
     const { tenant, id, target } = subscription;
     if (target.by === 'inbox') {
-      const entry = { inbox: target.inbox, lane: message.from, cause: `subscription:${id}` };
+      const cause = `${subscription.qos === 0 ? ONCE : ''}subscription:${id}`;
+      const entry = { inbox: target.inbox, lane: message.from, cause };
       await this.#parts.mail.fanOut([{ tenant, position: message.position, entry }]);
       this.#parts.waiting.wake(tenant, [target.inbox]);
       return;
@@ -181,11 +186,13 @@ export class Subscriptions {
     const { clock, log, webhooks, secrets, wires } = this.#parts;
     const wire = wires.get(dialect);
     if (webhooks === null || wire === undefined) return;
+    const urls = [target.url, ...(target.backups ?? [])];
     const signing = await secrets.webhookSecrets(tenant, target.secretSealed);
     for (let attempt = 1; attempt <= TRIES_MAX; attempt++) {
+      const endpoint = this.#lines.pick(urls);
       const { verdict, retryAfterMs } = await webhooks.send({
         ...{
-          endpoint: target.url,
+          endpoint,
           deliveryId: `${id}:${message.id}:${attempt}`,
           notificationId: `${id}:${message.id}`,
         },
@@ -197,8 +204,12 @@ export class Subscriptions {
         },
         ...{ secrets: signing, body: wire.encode(message), timeoutMs: CALL_MS },
       });
+      this.#lines.note(endpoint, verdict === 'delivered');
       if (verdict === 'delivered') return;
-      if (verdict === 'fail') break;
+      if (verdict === 'fail' && urls.length === 1) break;
+      log.debug('a subscriber was not reached', { subscription: id, message: message.id, endpoint, attempt });
+      // Where another endpoint is to be tried, there is nothing to wait for.
+      if (this.#lines.pick(urls) !== endpoint) continue;
       await pause(clock, retryAfterMs ?? Math.min(60_000, 1_000 * 2 ** (attempt - 1)), this.#stop.signal);
     }
     log.warn('a subscription was not told of a message', {

@@ -8,10 +8,12 @@ import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
 import type { Fault, Message, TaskRequest } from '../../domain/message.ts';
 import { RETRY_POLICIES, type RetryPolicy } from '../../domain/retry.ts';
 import { TASK_TYPES, type Task, type TaskSpec, type TaskType } from '../../domain/task.ts';
+import type { Store } from '../../store/store.ts';
 import type { Admission, EngineApi } from '../api.ts';
 import type { ProgressReport } from '../ports/executor.ts';
 import type { Directory } from './directory.ts';
 import type { Herald } from './herald.ts';
+import type { Release } from './release.ts';
 import type { TaskHandout } from './task-handout.ts';
 
 /** What a wire decides of a task beside what the message says; absent parts take the engine's defaults. */
@@ -27,6 +29,7 @@ export interface OrderTerms
       | 'notBefore'
       | 'resources'
       | 'dependsOn'
+      | 'dependsOnEnds'
       | 'outputSchema'
       | 'labels'
       | 'context'
@@ -50,6 +53,8 @@ export interface TaskDeskParts {
   readonly directory: Directory;
   readonly handout: TaskHandout;
   readonly herald: Pick<Herald, 'follow'>;
+  readonly release: Pick<Release, 'seen'>;
+  readonly store: Pick<Store, 'list'>;
 }
 
 /** Tasks, as messages deal with them. */
@@ -69,29 +74,34 @@ export class TaskDesk {
     const { tenant } = message;
     await this.#parts.herald.follow(tenant);
     const kind = await this.#kindOf(tenant, task, terms);
-    const [admission] = await this.#parts.engine.submit([
-      {
-        ...{ tenant, id: task.taskId, actor: message.actor, steps: {} },
-        fingerprint: `${message.dialect}:${JSON.stringify([task.taskType, task.description, task.input, task.terms])}`,
-        spec: this.#specOf(message, task, { ...terms, ...kind }),
-      },
-    ]);
+    // All or nothing, so that a message that is refused leaves no task behind, not even a rejected one.
+    const [admission] = await this.#parts.engine.submit(
+      [
+        {
+          ...{ tenant, id: task.taskId, actor: message.actor, steps: {} },
+          fingerprint: `${message.dialect}:${JSON.stringify([task.taskType, task.description, task.input, task.terms])}`,
+          spec: this.#specOf(message, task, { ...terms, ...kind }),
+        },
+      ],
+      { atomic: true },
+    );
     if (admission === undefined) throw new Error('a submit of one task answered none');
     if (admission.kind !== 'admitted') throw admission.error;
     return admission;
   }
 
-  /** Takes its holder's word on how far a task is, which keeps the lease; `pending` hands it back. */
+  /** Takes its holder's word on how far a task is, which keeps the lease; `pending` hands it back. Alerts are noted with it. */
   async progress(
     message: Message,
     said: Message['meaning'] & { readonly act: 'report_progress' },
+    alerts: NonNullable<ProgressReport['alerts']> = [],
   ): Promise<void> {
     const { tenant } = message;
     const agentId = requireAgent(message);
     const { token, taskId } = await this.#parts.handout.requireHolder(tenant, agentId, said.taskId);
     if (said.status === 'pending')
       return this.#parts.handout.giveBack(tenant, agentId, { taskId, token }, said.note ?? 'handed back');
-    const report = reportOf(said);
+    const report = { ...reportOf(said), ...(alerts.length === 0 ? {} : { alerts }) };
     const told =
       Object.keys(report).length === 0
         ? { heartbeats: [{ taskId, token }] }
@@ -123,20 +133,32 @@ export class TaskDesk {
     });
   }
 
-  /** The task; throws `not_found`. */
-  task(tenant: TenantId, id: TaskId): Promise<Task> {
-    return this.#parts.engine.task(tenant, id);
+  /** The task as its requester may see it, an output that is held or refused not shown; throws `not_found`. */
+  async task(tenant: TenantId, id: TaskId): Promise<Task> {
+    return this.#parts.release.seen(await this.#parts.engine.task(tenant, id));
+  }
+
+  /** How deep a task is that the message asks for: below the deepest of those its sender holds, and of the one it names (`ARMY-84`). */
+  async depthOf({ tenant, agentId }: Message, parent: TaskId | null = null): Promise<number> {
+    const named = parent === null ? [] : [await this.#parts.engine.task(tenant, parent)];
+    const held =
+      agentId === null
+        ? []
+        : (await this.#parts.store.list({ tenant, agentId, states: ['running'], limit: HELD_MAX, offset: 0 }))
+            .items;
+    const above = [...named, ...held.filter(({ lease }) => lease?.agentId === agentId)];
+    return above.reduce((depth, { spec }) => Math.max(depth, spec.depth + 1), 0);
   }
 
   /** Obeys a command; answers the task and whether it was already so. Throws `invalid_transition`. */
   async control(
-    message: Message,
+    message: Pick<Message, 'tenant' | 'actor'>,
     command: 'pause' | 'resume' | 'cancel',
     options: { readonly taskId: TaskId; readonly reason: string | null; readonly force?: boolean },
   ): Promise<{ readonly task: Task; readonly wasSo: boolean }> {
     const { tenant, actor } = message;
     const { taskId: id, reason, force } = options;
-    const before = await this.task(tenant, id);
+    const before = await this.#parts.engine.task(tenant, id);
     if (isSo(before, command)) return { task: before, wasSo: true };
     const call = { tenant, id, actor, ...(reason === null ? {} : { reason }) };
     const task =
@@ -211,6 +233,7 @@ export class TaskDesk {
   }
 }
 
+const HELD_MAX = 200;
 const DEFAULT_RETRY: RetryPolicy = { ...RETRY_POLICIES.exponential, attemptsMax: 4 };
 
 /** The agent whose credentials sent the message; throws `forbidden` where it was nobody's. */

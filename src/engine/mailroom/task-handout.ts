@@ -1,6 +1,7 @@
 // Tasks given out as messages. The engine leases a task to an agent as to any worker; what the agent finds in its inbox is the message
 // that asks for it. Delivery and lease live and end together: acknowledging keeps the lease, giving back hands the task back.
 
+import { gpuAbilities } from '../../domain/agent.ts';
 import { DomainError } from '../../domain/errors.ts';
 import type { AgentId, FencingToken, TaskId, TenantId } from '../../domain/ids.ts';
 import { inboxOfAgent, type Message, type MessageId } from '../../domain/message.ts';
@@ -10,6 +11,7 @@ import type { EntryRef, MailStore, TakenMail } from '../../store/mail.ts';
 import type { AgentView, EngineApi, WorkAnswer, WorkLease, WorkRequest } from '../api.ts';
 import type { MessageSeals } from '../ports/message-seals.ts';
 import type { MessageWire } from '../ports/message-wire.ts';
+import type { Conditions } from './conditions.ts';
 import type { Directory } from './directory.ts';
 import type { Handout } from './handout.ts';
 import { messageOf, ownSending, packed } from './packing.ts';
@@ -31,11 +33,14 @@ export interface TaskHandoutParts {
   readonly mail: MailStore;
   readonly engine: Pick<EngineApi, 'work' | 'task' | 'handBack'>;
   readonly directory: Directory;
+  readonly conditions: Pick<Conditions, 'mayWork'>;
   readonly wires: ReadonlyMap<string, MessageWire>;
   readonly seals: Pick<MessageSeals, 'isConfidential'>;
   /** Sends what the server says to agents: orders to stop. */
   readonly say: (drafts: Parameters<typeof ownSending>[0][]) => Promise<void>;
 }
+
+const GPU = 'gpu_units:';
 
 /** A lease as a delivery names it. */
 export interface LeaseRef {
@@ -54,11 +59,23 @@ export class TaskHandout {
   /** Tasks for the agent, if it is registered for any; none once the wait is over. */
   async take(handed: Handed): Promise<readonly Handout[]> {
     const { tenant, agentId } = handed;
-    const view = await this.#parts.directory.agent(tenant, agentId);
-    if (view === null || view.agent.types.length === 0) return [];
+    if (!(await this.#parts.conditions.mayWork(tenant, agentId))) return [];
     const { slots, waitMs, signal } = handed;
-    const answer = await this.#work(view, { slots, waitMs, ...(signal === undefined ? {} : { signal }) });
+    const view = await this.#worker(handed);
+    if (view === null) return [];
+    // Who has GPUs takes one task at a time, so that what is free of them is known at each.
+    const hasGpus = view.agent.capacity.gpuUnits !== undefined;
+    const answer = await this.#work(view, {
+      ...{ slots: hasGpus ? Math.min(1, slots) : slots, waitMs },
+      ...(signal === undefined ? {} : { signal }),
+    });
     await this.#passOn(handed, answer);
+    // What it said of itself while it waited counts too.
+    if (answer.leases.length > 0 && !(await this.#parts.conditions.mayWork(tenant, agentId))) {
+      const held = answer.leases.map(({ task, token }) => ({ tenant, taskId: task.id, token }));
+      await Promise.all(held.map(one => this.#parts.engine.handBack(one, 'the agent holds too much memory')));
+      return [];
+    }
     return Promise.all(answer.leases.map(lease => this.#handOut(handed, lease)));
   }
 
@@ -124,6 +141,17 @@ export class TaskHandout {
     for (const { error } of rejected) throw error;
   }
 
+  /** The agent, if it takes work. Whoever is about to wait may have registered a moment ago, and would not be looked up again. */
+  async #worker({ tenant, agentId, waitMs }: Handed): Promise<AgentView | null> {
+    const { directory } = this.#parts;
+    const known = await directory.now(tenant, agentId);
+    if (known !== null && known.agent.types.length > 0) return known;
+    if (waitMs === 0) return null;
+    directory.forget(tenant);
+    const found = await directory.agent(tenant, agentId);
+    return found === null || found.agent.types.length === 0 ? null : found;
+  }
+
   async #agent(tenant: TenantId, agentId: AgentId): Promise<AgentView> {
     const view = await this.#parts.directory.agent(tenant, agentId);
     if (view === null)
@@ -131,10 +159,11 @@ export class TaskHandout {
     return view;
   }
 
-  #work({ agent }: AgentView, asked: Partial<WorkRequest>): Promise<WorkAnswer> {
+  #work({ agent, free }: AgentView, asked: Partial<WorkRequest>): Promise<WorkAnswer> {
     const { tenant, id: agentId, types, capacity, region, version } = agent;
     const abilities = [...this.#parts.wires.values()].flatMap(wire => wire.abilitiesOf?.(agent) ?? []);
-    const capabilities = [...new Set([...agent.capabilities, ...abilities])];
+    const others = agent.capabilities.filter(one => !one.startsWith(GPU));
+    const capabilities = [...new Set([...others, ...abilities, ...gpuAbilities(free.gpuUnits ?? 0)])];
     return this.#parts.engine.work({
       ...{ tenant, agentId, types, capabilities, capacity, slots: 0, waitMs: 0 },
       ...(region === undefined ? {} : { region }),
@@ -165,8 +194,7 @@ export class TaskHandout {
     const entry = { inbox, lane: task.id, held, cause: `task:${token}` };
     const original = await this.#original(task);
     const lease = { taskId: task.id, token };
-    // What was encrypted to this server its agents could not read.
-    if (original !== null && task.attempt === 1 && !seals.isConfidential(original)) {
+    if (original !== null && task.attempt === 1 && this.#reachesAsIs(original, seals)) {
       const { position } = original;
       const [ref] = await mail.fanOut([{ tenant, position, entry }]);
       if (ref !== null && ref !== undefined)
@@ -187,6 +215,12 @@ export class TaskHandout {
       ...{ id: idOf(ref, lease), inbox, attempt: ref.attempt, visibleUntil: expiresAt },
       message: messageOf(posted.mail),
     };
+  }
+
+  /** What was encrypted to this server its agents could not read. */
+  #reachesAsIs(original: Message, seals: TaskHandoutParts['seals']): boolean {
+    if (seals.isConfidential(original)) return false;
+    return this.#parts.wires.get(original.dialect)?.reachesAsIs?.(original) ?? true;
   }
 
   async #original({ tenant, spec }: Task): Promise<Message | null> {

@@ -171,6 +171,20 @@ export class Memory implements Service {
     return record === null ? null : withoutNumber(record);
   }
 
+  /** The passages of a record in reading order, or null where there is no such record. */
+  async passages(name: RecordName): Promise<readonly RecordChunk[] | null> {
+    const [record = null] = await this.#store.read([name]);
+    if (record === null) return null;
+    const chunks: RecordChunk[] = [];
+    for (;;) {
+      const from = chunks.length;
+      const refs = Array.from({ length: PAGE }, (_, at) => ({ id: record.id, chunk: from + at }));
+      const page = (await this.#store.passages(name.tenant, refs)).filter(one => one !== null);
+      chunks.push(...page.map(({ chunk }) => chunk));
+      if (page.length < PAGE) return chunks;
+    }
+  }
+
   /** Records that match, in the order they were first stored; `next` is where the rest begins, null where there is none. */
   async list(
     query: RecordQuery,

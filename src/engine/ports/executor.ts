@@ -151,7 +151,7 @@ export interface Executor extends Service {
   readonly payloadSchema: JsonObject;
   /** Limits of a task that names none. */
   readonly defaults: {
-    readonly resources: Required<Omit<ResourceLimits, 'networkMbps'>>;
+    readonly resources: Required<Omit<ResourceLimits, 'networkMbps' | 'gpuUnits'>>;
     readonly expectedMs: number;
   };
   /** Attempts at once in this process, where the type is not to have as many as the others. */

@@ -3,11 +3,21 @@
 import type { Agent } from '../../domain/agent.ts';
 import type { DomainError } from '../../domain/errors.ts';
 import type { TaskEvent } from '../../domain/event.ts';
-import type { AgentId } from '../../domain/ids.ts';
-import type { JsonObject } from '../../domain/json.ts';
+import type { AgentId, TenantId } from '../../domain/ids.ts';
+import type { Json, JsonObject } from '../../domain/json.ts';
 import type { Draft, InboxName, Message } from '../../domain/message.ts';
 import type { Subscription } from '../../domain/subscription.ts';
 import type { Task } from '../../domain/task.ts';
+
+/** What must hold of a completed task's output before anybody is told of it. */
+export interface ReleaseTerms {
+  /** It does not offend (`ARMY-73`). */
+  readonly refusesOffence: boolean;
+  /** It is valid: what a request for its validation says beside the content (`ARMY-77`); null where that need not be. */
+  readonly validation: JsonObject | null;
+  /** A person lets it go (`ARMY-79`); null where nobody is asked. */
+  readonly review: { readonly title: string; readonly message: string } | null;
+}
 
 /** One inbox a message goes to, and what keeps its order there: the sender, or in a shared inbox the exchange. */
 export interface MailRoute {
@@ -15,6 +25,17 @@ export interface MailRoute {
   readonly lane: string;
   /** Not to be read earlier than this instant, epoch milliseconds. */
   readonly notBefore?: number;
+}
+
+/** A review that a person is to decide on. */
+export interface OpenReview {
+  readonly tenant: TenantId;
+  readonly id: string;
+  readonly title: string;
+  readonly message: string;
+  readonly content: Json;
+  /** The task whose output it is. */
+  readonly task: Task;
 }
 
 /** A wire as the mailroom sees it. */
@@ -30,12 +51,22 @@ export interface MessageWire {
   refusal(message: Message, error: DomainError): Draft | null;
   /** What an agent can do by its roles and name, beside the capabilities it was registered with; absent: nothing. */
   abilitiesOf?(agent: Pick<Agent, 'id' | 'roles'>): readonly string[];
+  /** Whether an agent is asked for a first attempt by the very message that asked for the task, as it came; absent: always. */
+  reachesAsIs?(original: Message): boolean;
   /** The request for an attempt of a task, to the agent that was given it; `original` is the message that asked for the task. */
   taskRequest(task: Task, agent: AgentId, original: Message | null): Draft;
   /** The order to an agent to stop a task it holds. */
   taskStop(task: Task, agent: AgentId, reason: string): Draft;
   /** What those who asked by this wire, and the holder, are told of an event of a task; each with an id that is the same every time. */
   taskNews(task: Task, event: TaskEvent): readonly Draft[] | Promise<readonly Draft[]>;
+  /** What a sender is told once its message was acknowledged in an inbox, the same each time; null where it does not want to know. */
+  receipt?(message: Message, inbox: InboxName): Draft | null;
   /** Tasks it tells of beside those that were asked for by it, such as steps of a workflow that was. */
   tellsOf?(task: Task): boolean;
+  /** What holds back the output of a completed task; absent or null where nothing of this wire's own does. Answers the same every time. */
+  releaseTerms?(task: Task): ReleaseTerms | null;
+  /** Tells who reviews in this wire's words that a review was opened; said again, it is the same message. */
+  reviewAsked?(review: OpenReview): readonly Draft[];
+  /** Tells who asked by a message for a review of content what was decided; `verdict` as `tell_validation` has it. */
+  reviewed?(message: Message, verdict: JsonObject): readonly Draft[];
 }

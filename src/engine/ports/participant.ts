@@ -13,4 +13,6 @@ export interface Participant {
    * asks again. What it throws as a `DomainError` refuses the message, unless trying again may help.
    */
   handle(message: Message): Promise<readonly Draft[]>;
+  /** Whether what cannot be read here is for somebody else, to whom it hands the message on; never, where this is absent. */
+  handsOn?(message: Message): Promise<boolean>;
 }

@@ -26,4 +26,6 @@ export interface TenantWeights {
   prices?(tenant: TenantId): PriceTable | undefined;
   /** The regions its tasks may run in; absent where they may run anywhere (`SAM-225`). */
   regions?(tenant: TenantId): readonly string[] | undefined;
+  /** How many of its tasks may make one another; absent where it does not say (`ARMY-84`). */
+  depthMax?(tenant: TenantId): number | undefined;
 }

@@ -50,7 +50,7 @@ class SkillsExecutor implements Executor {
       ...{ clock, models: new Models(models) },
       ...{ contents: new Contents(store), sessions: new Sessions(store) },
     };
-    this.#planner = new Planner(models);
+    this.#planner = new Planner(clock, models);
     this.#conditions = new Conditions(clock);
     this.#schemas = schemas;
   }

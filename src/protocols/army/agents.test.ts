@@ -86,6 +86,32 @@ suite('agents and settings', () => {
     assert.deepEqual(await ann.all(), []);
   });
 
+  test('ARMY-72 an agent that reports more memory than it may take is given no new work until it reports less', async () => {
+    const fat = await player(post, 'writer', 'fat', ['weigh']);
+    const isOver = async (): Promise<boolean> =>
+      (await agents()).find(one => one.agent_id === 'fat')?.roles.includes('army:overweight');
+    const report = async (memoryMb: number | null): Promise<boolean> => {
+      const capacity = memoryMb === null ? 11 : 10;
+      await fat.tell('heartbeat', 'coordinator', {
+        capacity,
+        ...(memoryMb === null ? {} : { memory_mb: memoryMb }),
+      });
+      for (let tries = 0; tries < 100; tries++) {
+        const one = (await agents()).find(({ agent_id }) => agent_id === 'fat');
+        if (memoryMb === null ? one.capacity.slots === 11 : (await isOver()) === memoryMb > 100) break;
+        await new Promise(resolve => setTimeout(resolve, 20));
+      }
+      return isOver();
+    };
+    assert.equal(await report(100), false);
+    assert.equal(await report(100.5), true);
+    await ask('weigh1', 'weigh');
+    await assert.rejects(fat.next('task_request', 1), /no task_request came/);
+    assert.equal(await report(null), true);
+    assert.equal(await report(100), false);
+    assert.equal((await fat.next('task_request')).payload.task_id, 'weigh1.work');
+  });
+
   test('ARMY-47 ARMY-58 a heartbeat keeps what its agent holds beyond the lease; without one it goes back to the queue', async () => {
     const ann = await player(post, 'writer', 'beat-ann', ['beattask']);
     await ask('beat1', 'beattask');
@@ -174,6 +200,31 @@ suite('agents and settings', () => {
       assert.ok(tries < 100, JSON.stringify(audit.body));
       await new Promise(resolve => setTimeout(resolve, 50));
     }
+  });
+
+  test('ARMY-60 ARMY-54 after as many retries as were settled a recoverable error fails the task with its code', async () => {
+    const ann = await player(post, 'writer', 'try-ann', ['trytask']);
+    await boss.tell('config_update', 'coordinator', {
+      settings: { retry_delays: ['PT0.05S', 'PT0.1S', 'PT0.2S'] },
+    });
+    await ask('try1', 'trytask');
+    const counts: number[] = [];
+    for (let tries = 0; tries < 4; tries++) {
+      const { payload, metadata } = await ann.next('task_request');
+      counts.push(metadata.retry_count);
+      const context = { task_id: payload.task_id };
+      await ann.tell('error', 'coordinator', {
+        error_code: 'API_TIMEOUT',
+        message: 'late',
+        context,
+        recoverable: true,
+      });
+    }
+    assert.deepEqual(counts, [0, 1, 2, 3]);
+    const error = await boss.next('error');
+    assert.deepEqual([error.payload.error_code, error.payload.recoverable], ['API_TIMEOUT', false]);
+    assert.deepEqual(await ann.all(), []);
+    await boss.tell('config_update', 'coordinator', { settings: { retry_delays: ['PT1S', 'PT2S', 'PT4S'] } });
   });
 
   test('ARMY-82 an agent may send a hundred messages at once and 600 a minute, or as many as was settled; more gets RATE_LIMITED with the wait, and others are not slowed', async () => {

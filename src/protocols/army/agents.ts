@@ -14,7 +14,7 @@ import { invalid } from './errors.ts';
 import { idFrom } from './ids.ts';
 import { AGENTS, agentsAt, GRACES } from './routing.ts';
 import { type Settings, settingsText } from './settings.ts';
-import { ARMY, BUILT_IN, isRole, type Role } from './words.ts';
+import { ARMY, BUILT_IN, isRole, OVERWEIGHT, type Role } from './words.ts';
 
 /** What the desk works with. */
 export interface AgentParts extends Pick<DialectHands, 'engine' | 'store' | 'mailroom' | 'audit'> {
@@ -58,15 +58,14 @@ export function createGraceDesk({ store, engine }: Pick<DialectHands, 'store' | 
 }
 
 /** It lives, and goes on with what it holds (`ARMY-47`). */
-async function beat(message: Message, { engine, mailroom, store }: AgentParts): Promise<readonly Draft[]> {
+async function beat(message: Message, parts: AgentParts): Promise<readonly Draft[]> {
+  const { engine, mailroom, store } = parts;
   const { tenant, agentId, meaning } = message;
   if (agentId === null) return [];
   const id = agentId as AgentId;
   const view = await mailroom().directory.agent(tenant, id);
   if (view === null) return [];
-  const said = meaning.act === 'beat' ? meaning.condition.capacity : undefined;
-  if (typeof said === 'number' && said > 0 && said !== view.agent.slots)
-    await engine.registerAgent({ ...view.agent, slots: said });
+  await adapt(message.tenant, view.agent, meaning.act === 'beat' ? meaning.condition : {}, parts);
   const held = (await store.leases({ agentId: id })).filter(lease => lease.tenant === tenant);
   const { types, capabilities, capacity } = view.agent;
   await engine.work({
@@ -75,6 +74,23 @@ async function beat(message: Message, { engine, mailroom, store }: AgentParts): 
     heartbeats: held.map(({ taskId, token }) => ({ taskId, token })),
   });
   return [];
+}
+
+/** How many tasks it takes, and whether any: none while it reports more memory than it may take (`ARMY-72`). */
+async function adapt(
+  tenant: TenantId,
+  agent: AgentView['agent'],
+  { capacity, memory_mb: memoryMb }: JsonObject,
+  { engine, mailroom, settings }: AgentParts,
+): Promise<void> {
+  const { roles = [] } = agent;
+  const wasOver = roles.includes(OVERWEIGHT);
+  const isOver = typeof memoryMb === 'number' ? memoryMb > (await settings.of(tenant)).maxMemoryMb : wasOver;
+  const slots = typeof capacity === 'number' && capacity > 0 ? capacity : agent.slots;
+  if (slots === agent.slots && isOver === wasOver) return;
+  const others = roles.filter(one => one !== OVERWEIGHT);
+  await engine.registerAgent({ ...agent, slots, roles: isOver ? [...others, OVERWEIGHT] : others });
+  mailroom().directory.forget(tenant);
 }
 
 async function coordinate(message: Message, parts: AgentParts): Promise<readonly Draft[]> {

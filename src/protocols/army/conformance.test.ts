@@ -1,8 +1,8 @@
 // What every dialect must do, over army envelopes.
 
 import { testDialect } from '../../../test/dialects/conformance.ts';
-import type { Bench } from '../../../test/dialects/setup.ts';
-import { openPost, type Post } from '../../../test/post.ts';
+import type { Bench, BenchSealing } from '../../../test/dialects/setup.ts';
+import { type Correspondent, openPost, type Post } from '../../../test/post.ts';
 
 async function openBench(post: Post, tag: string): Promise<Bench> {
   const [boss, hand] = [`${tag}-boss`, `${tag}-hand`];
@@ -34,7 +34,7 @@ async function openBench(post: Post, tag: string): Promise<Bench> {
     }),
     broken: () => ({ id: 'broken', timestamp, from: 'supervisor', type: 'coordination' }),
     idOf: message => message.id,
-    codeOf: body => body.error_code,
+    codeOf: body => body.error_code ?? body.payload?.error_code,
     words: {
       ...{ invalid_request: 'VALIDATION_ERROR', unserializable: 'MALFORMED_MESSAGE' },
       ...{ unauthenticated: 'UNAUTHENTICATED', forbidden: 'FORBIDDEN', conflict: 'CONFLICT' },
@@ -42,6 +42,45 @@ async function openBench(post: Post, tag: string): Promise<Bench> {
       rate_limited: 'RATE_LIMITED',
     },
     isError: message => message.type === 'error',
+    sealing: sealingOf(sender, boss, hand, tag),
+  };
+}
+
+/** What is asked of the built-in memory and found in it again. */
+function sealingOf(sender: Correspondent, boss: string, hand: string, tag: string): BenchSealing {
+  return {
+    ...{ senderAgent: boss, receiverAgent: hand, type: 'coordination', confidential: 'payload' },
+    ...{ signatureAt: ['signature'], timestampAt: ['timestamp'], marks: { encryption: 'end-to-end' } },
+    request: (id, words) => ({
+      ...{ id, timestamp: new Date().toISOString(), from: 'supervisor', to: 'memory' },
+      ...{ type: 'memory_store', payload: { key: `${tag}-${id}`, value: words } },
+    }),
+    async seen({ id }) {
+      const [stored] = await sender.read('army', boss, { wait: 8 });
+      if (stored?.message.reply_to !== id) return JSON.stringify(stored);
+      const { body } = await sender.send(
+        'army',
+        {
+          ...{ id: `${tag}-seen`, timestamp: new Date().toISOString(), from: 'supervisor', to: 'memory' },
+          ...{
+            type: 'memory_query',
+            payload: { query: { type: 'key', text: `${tag}-${id}` } },
+          },
+        },
+        '?wait=8',
+      );
+      return JSON.stringify(body.reply?.payload);
+    },
+    critical: id => ({
+      ...{
+        id,
+        timestamp: '2026-01-01T12:00:00Z',
+        from: 'supervisor',
+        to: `writer:${hand}`,
+        type: 'coordination',
+      },
+      ...{ payload: { action: 'note', text: 'grave' }, metadata: { priority: 'critical' } },
+    }),
   };
 }
 

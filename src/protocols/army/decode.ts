@@ -17,6 +17,7 @@ import { invalid } from './errors.ts';
 import { meaningOf } from './meanings.ts';
 import { isAnswer, permits } from './permissions.ts';
 import { envelope as envelopeSchema, PAYLOADS } from './schemas.ts';
+import { isSealed } from './sealed.ts';
 import type { Settings } from './settings.ts';
 import { requireWithinLimits } from './task-terms.ts';
 import { ARMY, FINAL_RESPONSE, PRIORITIES, type PriorityWord, TYPES, type Type, VERSION } from './words.ts';
@@ -64,10 +65,9 @@ export async function decode(raw: JsonObject, scene: EnvelopeScene, parts: Readi
   const answered = await answeredBy(written, scene, parts);
   const asker = await askerOf(written, answered, scene, parts);
   const to = await receiversOf(written, from, asker, scene, parts);
-  const meaning =
-    written.encryption === 'end-to-end'
-      ? { act: 'say' as const, body: written.payload }
-      : meaningOf(written.type, written.payload, written.metadata.retry_count ?? 0);
+  const meaning = isSealed(written)
+    ? { act: 'say' as const, body: written.payload }
+    : meaningOf(written.type, written.payload, written.metadata.retry_count ?? 0);
   const { metadata } = written;
   const expiresAt = metadata.deadline === undefined ? null : instantOf(metadata.deadline);
   const draft: Draft = {
@@ -91,12 +91,15 @@ export async function decode(raw: JsonObject, scene: EnvelopeScene, parts: Readi
   return { draft, senderInbox: from.agent === null ? inboxOf(from) : inboxOfAgent(from.agent) };
 }
 
-/** Strings as they are used; a signed message must have them so already (`ARMY-81`). */
+/** Strings as they are used; what is signed, or bound to what is encrypted, must have them so already (`ARMY-81`). */
 function unsoiled(raw: JsonObject): JsonObject {
   const clean = cleansed(raw);
-  if (clean !== raw && raw.signature !== undefined)
+  if (clean !== raw && (raw.signature !== undefined || isSealed(raw)))
     throw invalid([
-      { field: 'signature', message: 'is over strings with control characters, or not in NFC' },
+      {
+        field: raw.signature === undefined ? 'payload.jwe' : 'signature',
+        message: 'is over strings with control characters, or not in NFC',
+      },
     ]);
   return clean;
 }
@@ -117,18 +120,23 @@ async function writtenIn(envelope: JsonObject, scene: EnvelopeScene, parts: Read
   const faults = [...(checkEnvelope(said) ?? [])];
   if (known === undefined && typeof said.type === 'string')
     faults.push({ field: 'type', message: `must be one of ${TYPES.join(', ')}` });
-  faults.push(...payloadFaults(said, known));
+  faults.push(...payloadFaults(said, known, scene.again !== undefined));
   if (faults.length > 0) throw invalid(faults);
   return { metadata: {}, payload: {}, ...said } as unknown as Written;
 }
 
-function payloadFaults({ payload, encryption }: JsonObject, type: Type | undefined): readonly Fault[] {
+/** `isOpened`: what was encrypted is plain by now. */
+function payloadFaults(
+  { payload, encryption }: JsonObject,
+  type: Type | undefined,
+  isOpened: boolean,
+): readonly Fault[] {
   if (payload === undefined)
     return type === 'heartbeat' ? [] : [{ field: 'payload', message: 'is required' }];
   if (!isJsonObject(payload)) return [{ field: 'payload', message: 'must be an object' }];
   if (type !== 'heartbeat' && Object.keys(payload).length === 0)
     return [{ field: 'payload', message: 'must not be empty' }];
-  if (encryption === 'end-to-end')
+  if (encryption === 'end-to-end' && !isOpened)
     return isJsonObject(payload.jwe)
       ? []
       : [{ field: 'payload.jwe', message: 'is required in a message that is encrypted' }];
@@ -233,16 +241,17 @@ async function answeredBy(
 
 /** Who is answered: whoever asked for the task, or sent the message. */
 async function askerOf(
-  { type, payload, encryption }: Written,
+  written: Written,
   answered: Message | null,
   { caller }: EnvelopeScene,
   { engine }: ReadingParts,
 ): Promise<Address | null> {
+  const { type, payload } = written;
   if (!isAnswer(type)) return null;
   const context = isJsonObject(payload.context) ? payload.context : {};
   const isOfTask = type === 'task_response' || type === 'task_update' || type === 'error';
   const taskId = type === 'error' ? context.task_id : payload.task_id;
-  if (encryption !== 'end-to-end' && isOfTask && typeof taskId === 'string') {
+  if (!isSealed(written) && isOfTask && typeof taskId === 'string') {
     const { spec } = await engine.task(caller.tenant, taskId as Message['taskId'] & string);
     const asked = spec.origin?.dialect === ARMY ? addressOf(spec.origin.from) : null;
     return asked ?? { role: 'coordinator', agent: SELF };

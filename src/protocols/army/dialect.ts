@@ -19,7 +19,17 @@ import { errorPayload, MESSAGES } from './schemas.ts';
 import { DEFAULTS, settingsText } from './settings.ts';
 import { taskNews, taskRequest, taskStop } from './task-news.ts';
 import { isToldByTask } from './tasks.ts';
-import { ARMY, BUILT_IN, PRIORITIES, ROLES, type Role, SPECIALISTS, TYPES, VERSION } from './words.ts';
+import {
+  ARMY,
+  BUILT_IN,
+  OVERWEIGHT,
+  PRIORITIES,
+  ROLES,
+  type Role,
+  SPECIALISTS,
+  TYPES,
+  VERSION,
+} from './words.ts';
 
 /** Makes the wire. */
 export function armyDialect(parts: ReadingParts): Dialect {
@@ -68,7 +78,7 @@ export function armyDialect(parts: ReadingParts): Dialect {
 /** What an agent can take: what is for any of its roles, for any specialist where it is one, and for it alone (`ARMY-14`). */
 function abilitiesOf({ id, roles }: Pick<Agent, 'id' | 'roles'>): readonly string[] {
   const own = rolesOf(roles);
-  if (own.length === 0) return [];
+  if (own.length === 0 || roles?.includes(OVERWEIGHT) === true) return [];
   const isSpecialist = own.some(role => (SPECIALISTS as readonly Role[]).includes(role));
   const played = new Set<Role>(isSpecialist ? [...own, 'specialist'] : own);
   return [...[...played].map(role => `${ARMY}:${role}`), `${ARMY}@${id}`];

@@ -5,9 +5,10 @@ import { DomainError } from '../../domain/errors.ts';
 import { isJsonObject, type JsonObject } from '../../domain/json.ts';
 import type { Message } from '../../domain/message.ts';
 import { bodyCheck, type Check, instantOf } from '../validation.ts';
-import { type Address, addressOf, SELF } from './address.ts';
+import { type Address, addressOf } from './address.ts';
 import { wordsFor } from './meanings.ts';
 import { MESSAGES } from './schemas.ts';
+import { isSealed } from './sealed.ts';
 import { ARMY, FINAL_RESPONSE, priorityWord, type Role, TYPES, type Type, VERSION } from './words.ts';
 
 const CHECKS: Readonly<Record<Type, Check>> = Object.fromEntries(
@@ -18,7 +19,7 @@ const CHECKS: Readonly<Record<Type, Check>> = Object.fromEntries(
 export function encode(message: Message): JsonObject {
   const { envelope, dialect } = message;
   if (envelope !== null && dialect === ARMY)
-    return envelope.signature === undefined ? completed(envelope, message) : envelope;
+    return envelope.signature !== undefined || isSealed(envelope) ? envelope : completed(envelope, message);
   return composed(message);
 }
 
@@ -93,12 +94,12 @@ function answersIn(payload: JsonObject): { readonly answers: string | null; read
   return { answers, rest: { ...payload, context: kept } };
 }
 
-/** The last word on a task that the built-in coordinator saw through (`ARMY-64`). */
+/** The last word on a task that a coordinator saw through, here or elsewhere (`ARMY-64`). */
 function isFinalOf({ actor, type, from, meaning }: Message): boolean {
   return (
     actor === 'system' &&
     type === 'task_response' &&
-    from === `coordinator:${SELF}` &&
+    addressOf(from)?.role === 'coordinator' &&
     meaning.act === 'report_outcome'
   );
 }

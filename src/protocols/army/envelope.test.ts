@@ -237,13 +237,29 @@ suite('envelopes', () => {
     assert.equal((await find({ type: 'tags' }, { filters: { tags: ['a', 'c'] } })).total, 0);
     for (const limit of [0, 101])
       await refused(boss.envelope('memory_query', 'memory', { query: { type: 'tags' }, limit }));
-    for (const type of QUERY_TYPES) assert.ok((await find({ type, text: 'k1' })).total >= 1, type);
+    for (const type of QUERY_TYPES) {
+      const found = await find({ type, text: type === 'tags' ? 'a, b' : 'k1' });
+      assert.equal(found.results[0].key, 'k1', type);
+      const { value: _, score, created_at: createdAt, ...rest } = found.results[0];
+      assert.deepEqual(rest, { key: 'k1', tags: ['a', 'b'] });
+      assert.ok(score > 0 && score <= 1 && Date.parse(createdAt) <= Date.now());
+    }
+    await refused(ann.envelope('memory_query', 'memory', { query: { type: 'guess', text: 'k1' } }), 400);
     for (let tries = 0; (await find({ type: 'key', text: 'k3' })).total > 0; tries++) {
       assert.ok(tries < 50);
       await new Promise(resolve => setTimeout(resolve, 50));
     }
-    const until = { filters: { tags: ['a'], date_range: { to: '2020-01-01T00:00:00Z' } } };
-    assert.equal((await find({ type: 'tags' }, until)).total, 0);
+    const [early, late] = ['2020-01-01T00:00:00Z', '2200-01-01T00:00:00Z'];
+    for (const [range, total] of [
+      [{ to: early }, 0],
+      [{ from: early }, 1],
+      [{ from: early, to: late }, 1],
+      [{ from: late }, 0],
+    ] as const)
+      assert.equal(
+        (await find({ type: 'tags' }, { filters: { tags: ['a'], date_range: range } })).total,
+        total,
+      );
     const made = await post.admin.ask('POST', '/api/v2/tenants', { tenant_id: 'army-other', name: 'Other' });
     const { correspondent } = await import('../../../test/post.ts');
     const { api_key: key, api_secret: secret } = made.body;
@@ -254,6 +270,38 @@ suite('envelopes', () => {
     );
     await stranger.tell('memory_query', 'memory', { query: { type: 'key', text: 'k1' } });
     assert.deepEqual((await stranger.next('memory_response')).payload, { results: [], total: 0 });
+  });
+
+  test('ARMY-38 ARMY-40 ARMY-41 a search by meaning gives the nearest first, as many as asked for of all there are, ten where nothing is said, the same each time', async () => {
+    const texts = ['the cat sleeps on the sofa', 'interest rates rise in Europe', 'rain falls on the hills'];
+    const all = [...texts, ...Array.from({ length: 9 }, (_, n) => `ledger entry number ${n}`)];
+    for (const [n, value] of all.entries()) {
+      await ann.tell('memory_store', 'memory', { key: `near-${n}`, value, tags: ['near'] });
+      await ann.next('memory_response');
+    }
+    const find = async (text: string, more: object = {}): Promise<Loose> => {
+      const query = { type: 'semantic_search', text };
+      await ann.tell('memory_query', 'memory', { query, filters: { tags: ['near'] }, ...more });
+      return (await ann.next('memory_response')).payload;
+    };
+    for (const [question, key] of [
+      ['where do cats sleep', 'near-0'],
+      ['European interest rate', 'near-1'],
+      ['falling rain', 'near-2'],
+    ] as const)
+      assert.equal((await find(question)).results[0].key, key, question);
+    const few = await find('entry in the ledger', { limit: 3 });
+    assert.equal(few.results.length, 3);
+    assert.ok(few.total >= 9);
+    const scores = few.results.map((one: Loose) => one.score);
+    assert.deepEqual(
+      scores,
+      scores.toSorted((one: number, other: number) => other - one),
+    );
+    assert.deepEqual(await find('entry in the ledger', { limit: 3 }), few);
+    await ann.tell('memory_query', 'memory', { query: { type: 'tags', text: 'near' } });
+    const ten = (await ann.next('memory_response')).payload;
+    assert.deepEqual([ten.results.length, ten.total], [10, 12]);
   });
 
   test('ARMY-81 strings are used without control characters and turned writing, in NFC; tabs and lines stay', async () => {

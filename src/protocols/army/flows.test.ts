@@ -232,6 +232,26 @@ suite('flows', () => {
     assert.equal(called.payload.result.content, 'told');
   });
 
+  test('ARMY-64 what a coordinator elsewhere calls its final response to the user ends the task and reaches whoever asked as a task_response', async () => {
+    const boss = await player(post, 'supervisor', 'f8-boss');
+    const head = await player(post, 'coordinator', 'f8-head', ['f8lead']);
+    await boss.tell('task_request', 'coordinator:f8-head', {
+      ...{ task_id: 'f8', task_type: 'f8lead', description: 'lead' },
+    });
+    const request = await head.next('task_request');
+    const answer = { result: { content: 'led' } };
+    const lost = await head.say('final_response', 'user', answer);
+    assert.deepEqual([lost.status, lost.body.error_code], [400, 'VALIDATION_ERROR']);
+    await head.tell('final_response', 'user', answer, { correlation_id: request.correlation_id });
+    const final = await boss.next('task_response');
+    assert.deepEqual(
+      [final.payload.task_id, final.payload.status, final.payload.result.content],
+      ['f8', 'completed', 'led'],
+    );
+    assert.deepEqual(final.metadata.tags, ['final_response']);
+    await post.admin.ask('DELETE', '/api/v2/agents/f8-head');
+  });
+
   test('ARMY-62 a root task that is cancelled calls off what its specialist does, and who asked is told', async () => {
     const boss = await player(post, 'supervisor', 'f7-boss');
     const ann = await player(post, 'writer', 'f7-ann', ['f7write']);

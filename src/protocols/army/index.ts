@@ -4,21 +4,13 @@ import type { DialectHands, DialectKit } from '../dialect/hands.ts';
 import { createAgentDesk, createGraceDesk } from './agents.ts';
 import { createCoordinator } from './coordinator.ts';
 import { armyDialect } from './dialect.ts';
-import type { Judge, MemoryKeeper } from './inner.ts';
 import { createMemory } from './memory.ts';
-import { createRecords } from './records.ts';
 import { Settings } from './settings.ts';
 import { createTaskDesk, createUnclaimedDesk } from './tasks.ts';
-import { createValidator, presence } from './validator.ts';
+import { createValidator } from './validator.ts';
 
-/** Makes the dialect; `inner` is who keeps its records and judges its results. */
-export function createArmyDialect(
-  hands: DialectHands,
-  inner: { readonly memory: MemoryKeeper; readonly judge: Judge } = {
-    memory: createRecords(hands),
-    judge: presence,
-  },
-): DialectKit {
+/** Makes the dialect. */
+export function createArmyDialect(hands: DialectHands): DialectKit {
   const settings = new Settings(hands.clock, hands.store);
   const parts = { ...hands, settings };
   return {
@@ -29,8 +21,8 @@ export function createArmyDialect(
       createAgentDesk(parts),
       createGraceDesk(parts),
       createCoordinator(parts),
-      createMemory(inner.memory, settings),
-      createValidator(inner.judge, settings, hands.store),
+      createMemory(parts),
+      createValidator(hands, settings),
     ],
   };
 }

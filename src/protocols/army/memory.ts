@@ -1,30 +1,50 @@
-// The built-in memory: takes what is to be remembered and answers what is asked of it (`ARMY-36`, `ARMY-40`). How records are kept and found
-// is its keeper's.
+// The built-in memory: takes what is to be remembered and answers what is asked of it (`ARMY-35` to `ARMY-43`), in the records of this
+// server.
 
 import { DomainError } from '../../domain/errors.ts';
+import type { AgentId } from '../../domain/ids.ts';
 import { isJsonObject, type JsonObject } from '../../domain/json.ts';
-import { inboxOfDesk, inboxOfRole, type Message } from '../../domain/message.ts';
+import { inboxOfDesk, inboxOfRole, type Meaning, type Message } from '../../domain/message.ts';
+import { DEFAULT_COLLECTION, type MemoryRecord } from '../../domain/record.ts';
+import type { SearchType } from '../../engine/memory/search.ts';
 import type { Participant } from '../../engine/ports/participant.ts';
+import type { DialectHands } from '../dialect/hands.ts';
 import { instantOf } from '../validation.ts';
 import { answer, ownAddress } from './drafts.ts';
+import { invalid } from './errors.ts';
 import { idFrom } from './ids.ts';
-import type { MemoryKeeper, RecordQuery } from './inner.ts';
 import { requireAtWork, type Settings } from './settings.ts';
-import { ARMY } from './words.ts';
+import { ARMY, type QUERY_TYPES } from './words.ts';
+
+/** What the memory works with. */
+export interface MemoryParts extends Pick<DialectHands, 'memory' | 'store'> {
+  readonly settings: Settings;
+}
 
 const LIMIT = 10;
+const SEARCHES: Readonly<Record<(typeof QUERY_TYPES)[number], SearchType>> = {
+  semantic_search: 'semantic',
+  full_text: 'keyword',
+  hybrid: 'hybrid',
+  key: 'key',
+  tags: 'tags',
+};
+/** By which message a record was stored. */
+const STORED_BY = 'message_id';
 
 /** The built-in `memory`. */
-export function createMemory(keeper: MemoryKeeper, settings: Settings): Participant {
+export function createMemory(parts: MemoryParts): Participant {
   return {
     name: 'army memory',
     inboxes: [inboxOfRole(ARMY, 'memory'), inboxOfDesk(`${ARMY}:memory`)],
     async handle(message) {
       const { meaning } = message;
       if (meaning.act !== 'remember' && meaning.act !== 'recall') return [];
-      await requireAtWork('memory', message.tenant, settings);
+      await requireAtWork('memory', message.tenant, parts.settings);
       const memory =
-        meaning.act === 'remember' ? await remember(message, keeper) : await recall(message, keeper);
+        meaning.act === 'remember'
+          ? storedAs(await remember(message, meaning, parts))
+          : await find(message, meaning.query, parts);
       return [
         answer(message, {
           id: idFrom('memory', message.id),
@@ -37,45 +57,59 @@ export function createMemory(keeper: MemoryKeeper, settings: Settings): Particip
   };
 }
 
-async function remember({ tenant, meaning }: Message, keeper: MemoryKeeper): Promise<JsonObject> {
-  if (meaning.act !== 'remember') throw new Error('this is not to be remembered');
-  const { key, value, ttlMs, tags } = meaning;
-  const { version, expiresAt } = await keeper.store(tenant, { key, value, ttlMs, tags });
-  return {
-    key,
-    stored: true,
-    version,
-    expires_at: expiresAt === null ? null : new Date(expiresAt).toISOString(),
-  };
+/** Stores it; a message that is handled again after a crash makes no second version. */
+async function remember(
+  message: Message,
+  { key, value, ttlMs, tags }: Meaning & { readonly act: 'remember' },
+  { memory, store }: MemoryParts,
+): Promise<MemoryRecord> {
+  const { tenant, agentId, actor, taskId, id } = message;
+  const [task] = taskId === null ? [] : await store.read([{ tenant, id: taskId }]);
+  const userId = task?.spec.requester.userId ?? null;
+  for (;;) {
+    const known = await memory.recall({ tenant, collection: DEFAULT_COLLECTION, key });
+    if (known?.metadata[STORED_BY] === id) return known;
+    try {
+      return await memory.remember({
+        ...{ tenant, key, value, tags, owner: (agentId ?? actor) as AgentId, metadata: { [STORED_BY]: id } },
+        ...(ttlMs === null ? {} : { ttlMs }),
+        ...(userId === null ? {} : { userId }),
+        expected: known?.version ?? 'absent',
+      });
+    } catch (error) {
+      // Another wrote it in between: this one goes on top.
+      if (!(error instanceof DomainError) || error.code !== 'conflict') throw error;
+    }
+  }
 }
 
-async function recall({ tenant, meaning }: Message, keeper: MemoryKeeper): Promise<JsonObject> {
-  if (meaning.act !== 'recall') throw new Error('this asks nothing of the memory');
-  const { results, total } = await keeper.query(tenant, queryIn(meaning.query));
+function storedAs({ key, version, expiresAt }: MemoryRecord): JsonObject {
+  const end = expiresAt === null ? null : new Date(expiresAt).toISOString();
+  return { key, stored: true, version, expires_at: end };
+}
+
+async function find({ tenant }: Message, asked: JsonObject, { memory }: MemoryParts): Promise<JsonObject> {
+  const query = isJsonObject(asked.query) ? asked.query : {};
+  const filters = isJsonObject(asked.filters) ? asked.filters : {};
+  const range = isJsonObject(filters.date_range) ? filters.date_range : {};
+  const type = SEARCHES[query.type as keyof typeof SEARCHES];
+  const text = typeof query.text === 'string' ? query.text : '';
+  const tags = Array.isArray(filters.tags) ? filters.tags.map(String) : [];
+  if (text.trim() === '' && !(type === 'tags' && tags.length > 0))
+    throw invalid([{ field: 'payload.query.text', message: `is required for ${String(query.type)}` }]);
+  const { hits, total } = await memory.search({
+    ...{ tenant, type, text, tags, collections: [DEFAULT_COLLECTION] },
+    stored: {
+      ...(typeof range.from === 'string' ? { from: instantOf(range.from) } : {}),
+      ...(typeof range.to === 'string' ? { to: instantOf(range.to) } : {}),
+    },
+    limit: typeof asked.limit === 'number' ? asked.limit : LIMIT,
+  });
   return {
-    results: results.map(({ key, value, tags, score, createdAt }) => ({
-      ...{ key, value, tags, score },
+    results: hits.map(({ record: { key, value, tags: kept, createdAt }, score }) => ({
+      ...{ key, value, tags: [...kept], score },
       created_at: new Date(createdAt).toISOString(),
     })),
     total,
-  };
-}
-
-function queryIn(said: JsonObject): RecordQuery {
-  const query = isJsonObject(said.query) ? said.query : {};
-  const filters = isJsonObject(said.filters) ? said.filters : {};
-  const range = isJsonObject(filters.date_range) ? filters.date_range : {};
-  const text = typeof query.text === 'string' ? query.text : '';
-  const type = query.type as RecordQuery['type'];
-  if (type !== 'tags' && text === '')
-    throw new DomainError('invalid_request', `a query of type ${type} needs a text`, {
-      details: { errors: [{ field: 'payload.query.text', message: 'is required' }] },
-    });
-  return {
-    ...{ type, text },
-    tags: Array.isArray(filters.tags) ? filters.tags.map(String) : [],
-    from: typeof range.from === 'string' ? instantOf(range.from) : null,
-    until: typeof range.to === 'string' ? instantOf(range.to) : null,
-    limit: typeof said.limit === 'number' ? said.limit : LIMIT,
   };
 }

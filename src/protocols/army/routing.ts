@@ -6,7 +6,8 @@ import { type Draft, type InboxName, inboxOfAgent, inboxOfDesk } from '../../dom
 import type { Directory } from '../../engine/mailroom/directory.ts';
 import type { MailRoute } from '../../engine/ports/message-wire.ts';
 import { type Address, addressOf, inboxOf, rolesOf, SELF } from './address.ts';
-import { ARMY } from './words.ts';
+import { isSealed } from './sealed.ts';
+import { ARMY, isBuiltIn } from './words.ts';
 
 /** Where tasks are ordered and reported on. */
 export const TASKS = inboxOfDesk(`${ARMY}:tasks`);
@@ -25,6 +26,9 @@ export async function route(draft: Draft, directory: Directory): Promise<readonl
   const { meaning, type, tenant, actor } = draft;
   const to = draft.to.map(one => addressOf(one)).filter(one => one !== null);
   if (actor === 'system') return ownRoutes(draft, to);
+  // What is closed to this server makes no task of its own: it is between its sender and those with the keys (`ARMY-113`).
+  if (isSealed(draft.envelope ?? {}) && (await isForAgents(tenant, to, directory)))
+    return addressed(draft, to);
   switch (type) {
     case 'task_request': {
       const [first] = to;
@@ -130,6 +134,11 @@ export async function agentsAt(
       .map(({ agent }) => agent.id as string),
   );
   return [...new Set(ids)];
+}
+
+async function isForAgents(tenant: TenantId, to: readonly Address[], directory: Directory): Promise<boolean> {
+  const ours = await Promise.all(to.map(async one => isBuiltIn(one.role) && isOurs(tenant, one, directory)));
+  return !ours.includes(true);
 }
 
 async function isOurs(tenant: TenantId, address: Address, directory: Directory): Promise<boolean> {

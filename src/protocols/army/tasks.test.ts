@@ -6,6 +6,94 @@ import { type Player, player, playing } from '../../../test/army-stage.ts';
 import { openPost, type Post } from '../../../test/post.ts';
 import type { Loose } from '../../../test/serve.ts';
 
+/** An instant so many seconds from now. */
+const at = (s: number): string => new Date(Date.now() + s * 1_000).toISOString();
+
+/** The source's messages about tasks, its dates moved to now. */
+const ofTasks = () => ({
+  msg_001: {
+    ...{ id: 'msg_001', timestamp: at(0), from: 'coordinator', to: 'researcher', type: 'task_request' },
+    payload: {
+      ...{ task_id: 'task_001', task_type: 'research', description: 'Investigar sobre el tema X' },
+      parameters: { topic: 'X', depth: 'medium', sources: 5 },
+      context: { user_id: 'user_123', session_id: 'session_456' },
+      expected_output: { format: 'markdown', sections: ['summary', 'details', 'sources'] },
+      constraints: { max_tokens: 2000, max_time: 'PT5M', required_validation: true },
+    },
+    metadata: { priority: 'high', deadline: at(300) },
+  },
+  msg_002: {
+    ...{ id: 'msg_002', timestamp: at(1), from: 'researcher', to: 'coordinator', type: 'task_response' },
+    reply_to: 'msg_001',
+    payload: {
+      ...{ task_id: 'task_001', status: 'completed' },
+      result: {
+        ...{ content: '...', sources: ['a'] },
+        metadata: { tokens_used: 1500, time_taken: 'PT2M30S' },
+      },
+    },
+    metadata: { priority: 'normal' },
+  },
+  msg_007: {
+    ...{ id: 'msg_007', timestamp: at(6), from: 'researcher', to: 'coordinator', type: 'error' },
+    payload: {
+      ...{ error_type: 'execution_error', error_code: 'API_TIMEOUT' },
+      message: 'API request timed out after 30 seconds',
+      context: { task_id: 'task_002', attempt: 2, max_retries: 3 },
+      ...{ recoverable: true, suggested_action: 'retry_with_backoff' },
+    },
+    metadata: { priority: 'high' },
+  },
+});
+
+/** Those about validation and memory. */
+const ofOthers = () => ({
+  msg_003: {
+    ...{
+      id: 'msg_003',
+      timestamp: at(2),
+      from: 'coordinator',
+      to: 'validator',
+      type: 'validation_request',
+    },
+    payload: {
+      content: '...',
+      validation_rules: ['format_check', 'quality_check', 'policy_check'],
+      context: { task_id: 'task_001', agent: 'researcher' },
+    },
+  },
+  msg_004: {
+    ...{
+      id: 'msg_004',
+      timestamp: at(3),
+      from: 'validator',
+      to: 'coordinator',
+      type: 'validation_response',
+    },
+    reply_to: 'msg_003',
+    payload: {
+      ...{ valid: true, score: 0.95, issues: [] },
+      recommendations: ['Consider adding more recent sources'],
+    },
+  },
+  msg_005: {
+    ...{ id: 'msg_005', timestamp: at(4), from: 'coordinator', to: 'memory', type: 'memory_store' },
+    payload: {
+      key: 'task_001_result',
+      value: { content: 'investigación sobre X', metadata: {} },
+      ...{ ttl: 'P7D', tags: ['research', 'topic_x'] },
+    },
+  },
+  msg_006: {
+    ...{ id: 'msg_006', timestamp: at(5), from: 'researcher', to: 'memory', type: 'memory_query' },
+    payload: {
+      query: { type: 'semantic_search', text: 'investigación sobre X' },
+      limit: 5,
+      filters: { tags: ['research'], date_range: { from: '2024-01-01T00:00:00Z' } },
+    },
+  },
+});
+
 suite('tasks by messages', () => {
   let post: Post;
   let chief: Player;
@@ -32,78 +120,24 @@ suite('tasks by messages', () => {
   test('ARMY-10 the source’s own seven messages are accepted as they stand, in order, and do what their sections say', async () => {
     const ann = await player(post, 'researcher', 's-ann', ['research']);
     const val = await player(post, 'validator', 's-val');
-    const at = (s: number): string => new Date(Date.now() + s * 1_000).toISOString();
+    const said = { ...ofTasks(), ...ofOthers() };
     const send = async (who: Player, message: object): Promise<void> => {
       const { status, body } = await who.who.send('army', message);
       assert.equal(status, 202, JSON.stringify(body));
     };
-    await send(chief, {
-      ...{ id: 'msg_001', timestamp: at(0), from: 'coordinator', to: 'researcher', type: 'task_request' },
-      payload: {
-        ...{ task_id: 'task_001', task_type: 'research', description: 'Investigar sobre el tema X' },
-        parameters: { topic: 'X', depth: 'medium', sources: 5 },
-        context: { user_id: 'user_123', session_id: 'session_456' },
-        expected_output: { format: 'markdown', sections: ['summary', 'details', 'sources'] },
-        constraints: { max_tokens: 2000, max_time: 'PT5M', required_validation: true },
-      },
-      metadata: { priority: 'high', deadline: at(300) },
-    });
+    await send(chief, said.msg_001);
     const request = await ann.next('task_request');
     assert.equal(request.id, 'msg_001');
     assert.deepEqual(request.payload.parameters, { topic: 'X', depth: 'medium', sources: 5 });
-    await send(ann, {
-      ...{ id: 'msg_002', timestamp: at(1), from: 'researcher', to: 'coordinator', type: 'task_response' },
-      reply_to: 'msg_001',
-      payload: {
-        ...{ task_id: 'task_001', status: 'completed' },
-        result: {
-          ...{ content: '...', sources: ['a'] },
-          metadata: { tokens_used: 1500, time_taken: 'PT2M30S' },
-        },
-      },
-      metadata: { priority: 'normal' },
-    });
+    await send(ann, said.msg_002);
     const response = await chief.next('task_response');
     assert.deepEqual([response.reply_to, response.payload.result.metadata.tokens_used], ['msg_001', 1500]);
     assert.equal(response.metadata.from_agent, 's-ann');
-    await send(chief, {
-      ...{
-        id: 'msg_003',
-        timestamp: at(2),
-        from: 'coordinator',
-        to: 'validator',
-        type: 'validation_request',
-      },
-      payload: {
-        content: '...',
-        validation_rules: ['format_check', 'quality_check', 'policy_check'],
-        context: { task_id: 'task_001', agent: 'researcher' },
-      },
-    });
+    await send(chief, said.msg_003);
     assert.equal((await val.next('validation_request')).metadata.priority, 'normal');
-    await send(val, {
-      ...{
-        id: 'msg_004',
-        timestamp: at(3),
-        from: 'validator',
-        to: 'coordinator',
-        type: 'validation_response',
-      },
-      reply_to: 'msg_003',
-      payload: {
-        ...{ valid: true, score: 0.95, issues: [] },
-        recommendations: ['Consider adding more recent sources'],
-      },
-    });
+    await send(val, said.msg_004);
     assert.equal((await chief.next('validation_response')).payload.score, 0.95);
-    await send(chief, {
-      ...{ id: 'msg_005', timestamp: at(4), from: 'coordinator', to: 'memory', type: 'memory_store' },
-      payload: {
-        key: 'task_001_result',
-        value: { content: 'investigación sobre X', metadata: {} },
-        ...{ ttl: 'P7D', tags: ['research', 'topic_x'] },
-      },
-    });
+    await send(chief, said.msg_005);
     const stored = await chief.next('memory_response');
     assert.deepEqual(
       [stored.payload.key, stored.payload.stored, stored.payload.version],
@@ -111,29 +145,13 @@ suite('tasks by messages', () => {
     );
     const week = Date.parse(stored.payload.expires_at) - Date.now();
     assert.ok(Math.abs(week - 7 * 86_400_000) < 60_000);
-    await send(ann, {
-      ...{ id: 'msg_006', timestamp: at(5), from: 'researcher', to: 'memory', type: 'memory_query' },
-      payload: {
-        query: { type: 'semantic_search', text: 'investigación sobre X' },
-        limit: 5,
-        filters: { tags: ['research'], date_range: { from: '2024-01-01T00:00:00Z' } },
-      },
-    });
+    await send(ann, said.msg_006);
     const found = await ann.next('memory_response');
     assert.equal(found.payload.results[0].key, 'task_001_result');
     assert.equal(found.reply_to, 'msg_006');
     await chief.tell('task_request', 'researcher', order('task_002', 'research'));
     await ann.next('task_request');
-    await send(ann, {
-      ...{ id: 'msg_007', timestamp: at(6), from: 'researcher', to: 'coordinator', type: 'error' },
-      payload: {
-        ...{ error_type: 'execution_error', error_code: 'API_TIMEOUT' },
-        message: 'API request timed out after 30 seconds',
-        context: { task_id: 'task_002', attempt: 2, max_retries: 3 },
-        ...{ recoverable: true, suggested_action: 'retry_with_backoff' },
-      },
-      metadata: { priority: 'high' },
-    });
+    await send(ann, said.msg_007);
     const error = await chief.next('error');
     assert.deepEqual([error.payload.error_code, error.payload.recoverable], ['API_TIMEOUT', true]);
     assert.equal((await ann.next('task_request')).metadata.retry_count, 1);
@@ -353,36 +371,4 @@ suite('tasks by messages', () => {
     }
     assert.equal((await post.admin.ask('GET', '/api/v2/task-status/k9')).status, 404);
   });
-
-  test('ARMY-44 a status query tells of a task, a role and the whole, and an unknown task is NOT_FOUND', async () => {
-    const boss = await player(post, 'supervisor', 'q-boss');
-    const own = await openOwn();
-    const ask = async (payload: object): Promise<Loose> => {
-      await own.tell('status_query', 'coordinator', payload);
-      return (await own.next('status_response')).payload;
-    };
-    await boss.all();
-    const ann = await player(own.post, 'writer', 'q-ann', ['qtask'], 4);
-    const head = await player(own.post, 'coordinator', 'q-head');
-    await head.tell('task_request', 'writer', order('q1', 'qtask'));
-    await ann.next('task_request');
-    await ann.tell('task_update', 'coordinator', { task_id: 'q1', status: 'running', progress: 25 });
-    await own.post.admin.ask('DELETE', '/api/v2/agents/q-head');
-    await new Promise(resolve => setTimeout(resolve, 600));
-    const task = await ask({ task_id: 'q1' });
-    assert.deepEqual([task.status, task.progress, task.agent], ['running', 25, 'q-ann']);
-    const role = await ask({ role: 'writer' });
-    assert.deepEqual(role.agents, [{ agent: 'q-ann', health: 'healthy', busy: 1, capacity: 4 }]);
-    assert.deepEqual([role.load, role.queue_depth], [0.25, 0]);
-    const whole = await ask({ scope: 'system' });
-    assert.deepEqual([whole.tasks.running, whole.agents.writer], [1, 1]);
-    const unknown = await own.say('status_query', 'coordinator', { task_id: 'never' });
-    assert.deepEqual([unknown.status, unknown.body.error_code], [404, 'NOT_FOUND']);
-    await own.post.stop();
-  });
-
-  async function openOwn(): Promise<Player & { readonly post: Post }> {
-    const other = await openPost();
-    return { ...(await player(other, 'supervisor', 'own-boss')), post: other };
-  }
 });

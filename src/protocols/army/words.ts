@@ -52,6 +52,9 @@ export const TYPES = [
 /** A message's type. */
 export type Type = (typeof TYPES)[number];
 
+/** Stands among the roles of an agent that takes more memory than it may, and so no new work (`ARMY-72`). */
+export const OVERWEIGHT = `${ARMY}:overweight`;
+
 /** What a remote coordinator may call its last `task_response` (`ARMY-64`). */
 export const FINAL_RESPONSE = 'final_response';
 

@@ -86,6 +86,36 @@ test('BLOG-11 each receiver answers a request finally once, others may join the 
   assert.equal((await coder.send('blog', answer('flow-a', 'flow-coder', 'response'))).status, 200);
 });
 
+test('BLOG-12 acknowledging what wants it sends one ack, and the receiver’s own ack acknowledges the delivery', async () => {
+  const post = await open();
+  const [ann, bob] = [await post.register('ack-ann'), await post.register('ack-bob')];
+  const note = (id: string, requiresAck: boolean) =>
+    ann.send('blog', message(id, { from: 'ack-ann', to: 'ack-bob', type: 'notification' }, { requiresAck }));
+  await note('ack-0', false);
+  await note('ack-1', true);
+  const given = await bob.read('blog', 'ack-bob', { wait: 5 });
+  assert.equal(given.length, 2);
+  for (const { delivery_id: id } of [...given, ...given])
+    assert.equal((await bob.settle('blog', 'ack-bob', id)).status, 'done');
+  const told = await ann.read('blog', 'ack-ann', { wait: 5 });
+  assert.deepEqual(
+    told.map(({ message: { type, from, correlationId } }) => [type, from, correlationId]),
+    [['ack', 'ack-bob', 'ack-1']],
+  );
+  assert.match(told[0]?.message.id, UUID);
+  await note('ack-2', true);
+  assert.equal((await bob.read('blog', 'ack-bob', { wait: 5, visibility: 1 })).length, 1);
+  const own = message('ack-own', { from: 'ack-bob', to: 'ack-ann', type: 'ack', correlationId: 'ack-2' });
+  assert.equal((await bob.send('blog', own)).status, 202);
+  assert.deepEqual(await bob.read('blog', 'ack-bob', { wait: 2.5 }), []);
+  for (const { delivery_id: id } of told) await ann.settle('blog', 'ack-ann', id);
+  const acks = await ann.read('blog', 'ack-ann', { wait: 5 });
+  assert.deepEqual(
+    acks.map(one => one.message.id),
+    ['ack-own'],
+  );
+});
+
 test('BLOG-13 a notification is in the log and nobody answers it', async () => {
   const post = await open();
   const ann = await post.register('quiet-ann');

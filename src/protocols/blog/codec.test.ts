@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { DomainError } from '../../domain/errors.ts';
 import type { AgentId, TenantId } from '../../domain/ids.ts';
 import type { JsonObject } from '../../domain/json.ts';
-import type { Meaning, Message } from '../../domain/message.ts';
+import type { Message } from '../../domain/message.ts';
 import type { AgentView } from '../../engine/api.ts';
 import type { EnvelopeScene } from '../dialect/dialect.ts';
 import { type DecodeParts, decode } from './decode.ts';
@@ -21,7 +21,6 @@ function setup({ agents = ['ann', 'bob'], known = [] as readonly Partial<Message
     directory: {
       agent: async (_tenant: string, id: string) =>
         agents.includes(id) ? ({ agent: { id, roles: [] } } as unknown as AgentView) : null,
-      forget: () => {},
     },
     messages: async ({ ids }: { readonly ids?: readonly string[] }) =>
       known.filter(({ id }) => ids?.includes(id ?? '')) as readonly Message[],
@@ -274,94 +273,6 @@ test('BLOG-117 whatever comes is read or refused, and nothing else happens', asy
     }),
     { numRuns: 500 },
   );
-});
-
-test('what another wire says reads sensibly here: requests, answers, refusals, news', () => {
-  const from = (meaning: Meaning): JsonObject =>
-    encode({
-      ...{
-        tenant: 'default' as TenantId,
-        id: 'x1' as Message['id'],
-        dialect: 'toy',
-        type: 'note',
-        from: 'ann',
-        to: ['bob'],
-      },
-      ...{ correlationId: 'x0', replyTo: null, taskId: null, priority: 2, sentAt: 0, expiresAt: null },
-      ...{ traceId: '0'.repeat(32), actor: 'key:a', agentId: 'ann', envelope: null, meaning },
-      ...{ position: '1', acceptedAt: NOW },
-    });
-  const taskId = 't1' as never;
-  const fault = { code: 'rate_limited', message: 'slow down', recoverable: true, details: {} } as const;
-  const cases: readonly [Meaning, string, (payload: JsonObject) => unknown, unknown][] = [
-    [
-      {
-        act: 'request_task',
-        task: { taskId, taskType: 'research', description: 'd', input: { q: 1 }, terms: {}, retryCount: 0 },
-      },
-      ...(['request', ({ skill, params }: JsonObject) => [skill, params], ['research', { q: 1 }]] as const),
-    ],
-    [
-      { act: 'report_outcome', taskId, status: 'completed', result: { r: 1 }, error: null },
-      'response',
-      p => p,
-      { r: 1 },
-    ],
-    [
-      { act: 'report_outcome', taskId, status: 'failed', result: null, error: fault },
-      'error',
-      p => p.code,
-      'RATE_LIMIT_EXCEEDED',
-    ],
-    [
-      { act: 'report_outcome', taskId, status: 'cancelled', result: null, error: null },
-      'error',
-      p => p.recoverable,
-      false,
-    ],
-    [
-      { act: 'refuse', taskId: null, fault },
-      'error',
-      p => [p.code, p.recoverable],
-      ['RATE_LIMIT_EXCEEDED', true],
-    ],
-    [{ act: 'accept', status: 'accepted', taskId, detail: {} }, 'ack', p => p.taskId, 't1'],
-    [
-      { act: 'notify', topic: 'weather', data: 'rain' },
-      'notification',
-      p => p,
-      { topic: 'weather', data: 'rain' },
-    ],
-    [{ act: 'beat', condition: { load: 1 } }, 'notification', p => p.topic, 'heartbeat'],
-    [
-      {
-        act: 'report_progress',
-        taskId,
-        status: 'running',
-        percentage: 5,
-        note: null,
-        metrics: {},
-        checkpoint: null,
-      },
-      ...(['notification', ({ data }: JsonObject) => (data as JsonObject).percentage, 5] as const),
-    ],
-    [{ act: 'ask_status', taskId }, 'request', p => p.action, 'ask_status'],
-    [
-      { act: 'remember', key: 'k', value: 1, ttlMs: null, tags: [] },
-      'request',
-      p => [p.action, p.key],
-      ['remember', 'k'],
-    ],
-    [{ act: 'tell_memory', memory: { m: 1 } }, 'response', p => p, { m: 1 }],
-    [{ act: 'tell_validation', verdict: { v: 1 } }, 'response', p => p, { v: 1 }],
-    [{ act: 'say', body: { any: 1 } }, 'notification', p => p, { any: 1 }],
-  ];
-  for (const [meaning, type, look, expected] of cases) {
-    const said = from(meaning);
-    assert.equal(said.type, type, meaning.act);
-    assert.deepEqual(look(said.payload as JsonObject), expected, meaning.act);
-    assert.deepEqual([said.correlationId, (said.metadata as JsonObject).priority], ['x0', 'high']);
-  }
 });
 
 test('BLOG-96 only whose credentials they are sends as an agent', async () => {

@@ -106,9 +106,6 @@ async function requireAgents(
 ): Promise<void> {
   for (const name of names) {
     if (isBuiltIn(name) || (await directory.agent(caller.tenant, name)) !== null) continue;
-    // Whoever registered a moment ago is not known yet.
-    directory.forget(caller.tenant);
-    if ((await directory.agent(caller.tenant, name)) !== null) continue;
     throw new DomainError('not_found', `there is no agent ${name}`, {
       details: { errors: [{ field: name === names[0] ? 'from' : 'to', message: `names nobody: ${name}` }] },
     });

@@ -4,7 +4,7 @@
 import { DomainError } from '../../domain/errors.ts';
 import { isCallerId, type TaskId } from '../../domain/ids.ts';
 import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
-import { inboxOfDesk, type Message } from '../../domain/message.ts';
+import { inboxOfAgent, inboxOfDesk, type Message } from '../../domain/message.ts';
 import { isSkill, SKILLS } from '../../domain/skill.ts';
 import { Contents } from '../../engine/contents.ts';
 import type { OrderTerms } from '../../engine/mailroom/task-desk.ts';
@@ -22,6 +22,9 @@ import { BUILT_IN, type BuiltIn, uuidOf, VERSION } from './vocabulary.ts';
 
 /** Where agents' words on how their tasks ended are taken. */
 export const REPORTS = inboxOfDesk('blog:reports');
+
+/** Where agents' own words of receipt are taken for acknowledgements. */
+export const ACKS = inboxOfDesk('blog:acks');
 
 /** Where requests to one of the four are taken, unless a remote agent stands in that takes no tasks. */
 export function deskOf(agent: string) {
@@ -72,7 +75,7 @@ export function createDesks(parts: DeskParts): readonly Participant[] {
       },
     }),
   );
-  return [...desks, reportsDesk(parts, conditions)];
+  return [...desks, reportsDesk(parts, conditions), acksDesk(parts)];
 }
 
 /** A year: persons take their time. */
@@ -128,14 +131,14 @@ function taskFor({ id, to }: Message, agent: BuiltIn, payload: Json): TaskId {
 async function skillErrand(
   message: Message,
   payload: Json,
-  { mailroom }: DeskParts,
+  { engine }: DeskParts,
   conditions: Conditions,
 ): Promise<Errand> {
   const asked = skillAsked(payload, message.traceId);
   const order = orderTermsOf(asked);
   const { skill, ...execution } = asked;
   if (isSkill(skill)) return { work: skill, input: execution as unknown as JsonObject, order };
-  const agents = await mailroom().directory.agents(message.tenant);
+  const agents = await engine.agents(message.tenant);
   if (!agents.some(({ agent }) => agent.types.includes(`custom:${skill}`)))
     throw new DomainError('invalid_request', `nobody has the skill ${skill}`, {
       details: { errors: [{ field: 'payload.skill', message: `must be one of ${SKILLS.join(', ')}` }] },
@@ -225,6 +228,18 @@ function reportsDesk({ mailroom }: DeskParts, conditions: Conditions): Participa
               },
             },
       );
+      return [];
+    },
+  };
+}
+
+function acksDesk({ mailroom }: DeskParts): Participant {
+  return {
+    name: 'blog acknowledgements',
+    inboxes: [ACKS],
+    async handle({ tenant, replyTo, from }) {
+      if (replyTo === null) return [];
+      await mailroom().acknowledge(tenant, { dialect: 'blog', messageId: replyTo }, inboxOfAgent(from));
       return [];
     },
   };

@@ -13,10 +13,10 @@ import type { Caller, Dialect, NamedInbox } from '../dialect/dialect.ts';
 import type { DialectHands, DialectKit } from '../dialect/hands.ts';
 import { checkFilter, isWanted, matchesType } from '../dialect/matching.ts';
 import { decode, versionOf } from './decode.ts';
-import { createDesks, deskOf, REPORTS } from './desks.ts';
+import { ACKS, createDesks, deskOf, REPORTS } from './desks.ts';
 import { encode } from './encode.ts';
 import { CODES, ERROR_PAGES, errorBody, errorPayload } from './errors.ts';
-import { newsOf, requestOf, stopOf } from './news.ts';
+import { newsOf, receiptOf, requestOf, stopOf } from './news.ts';
 import { PAIRS } from './permissions.ts';
 import { blogRoutes } from './routes.ts';
 import { agentMessage, contentValidation, skillExecution, systemError, systemEvent } from './schemas.ts';
@@ -41,7 +41,7 @@ const TYPES: Dialect['types'] = {
 /** Makes the dialect. */
 export function createBlogDialect(hands: DialectHands): DialectKit {
   const settings = new Settings(hands.store);
-  const planner = new Planner(hands.models);
+  const planner = new Planner(hands.clock, hands.models);
   const dialect: Dialect = {
     name: 'blog',
     title: 'Blog agents',
@@ -88,6 +88,7 @@ export function createBlogDialect(hands: DialectHands): DialectKit {
         meaning: { act: 'refuse', taskId: message.taskId, fault: { ...fault, recoverable: false } },
       });
     },
+    receipt: receiptOf,
     taskRequest: requestOf,
     taskStop: stopOf,
     taskNews: newsOf,
@@ -122,6 +123,8 @@ async function routesOf(hands: DialectHands, draft: Draft): Promise<readonly Mai
   const routes = await Promise.all(
     to.map(async (name): Promise<readonly MailRoute[]> => {
       const own = { inbox: inboxOfAgent(name), lane: from };
+      // A receiver's own word of receipt is also the acknowledgement of what it was given.
+      if (type === 'ack' && actor !== 'system') return [own, { inbox: ACKS, lane: from }];
       if (!isBuiltIn(name) || (type !== 'request' && type !== 'notification')) return [own];
       const remote = await standInFor(hands.engine, tenant, name);
       // What nobody reads is in the log all the same.
@@ -151,9 +154,7 @@ async function inboxNamed(hands: DialectHands, name: string, caller: Caller): Pr
   const { directory } = hands.mailroom();
   const isOwn = caller.agentId === name;
   if (!isOwn && !isBuiltIn(name) && (await directory.agent(caller.tenant, name)) === null) {
-    directory.forget(caller.tenant);
-    if ((await directory.agent(caller.tenant, name)) === null)
-      throw new DomainError('not_found', `there is no agent ${name}`);
+    throw new DomainError('not_found', `there is no agent ${name}`);
   }
   return {
     inboxes: [inboxOfAgent(name)],

@@ -4,7 +4,7 @@ import type { TaskEvent } from '../../domain/event.ts';
 import type { TaskError } from '../../domain/failure.ts';
 import type { AgentId } from '../../domain/ids.ts';
 import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
-import type { Draft, Message } from '../../domain/message.ts';
+import { type Draft, type InboxName, inboxOfAgent, type Message } from '../../domain/message.ts';
 import { isSkill } from '../../domain/skill.ts';
 import type { Task } from '../../domain/task.ts';
 import { codeOf, errorPayload, knownCode, SEVERITIES, systemErrorOf } from './errors.ts';
@@ -31,6 +31,21 @@ export function requestOf(task: Task, agent: AgentId, original: Message | null):
         ...{ description: task.spec.description, retryCount: first + task.attempt - 1 },
       },
     },
+  });
+}
+
+/** The `ack` to who asked for one, once its message was acknowledged (`BLOG-12`). */
+export function receiptOf(message: Message, inbox: InboxName): Draft | null {
+  const { tenant, id, to, from, taskId, priority, traceId, acceptedAt, envelope, actor } = message;
+  const metadata = envelope?.metadata;
+  const receiver = to.find(name => inbox === inboxOfAgent(name));
+  const isWanted = isJsonObject(metadata) && metadata.requiresAck === true && actor !== 'system';
+  if (!isWanted || receiver === undefined || message.type === 'ack') return null;
+  return messageDraft({
+    ...{ tenant, id: uuidOf(`ack.${id}.${receiver}`), type: 'ack', from: receiver, to: from },
+    ...{ payload: { status: 'received' }, correlationId: id, taskId, priority, traceId, at: acceptedAt },
+    version: spokenVersion(metadata.protocolVersion),
+    meaning: { act: 'accept', status: 'accepted', taskId, detail: {} },
   });
 }
 
@@ -184,7 +199,10 @@ function isAsked({ spec }: Task): boolean {
 }
 
 function versionOf({ spec }: Task): string {
-  const version = spec.origin?.terms.version;
+  return spokenVersion(spec.origin?.terms.version);
+}
+
+function spokenVersion(version: Json | undefined): string {
   return typeof version === 'string' ? version : VERSION;
 }
 

@@ -106,6 +106,8 @@ export interface Dialect extends MessageWire {
   readonly timestampAt?: MemberPath;
   /** Its members that may each be `{"jwe": …}`, which `decode` takes as they are; absent: `payload`. */
   readonly confidential?: readonly string[];
+  /** Whether requests that offend are refused where the tenant does not say (`ARMY-73`). */
+  readonly refusesOffence?: boolean;
   /** Every canonical code in this wire's words. */
   readonly codes: Readonly<Record<ErrorCode, WireCode>>;
   /** The body that tells an error; `about` is the id of the message it is about. */

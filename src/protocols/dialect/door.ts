@@ -2,12 +2,14 @@
 // refused leaves no trace but in the audit, the figures and, as it came, among the dead letters.
 
 import { asDomainError, DomainError } from '../../domain/errors.ts';
+import { ruleOf } from '../../domain/guardrails.ts';
 import { isJsonObject, type JsonObject } from '../../domain/json.ts';
 import type { Message, MessageId } from '../../domain/message.ts';
 import { allows } from '../../domain/principal.ts';
 import type { Mailroom } from '../../engine/mailroom/mailroom.ts';
 import type { Sending } from '../../engine/mailroom/packing.ts';
 import type { AuditRecorder } from '../../guards/audit.ts';
+import type { GuardrailBook } from '../../guards/guardrails.ts';
 import { mask } from '../../guards/mask.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Random } from '../../runtime/random.ts';
@@ -16,6 +18,7 @@ import type { Caller, Dialect, EnvelopeScene } from './dialect.ts';
 import type { Figures } from './figures.ts';
 import { MESSAGE_BYTES_MAX, sizeOf } from './media.ts';
 import type { Pace } from './pace.ts';
+import { cleanEnvelope, refuseOffence } from './policy.ts';
 import type { Seals } from './seals.ts';
 import type { Accepted, Taken } from './taken.ts';
 
@@ -27,6 +30,7 @@ export interface DoorParts {
   readonly audit: AuditRecorder;
   readonly figures: Figures;
   readonly pace: Pace;
+  readonly guardrails: Pick<GuardrailBook, 'of' | 'count' | 'counts'>;
   readonly seals: Seals;
 }
 
@@ -104,23 +108,24 @@ export class Door {
   }
 
   async #read(
-    envelope: unknown,
+    received: unknown,
     arrival: Arrival,
   ): Promise<
     | { readonly sending: Sending; readonly senderInbox: Accepted['senderInbox'] }
     | { readonly error: DomainError }
   > {
     const { caller } = arrival;
-    const { clock, random, pace, seals } = this.#parts;
+    const { clock, random, pace, seals, guardrails } = this.#parts;
     try {
       if (!allows(caller.principal, 'message:send'))
         throw new DomainError('forbidden', 'this needs the permission message:send', {
           details: { required: 'message:send' },
         });
-      if (!isJsonObject(envelope)) throw new DomainError('invalid_request', 'a message is an object');
-      if (sizeOf(envelope) > MESSAGE_BYTES_MAX)
+      if (!isJsonObject(received)) throw new DomainError('invalid_request', 'a message is an object');
+      if (sizeOf(received) > MESSAGE_BYTES_MAX)
         throw new DomainError('payload_too_large', `a message is at most ${MESSAGE_BYTES_MAX} bytes`);
       pace.charge(caller);
+      const envelope = cleanEnvelope(received, this.#dialect);
       const scene: EnvelopeScene = {
         ...{ caller, now: clock.now(), headers: arrival.headers, traceId: arrival.traceId },
         isPrivate: arrival.isPrivate,
@@ -131,6 +136,7 @@ export class Door {
       const { draft } = decoded;
       const { address, requestId } = arrival;
       await seals.verify(this.#dialect, { envelope, draft, senderInbox, principal, address, requestId });
+      refuseOffence(draft.meaning, this.#dialect, guardrails.of(caller.tenant));
       return { sending: { ...decoded, fingerprint: fingerprint ?? fingerprintOf(envelope) }, senderInbox };
     } catch (thrown) {
       const error = asDomainError(thrown);
@@ -174,9 +180,12 @@ export class Door {
   ): void {
     const type =
       isJsonObject(envelope) && typeof envelope.type === 'string' ? envelope.type : (message?.type ?? null);
+    const rule = error === null ? null : ruleOf(error);
+    if (rule !== null) this.#parts.guardrails.count(caller.tenant, rule);
     const detail: JsonObject = {
       ...{ dialect: this.#dialect.name, type, outcome: error === null ? 'accepted' : error.code },
       ...(error === null ? {} : { reason: error.message }),
+      ...(rule === null ? {} : { rule }),
     };
     this.#parts.audit.record({
       tenant: caller.tenant,

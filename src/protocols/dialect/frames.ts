@@ -7,7 +7,7 @@ const ref = Type.Optional(Type.String({ maxLength: 200 }));
 
 /** One verdict on a delivery. */
 export const ackItem = Type.Object({
-  delivery_id: Type.String({ minLength: 1, maxLength: 300 }),
+  delivery_id: Type.String({ minLength: 1, maxLength: 700 }),
   outcome: Type.Enum(['ack', 'nack', 'extend', 'reject']),
   delay_ms: Type.Optional(Type.Integer({ minimum: 0, maximum: 43_200_000 })),
   visibility_s: Type.Optional(Type.Integer({ minimum: 1, maximum: 43_200 })),

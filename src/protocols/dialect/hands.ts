@@ -1,13 +1,18 @@
 // What a dialect is made from, and what it is made into: its wire, and the built-in agents that only it has.
 
+import type { TenantId } from '../../domain/ids.ts';
 import type { EngineApi } from '../../engine/api.ts';
 import type { Mailroom } from '../../engine/mailroom/mailroom.ts';
 import type { Memory } from '../../engine/memory/memory.ts';
+import type { GuardrailKeeper } from '../../engine/ports/guardrails.ts';
 import type { ModelProvider } from '../../engine/ports/model-provider.ts';
 import type { Outbound } from '../../engine/ports/outbound.ts';
 import type { Participant } from '../../engine/ports/participant.ts';
+import type { Validator } from '../../engine/ports/validator.ts';
+import type { Reviews } from '../../engine/reviews.ts';
 import type { AuditRecorder } from '../../guards/audit.ts';
 import type { TokenInspector } from '../../guards/inspection.ts';
+import type { QuotaLimits } from '../../guards/quota-plan.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { Random } from '../../runtime/random.ts';
@@ -29,10 +34,15 @@ export interface DialectHands {
   readonly audit: AuditRecorder;
   /** Says what tokens are worth that others ask about. */
   readonly inspector: TokenInspector;
+  /** What a tenant may use in all; what is absent is not limited. */
+  readonly quotaOf: (tenant: TenantId) => QuotaLimits;
   readonly outbound: Outbound;
   readonly models: readonly ModelProvider[];
   /** Told of every record that a workflow may wait for. */
   readonly workflows: { mailCame(): void };
+  readonly validator: Validator;
+  readonly guardrails: GuardrailKeeper;
+  readonly reviews: Reviews;
 }
 
 /** A dialect and whoever answers in it. */

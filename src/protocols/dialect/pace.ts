@@ -45,7 +45,7 @@ export class Pace {
       return;
     }
     throw new DomainError('rate_limited', `more than ${perMinute} messages a minute`, {
-      details: { limit: perMinute, burst },
+      details: { rule: 'message_rate', limit: perMinute, burst },
       retryAfterMs: Math.ceil((1 - bucket.tokens) / perMs),
     });
   }

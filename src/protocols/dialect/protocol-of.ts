@@ -5,6 +5,7 @@ import type { ErrorScene, Protocol } from '../protocol.ts';
 import { deadLetterRoutes } from './dead-letters.ts';
 import type { Dialect } from './dialect.ts';
 import { Door, type DoorParts } from './door.ts';
+import { exchangeRoutes } from './exchanges.ts';
 import { Figures } from './figures.ts';
 import { messageRoutes } from './routes.ts';
 import { socketDoor } from './socket.ts';
@@ -26,6 +27,7 @@ export function protocolOf(dialect: Dialect, shared: SharedParts): Protocol {
     routes: [
       ...messageRoutes(parts),
       ...deadLetterRoutes(parts),
+      ...exchangeRoutes(parts),
       ...streamRoutes(parts),
       ...subscriptionRoutes(parts),
       ...(dialect.routes ?? []),

@@ -97,7 +97,10 @@ export interface AckItem {
   readonly reason?: string;
 }
 
-function pages({ dialect, mailroom, figures }: DialectRouteParts, prefix: string): readonly Route[] {
+function pages(
+  { dialect, mailroom, figures, guardrails }: DialectRouteParts,
+  prefix: string,
+): readonly Route[] {
   const common = { method: 'GET', tag: dialect.name, rate: 'standard' } as const;
   return [
     route({
@@ -142,6 +145,7 @@ function pages({ dialect, mailroom, figures }: DialectRouteParts, prefix: string
         return json(200, {
           status: 'healthy',
           ...figures.show(),
+          guardrails: guardrails.counts(principal.tenant),
           inboxes: inboxes.map(({ inbox, waiting, held, oldestAt }) => ({
             ...{ inbox, waiting, held },
             oldest_at: oldestAt === null ? null : new Date(oldestAt).toISOString(),

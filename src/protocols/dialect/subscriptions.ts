@@ -29,6 +29,15 @@ const order = Type.Object({
     Type.String({ minLength: 1, maxLength: 400, description: 'For inbox; the own one when absent.' }),
   ),
   url: Type.Optional(Type.String({ format: 'uri', maxLength: 2_000 })),
+  backup_urls: Type.Optional(
+    Type.Array(Type.String({ format: 'uri', maxLength: 2_000 }), {
+      maxItems: 5,
+      description: 'Called in this order while those before them cannot be reached.',
+    }),
+  ),
+  qos: Type.Optional(
+    Type.Enum([0, 1], { description: '0: told once it was handed over; 1 when absent: until acknowledged.' }),
+  ),
   secret: Type.Optional(
     Type.String({ minLength: 16, maxLength: 200, description: 'What calls are signed with; kept sealed.' }),
   ),
@@ -108,6 +117,8 @@ interface Order {
   readonly deliver?: 'sse' | 'inbox' | 'webhook';
   readonly inbox?: string;
   readonly url?: string;
+  readonly backup_urls?: readonly string[];
+  readonly qos?: 0 | 1;
   readonly secret?: string;
 }
 
@@ -127,6 +138,7 @@ async function subscriptionOf(order: Order, caller: Caller, parts: SubscriptionP
     types,
     filter,
     target: await targetOf(order, caller, parts),
+    ...(order.qos === undefined ? {} : { qos: order.qos }),
     watchesAll: allows(caller.principal, 'delivery:manage') || dialect.mayWatch(caller),
     createdAt: clock.now(),
     cursor: await newestPosition(mailroom, caller),
@@ -134,7 +146,7 @@ async function subscriptionOf(order: Order, caller: Caller, parts: SubscriptionP
 }
 
 async function targetOf(
-  { deliver = 'sse', inbox, url, secret }: Order,
+  { deliver = 'sse', inbox, url, backup_urls: backups = [], secret }: Order,
   caller: Caller,
   { dialect, checkTarget, sealSecret }: SubscriptionParts,
 ): Promise<SubscriptionTarget> {
@@ -142,10 +154,11 @@ async function targetOf(
   if (deliver === 'webhook') {
     if (url === undefined)
       throw new DomainError('invalid_request', 'a webhook has a url', { details: { field: 'url' } });
-    await checkTarget(url);
+    for (const one of [url, ...backups]) await checkTarget(one);
     return {
       by: 'webhook',
       url,
+      ...(backups.length === 0 ? {} : { backups }),
       ...(secret === undefined ? {} : { secretSealed: await sealSecret(caller.tenant, secret) }),
     };
   }
@@ -199,12 +212,12 @@ async function* stream(
   }
 }
 
-function shown({ id, types, filter, target, createdAt }: Subscription): JsonObject {
+function shown({ id, types, filter, target, qos = 1, createdAt }: Subscription): JsonObject {
   return {
-    ...{ id, types: [...types], deliver: target.by },
+    ...{ id, types: [...types], deliver: target.by, qos },
     ...(filter === null ? {} : { filter: isJsonObject(filter) ? filter : String(filter) }),
     ...(target.by === 'inbox' ? { inbox: target.name } : {}),
-    ...(target.by === 'webhook' ? { url: target.url } : {}),
+    ...(target.by === 'webhook' ? { url: target.url, backup_urls: [...(target.backups ?? [])] } : {}),
     created_at: new Date(createdAt).toISOString(),
   };
 }

@@ -7,18 +7,18 @@ import type { ModelMessage, ModelProvider, ModelTool } from '../../engine/ports/
 import type { Conversations } from './conversations.ts';
 import { noobleError } from './errors.ts';
 import { extracts, type Passage, passagesOf, tokensOf } from './extract.ts';
-import type { KnowledgeBase } from './knowledge.ts';
+import { type KnowledgeBase, queryOf } from './knowledge.ts';
 import type { Settings } from './settings.ts';
 import type { Tools } from './tools.ts';
 import type { Errand } from './worker.ts';
 
-/** What the agent works with; `knowledge` null where nobody keeps any. */
+/** What the agent works with. */
 export interface AgentParts {
   readonly models: readonly ModelProvider[];
   readonly settings: Settings;
   readonly tools: Tools;
   readonly conversations: Conversations;
-  readonly knowledge: KnowledgeBase | null;
+  readonly knowledge: KnowledgeBase;
 }
 
 interface Read {
@@ -30,6 +30,8 @@ interface Read {
 const OUTPUT_TOKENS = 4_096;
 const PROMPT_TOKENS_MAX = 128_000;
 const TOOL_CALLS_MAX = 20;
+/** As much of a query as knowledge is searched for. */
+const QUERY_MAX = 2_000;
 const NOTHING = {
   es: 'No se encontró nada en el contexto que responda a la consulta.',
   en: 'Nothing in the context answers the query.',
@@ -52,7 +54,11 @@ export async function answerQuery(
   const [provider] = parts.models;
   if (provider !== undefined && !asked.isSensitive)
     return { ...(await byModel(errand, payload, { provider, read, limit, parts })), reply_metadata: warned };
-  const answer = extracted(payload, read.passages, { limit, language: asked.language });
+  // What is sensitive is looked up nowhere: queries are remembered (NOOB-33).
+  const known = asked.isSensitive
+    ? []
+    : await knownOf(errand.tenant, payload, read.passages, parts.knowledge);
+  const answer = extracted(payload, [...read.passages, ...known], { limit, language: asked.language });
   if (payload.stream === true) await stream(errand, String(answer.response));
   return { ...answer, reply_metadata: { fallback: 'extractive', ...warned } };
 }
@@ -105,10 +111,9 @@ async function readContext(tenant: TenantId, payload: JsonObject, parts: AgentPa
     if (type === 'document_reference' && isJsonObject(content)) {
       const id = String(content.document_id);
       const chunks = Array.isArray(content.chunks) ? content.chunks.map(Number) : null;
-      const texts = (await parts.knowledge?.passages(tenant, id, chunks)) ?? null;
-      if (texts === null) warnings.push(`there is no document ${id}`);
-      for (const [at, text] of (texts ?? []).entries())
-        passages.push({ text, document: id, chunk: chunks?.[at] ?? at });
+      const found = await parts.knowledge.passages(tenant, id, chunks);
+      if (found === null) warnings.push(`there is no document ${id}`);
+      for (const { text, chunk } of found ?? []) passages.push({ text, document: id, chunk });
       continue;
     }
     for (const text of textsIn(content ?? null)) passages.push({ text, document: null, chunk: null });
@@ -117,6 +122,24 @@ async function readContext(tenant: TenantId, payload: JsonObject, parts: AgentPa
     for (const text of passagesOf(String(content ?? '')))
       passages.push({ text, document: null, chunk: null });
   return { passages, history, warnings };
+}
+
+/** What the tenant knows of the query, beside what the message brings. */
+async function knownOf(
+  tenant: TenantId,
+  { query }: JsonObject,
+  passages: readonly Passage[],
+  knowledge: KnowledgeBase,
+): Promise<readonly Passage[]> {
+  const asked = String(query).trim().slice(0, QUERY_MAX);
+  if (asked === '') return [];
+  const { hits } = await knowledge.search(tenant, queryOf({ query: asked }));
+  return hits
+    .map(({ documentId, chunkId, content }) => ({
+      ...{ text: content, document: documentId },
+      chunk: Number(/\d+$/.exec(chunkId)?.[0] ?? 1),
+    }))
+    .filter(one => !passages.some(({ document, chunk }) => document === one.document && chunk === one.chunk));
 }
 
 async function historyOf(

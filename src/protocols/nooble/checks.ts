@@ -8,14 +8,15 @@ import type { Task } from '../../domain/task.ts';
 import type { Inspection, TokenInspector, TokenKind } from '../../guards/inspection.ts';
 import type { EnvelopeScene } from '../dialect/dialect.ts';
 import { agentConfigErrors } from './agent-config.ts';
-import type { Envelope } from './envelope.ts';
+import { type Envelope, ruleIn } from './envelope.ts';
 import { noobleError } from './errors.ts';
 import { type EnvelopeFault, invalid } from './faults.ts';
-import { metadataText } from './metadata.ts';
+import { metadataOf, metadataText } from './metadata.ts';
+import { isEncrypted, isSealed } from './sealing.ts';
 import type { Services } from './services.ts';
 import type { Sessions } from './sessions.ts';
 import type { Settings } from './settings.ts';
-import type { Templates } from './templates.ts';
+import { missingParameters, type Templates } from './templates.ts';
 import { CHANNELS, STEP_TYPES } from './workflow-words.ts';
 
 /** What checks ask. */
@@ -40,7 +41,9 @@ export class Checks {
   async checked(envelope: Envelope, scene: EnvelopeScene, task: Task | null): Promise<Envelope> {
     const { tenant } = scene.caller;
     const pair = `${envelope.type.domain}.${envelope.type.action}`;
-    const checked = await this.#byPair(pair, envelope, tenant, task);
+    // What is encrypted is checked when it is opened.
+    const known = isEncrypted(envelope) ? envelope : await this.#byPair(pair, envelope, tenant, task);
+    const checked = await this.#warned(known, tenant);
     await this.#requireStep(envelope, tenant);
     await this.#parts.sessions.enter(tenant, envelope, scene.caller.principal.id, scene.now);
     return checked;
@@ -63,7 +66,7 @@ export class Checks {
           throw invalid([{ field: 'conversation_id', code: 'VAL_002', message: 'is required' }]);
         return envelope;
       case 'knowledge.search':
-        checkWeights(envelope.payload);
+        checkSearch(envelope.payload);
         return envelope;
       case 'workflow.update':
       case 'agent.update':
@@ -106,6 +109,16 @@ export class Checks {
         workflow_template_id: id,
         ...(version === undefined ? {} : { workflow_version: version }),
       });
+    const given = isJsonObject(payload.input_parameters) ? payload.input_parameters : {};
+    const missing = missingParameters(found, given);
+    if (missing.length > 0)
+      throw invalid(
+        missing.map(name => ({
+          field: `payload.input_parameters.${name}`,
+          code: 'VAL_002',
+          message: 'is required',
+        })),
+      );
     const named = isJsonObject(notify) ? [notify.on_complete, notify.on_error].flatMap(one => one ?? []) : [];
     const unknown = named.filter(one => !CHANNELS.includes(String(one)));
     if (unknown.length > 0)
@@ -134,6 +147,16 @@ export class Checks {
           parameter: value.parameter,
         });
     }
+  }
+
+  /** What is asked to be tried though the tenant allows no trial is said in the reply (`NOOB-32`). */
+  async #warned(envelope: Envelope, tenant: TenantId): Promise<Envelope> {
+    const { metadata } = envelope;
+    if (metadata?.experimental !== true || ruleIn(envelope).kind !== 'ask' || isSealed(envelope))
+      return envelope;
+    if ((await this.#parts.settings.of(tenant)).experimental.length > 0) return envelope;
+    const warnings = ['experimental features are not allowed here'];
+    return { ...envelope, metadata: { ...metadata, warnings } };
   }
 
   /** A step that a workflow known here lacks is told; a workflow nobody knows is not (`NOOB-30`). */
@@ -167,15 +190,29 @@ export class Checks {
   }
 }
 
-/** An envelope without the token it may bear, whatever else is wrong with it (`NOOB-87`). */
-export function withoutToken(envelope: unknown): unknown {
-  if (!isJsonObject(envelope) || !isJsonObject(envelope.payload)) return envelope;
-  if (envelope.payload.token === undefined) return envelope;
+/** An envelope without the token it may bear, and without a payload that is said to be sensitive, whatever else is wrong with it (`NOOB-33`, `NOOB-87`). */
+export function keepable(envelope: unknown): unknown {
+  if (!isJsonObject(envelope)) return envelope;
+  if (metadataOf(envelope).sensitive_data === true)
+    return { ...envelope, payload: { withheld: 'sensitive_data' } };
+  if (!isJsonObject(envelope.payload) || envelope.payload.token === undefined) return envelope;
   const { token, ...payload } = envelope.payload;
   return { ...envelope, payload: { ...payload, token_sha256: hash('sha256', String(token), 'hex') } };
 }
 
-function checkWeights({ search_config: config }: JsonObject): void {
+function checkSearch({ search_config: config = {}, filter }: JsonObject): void {
+  const wanted = isJsonObject(filter) && isJsonObject(filter.metadata) ? filter.metadata : {};
+  const dates = ['updated_after', 'updated_before'].filter(
+    field => wanted[field] !== undefined && Number.isNaN(Date.parse(String(wanted[field]))),
+  );
+  if (dates.length > 0)
+    throw invalid(
+      dates.map(field => ({
+        field: `payload.filter.metadata.${field}`,
+        code: 'VAL_003',
+        message: 'must be a date',
+      })),
+    );
   if (!isJsonObject(config)) return;
   const { semantic_weight: semantic = 0.7, keyword_weight: keyword = 0.3 } = config;
   const faults: EnvelopeFault[] = Object.entries({ semantic_weight: semantic, keyword_weight: keyword })

@@ -16,9 +16,11 @@ import { inLanguage, noobleError } from './errors.ts';
 import { invalid } from './faults.ts';
 import { meaningOf } from './meanings.ts';
 import { metadataOf, metadataText } from './metadata.ts';
+import type { OldVersions } from './old-versions.ts';
 import { requireMaySay } from './permissions.ts';
 import { placesOf } from './queues.ts';
 import { payloadFaults } from './schemas.ts';
+import { isEncrypted, requireEncryption } from './sealing.ts';
 import type { Services } from './services.ts';
 import { ENDINGS } from './vocabulary.ts';
 
@@ -27,6 +29,7 @@ export interface DecodeParts {
   readonly mailroom: () => Pick<Mailroom, 'messages'>;
   readonly services: Services;
   readonly checks: Checks;
+  readonly oldVersions: OldVersions;
   /** The task of that id, or null. */
   readonly task: (tenant: Message['tenant'], id: TaskId) => Promise<Task | null>;
 }
@@ -52,12 +55,15 @@ async function decoded(received: JsonObject, scene: EnvelopeScene, parts: Decode
   const task = await parts.task(caller.tenant, strict.task_id as TaskId);
   requireMaySay(strict, caller, task);
   const pair = `${strict.type.domain}.${strict.type.action}`;
-  const faults = payloadFaults(pair, strict.payload);
+  requireEncryption(strict, scene);
+  const faults = isEncrypted(strict) ? [] : payloadFaults(pair, strict.payload);
   if (faults.length > 0) throw invalid(faults);
   await requireTarget(strict, scene, parts);
   requireFits(strict, task);
   const envelope = await parts.checks.checked(strict, scene, task);
   const replyTo = await answered(envelope, scene, parts);
+  const old = metadataText(envelope, 'original_schema_version');
+  if (old !== null) parts.oldVersions.note(caller.tenant, envelope.source_service, old, scene.now);
   return {
     name: `nooble\n${envelope.message_id}`,
     ...aliasesOf(received, envelope, scene),

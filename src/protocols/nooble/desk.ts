@@ -37,7 +37,18 @@ export interface DeskParts extends NewsParts {
 
 /** Makes the desk. */
 export function createDesk(parts: DeskParts): Participant {
-  return { name: 'nooble desk', inboxes: [DESK], handle: message => handle(message, parts) };
+  return {
+    ...{ name: 'nooble desk', inboxes: [DESK] },
+    handle: message => handle(message, parts),
+    async handsOn(message) {
+      const service = serviceOf(requestOf(message).envelope.target_service);
+      return (
+        message.meaning.act === 'request_task' &&
+        isBuiltIn(service) &&
+        (await delegateFor(message, service, parts)) !== null
+      );
+    },
+  };
 }
 
 async function handle(message: Message, parts: DeskParts): Promise<readonly Draft[]> {

@@ -91,9 +91,8 @@ function toolResult(payload: JsonObject, result: JsonObject[string], isStep: boo
 async function knowledge(
   { tenant, task }: Errand,
   payload: JsonObject,
-  base: KnowledgeBase | null,
+  base: KnowledgeBase,
 ): Promise<JsonObject> {
-  if (base === null) throw noobleError('GEN_001', 'nobody keeps knowledge here', { final: true });
   if (task.spec.typeName === 'knowledge_search')
     return resultsOf(await base.search(tenant, queryOf(payload)), payload);
   const document = documentOf(payload);
@@ -200,8 +199,6 @@ async function stepData(
       return isJsonObject(result) ? result : { result };
     }
     case 'knowledge_search': {
-      if (parts.knowledge === null)
-        throw noobleError('GEN_001', 'nobody keeps knowledge here', { final: true });
       return resultsOf(
         await parts.knowledge.search(errand.tenant, queryOf({ query: name, ...input })),
         input,

@@ -7,6 +7,7 @@ import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
 import { instantOf } from '../validation.ts';
 import { type EnvelopeFault, invalid } from './faults.ts';
 import { metadataFaults } from './metadata.ts';
+import { isSealed } from './sealing.ts';
 import { isServiceName, type PairRule, ruleOf, serviceOf } from './vocabulary.ts';
 
 /** An envelope in its strict form. */
@@ -45,16 +46,6 @@ export const REQUIRED = [
   'payload',
 ] as const;
 
-/** What a message may have beside (`NOOB-2`). */
-export const OPTIONAL = [
-  'session_id',
-  'conversation_id',
-  'expires_at',
-  'delegated_services',
-  'metadata',
-  'error',
-] as const;
-
 const IDS = ['message_id', 'task_id', 'tenant_id', 'correlation_id', 'session_id', 'conversation_id'];
 const STATUSES = ['pending', 'processing', 'completed', 'failed'];
 const METADATA_TIMES = ['processed_at', 'completed_at', 'scheduled_for', 'valid_until'] as const;
@@ -66,9 +57,7 @@ export function strictOf(received: JsonObject): Envelope {
   const envelope = upgraded(received);
   const faults = faultsOf(envelope);
   if (faults.length > 0) throw invalid(faults);
-  return Object.hasOwn(isJsonObject(envelope.metadata) ? envelope.metadata : {}, 'signature')
-    ? (envelope as Envelope)
-    : strict(envelope);
+  return isSealed(envelope) ? (envelope as Envelope) : strict(envelope);
 }
 
 /** The version an envelope says it is written in. */

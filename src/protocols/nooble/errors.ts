@@ -11,7 +11,6 @@ import type { ErrorPage } from '../protocol.ts';
 import {
   CATALOGUE,
   COMMON_CODES,
-  isNoobleCode,
   type Language,
   languageOf,
   type NoobleCode,
@@ -85,7 +84,7 @@ export function errorObject(
   const entry = CATALOGUE[known];
   const { nooble_code: _, wire_code: __, user_locale: locale, message_id: about, ...details } = error.details;
   const language = scene.language ?? languageOf(typeof locale === 'string' ? locale : null);
-  const common = known === 'circuit_open' || error.code !== 'circuit_open' ? entry.common : 'circuit_open';
+  const { common } = entry;
   return {
     code,
     message: entry.message[language],
@@ -167,11 +166,6 @@ export const ERROR_PAGES: Readonly<Record<string, ErrorPage>> = Object.fromEntri
     },
   ]),
 );
-
-/** True for a code of the catalogue or one that is read as such. */
-export function isKnownCode(code: string): boolean {
-  return isNoobleCode(code) || readCode(code) !== null;
-}
 
 function textOf(value: Json | undefined): string | null {
   return typeof value === 'string' && value !== '' ? value : null;

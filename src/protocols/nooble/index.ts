@@ -13,7 +13,7 @@ import type { Caller, Dialect, NamedInbox } from '../dialect/dialect.ts';
 import type { DialectHands, DialectKit } from '../dialect/hands.ts';
 import { checkFilter, isWanted, matchesType } from '../dialect/matching.ts';
 import { CATALOGUE } from './catalogue.ts';
-import { Checks, withoutToken } from './checks.ts';
+import { Checks, keepable } from './checks.ts';
 import { Conversations } from './conversations.ts';
 import { decode } from './decode.ts';
 import { createDesk, DESK, isOurs } from './desk.ts';
@@ -21,9 +21,11 @@ import { doDuty } from './duties.ts';
 import { instantIn, versionIn } from './envelope.ts';
 import { CODES, ERROR_PAGES, ERROR_SCHEMA, errorObject } from './errors.ts';
 import { invalid } from './faults.ts';
-import type { KnowledgeBase } from './knowledge.ts';
+import { Knowledge } from './knowledge-base.ts';
 import { meaningOf, translated } from './meanings.ts';
+import { metadataOf } from './metadata.ts';
 import { newsOf } from './news.ts';
+import { OldVersions } from './old-versions.ts';
 import { stopOf } from './passing-on.ts';
 import { placeOf, placesOf, QUEUES, queueOf } from './queues.ts';
 import { refusalOf, uuidOf } from './replies.ts';
@@ -38,8 +40,8 @@ import { Tools } from './tools.ts';
 import { ALL_PAIRS, halvesOf, PAIRS, ruleOf, SERVICES, serviceOf } from './vocabulary.ts';
 import { Worker } from './worker.ts';
 
-/** The dialect; `knowledge` is whoever keeps knowledge, null where nobody does. */
-export function createNoobleDialect(hands: DialectHands, knowledge: KnowledgeBase | null = null): DialectKit {
+/** The dialect. */
+export function createNoobleDialect(hands: DialectHands): DialectKit {
   const { store, clock, log, mailroom, outbound, inspector, models } = hands;
   const engine = () => hands.engine;
   const services = new Services(() => mailroom().directory);
@@ -61,17 +63,19 @@ export function createNoobleDialect(hands: DialectHands, knowledge: KnowledgeBas
     settings,
     tools,
     conversations,
-    knowledge,
+    knowledge: new Knowledge(hands.memory, clock),
     sessions,
     about,
   };
   const worker: Worker = new Worker({ log, clock, store, engine, run: errand => doDuty(errand, duties) });
+  const oldVersions = new OldVersions(log);
   const scene: Scene = { hands, services, sessions, checks };
   return {
     dialect: {
       ...wireOf(scene),
       ...WORDS,
-      decode: (envelope, at) => decode(envelope, at, { mailroom, services, checks, task: taskIn(hands) }),
+      decode: (envelope, at) =>
+        decode(envelope, at, { mailroom, services, checks, oldVersions, task: taskIn(hands) }),
       inbox: (name, caller) => inboxOf(name, caller, scene),
       routes: templateRoutes(templates),
     },
@@ -106,10 +110,11 @@ const WORDS = {
   idOf: envelope =>
     isJsonObject(envelope) && typeof envelope.message_id === 'string' ? envelope.message_id : null,
   versionOf: envelope => (isJsonObject(envelope) ? versionIn(envelope) : null),
-  keepable: withoutToken,
+  keepable,
   checkSubscription,
   mayWatch: ({ principal }) => allows(principal, 'delivery:manage'),
   signatureAt: ['metadata', 'signature'],
+  timestampAt: ['created_at'],
   codes: CODES,
   errorBody: (error, { about: id, origin }) =>
     errorObject(id === null ? error : { ...toldOf(error), details: { ...error.details, message_id: id } }, {
@@ -186,6 +191,8 @@ function wireOf({
 /** An agent is concerned by what is said to the service of its name. */
 function wants(message: Message, subscription: Subscription): boolean {
   const { owner } = subscription;
+  // What is sensitive is told to nobody but its receiver (NOOB-33).
+  if (message.envelope !== null && metadataOf(message.envelope).sensitive_data === true) return false;
   const isTo = message.to.includes(serviceOf(owner));
   return isWanted(isTo ? { ...message, to: [...message.to, owner] } : message, subscription, encode);
 }

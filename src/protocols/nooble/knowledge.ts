@@ -1,5 +1,4 @@
-// What these services need of whoever keeps knowledge. Until somebody does, searching is refused as a service that is not there, and answers
-// are made of what the message itself brings.
+// What these services need of whoever keeps knowledge, and how it is asked for and told on this wire (`NOOB-73` to `NOOB-82`).
 
 import type { TenantId } from '../../domain/ids.ts';
 import type { JsonObject } from '../../domain/json.ts';
@@ -14,8 +13,10 @@ export interface KnowledgeQuery {
   /** Absent: all of the tenant. */
   readonly kbIds?: readonly string[];
   readonly documentTypes?: readonly string[];
-  /** All must be equal; `updated_after` and `updated_before` compare dates. */
+  /** All must be equal. */
   readonly metadata: JsonObject;
+  /** Only what changed later, earlier than these instants. */
+  readonly changed: { readonly after?: number; readonly before?: number };
   readonly limit: number;
 }
 
@@ -60,12 +61,19 @@ export interface KnowledgeBase {
   upsert(tenant: TenantId, document: KnowledgeDocument): Promise<number>;
   /** Removes all chunks of the document at once; answers how many there were. */
   remove(tenant: TenantId, kbId: string, documentId: string): Promise<number>;
-  /** Texts of a document, of these chunks or all; null where there is no such document. */
+  /** Texts of a document in reading order, of these chunks (1 is the first) or all; null where there is no such document. */
   passages(
     tenant: TenantId,
     documentId: string,
     chunks: readonly number[] | null,
-  ): Promise<readonly string[] | null>;
+  ): Promise<readonly KnowledgePassage[] | null>;
+}
+
+/** Part of a document. */
+export interface KnowledgePassage {
+  /** 1 for the first. */
+  readonly chunk: number;
+  readonly text: string;
 }
 
 const LIMIT = 10;
@@ -78,6 +86,7 @@ export function queryOf(payload: JsonObject): KnowledgeQuery {
   const options = objectOf(payload.request_options);
   const [semantic, keyword] = [numberOf(config.semantic_weight, 0.7), numberOf(config.keyword_weight, 0.3)];
   const sum = semantic + keyword;
+  const { updated_after: after, updated_before: before, ...metadata } = objectOf(filter.metadata);
   return {
     query: String(payload.query),
     searchType: (config.search_type ?? 'hybrid') as KnowledgeQuery['searchType'],
@@ -86,7 +95,11 @@ export function queryOf(payload: JsonObject): KnowledgeQuery {
     reranking: config.reranking === true,
     ...(Array.isArray(filter.kb_ids) ? { kbIds: filter.kb_ids.map(String) } : {}),
     ...(Array.isArray(filter.document_types) ? { documentTypes: filter.document_types.map(String) } : {}),
-    metadata: objectOf(filter.metadata),
+    metadata,
+    changed: {
+      ...(after === undefined ? {} : { after: Date.parse(String(after)) }),
+      ...(before === undefined ? {} : { before: Date.parse(String(before)) }),
+    },
     limit: numberOf(options.limit, LIMIT),
   };
 }

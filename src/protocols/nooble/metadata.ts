@@ -30,6 +30,8 @@ export const METADATA_FORMS: Readonly<Record<string, Form>> = {
   trace_id: key,
   client_version: text,
   execution_context: object,
+  encryption: value =>
+    ['none', 'tls', 'end-to-end'].includes(String(value)) ? null : 'must be none, tls or end-to-end',
   log_level: value =>
     ['debug', 'info', 'warn', 'error'].includes(String(value)) ? null : 'must be debug, info, warn or error',
   workflow_step_id: key,

@@ -9,6 +9,7 @@ import type { Clock } from '../../runtime/clock.ts';
 import type { Store } from '../../store/store.ts';
 import type { Told } from './errors.ts';
 import { meaningOf } from './meanings.ts';
+import { stopOf } from './passing-on.ts';
 import { errorReply, type Request, reply, type Said } from './replies.ts';
 import { progressOf, statusOf, timesOf, workflowOf } from './status.ts';
 import { delegateOf, requestOfTask } from './task-terms.ts';
@@ -34,8 +35,10 @@ export async function newsOf(task: Task, event: TaskEvent, parts: NewsParts): Pr
     case 'rejected':
       return event.error?.details?.reported_by === undefined ? failure(task, request, event, parts) : [];
     case 'timeout':
-    case 'cancelled':
-      return failure(task, request, event, parts);
+    case 'cancelled': {
+      const stop = stopOf(task, request, event.at, event.reason ?? event.to);
+      return [...(await failure(task, request, event, parts)), ...(stop === null ? [] : [stop])];
+    }
     case 'paused':
       return [await status(task, request, event, parts)];
     case 'running':
@@ -59,8 +62,17 @@ export async function statusReply(
   return reply(request, {
     ...about,
     ...{ action: 'status', status: statusOf(task), payload, metadata: timesOf(task) },
+    ...delegatedOf(task),
     meaning: meaningOf({ ...envelope, type: { ...envelope.type, action: 'status' }, status: statusOf(task) }),
   });
+}
+
+/** Who does it elsewhere, and how that stands (`NOOB-12`). */
+function delegatedOf(task: Task): Pick<Said, 'delegated'> {
+  const delegate = delegateOf(task);
+  if (delegate === null) return {};
+  const status = task.outcome === null ? 'pending' : task.outcome === 'completed' ? 'completed' : 'failed';
+  return { delegated: [{ service: delegate.service, task_id: task.id, status }] };
 }
 
 function isWorkflow({ spec }: Task): boolean {

@@ -17,8 +17,8 @@ export const SALES_ANALYSIS: Template = {
         tool_name: 'collect_records',
       },
       input_data: {
-        records: { source: 'workflow_input', parameter: 'records' },
-        date_range: { source: 'workflow_input', parameter: 'date_range' },
+        records: { source: 'workflow_input', parameter: 'records', optional: true },
+        date_range: { source: 'workflow_input', parameter: 'date_range', optional: true },
       },
       on_failure: 'retry_once_then_fail',
     },
@@ -27,9 +27,9 @@ export const SALES_ANALYSIS: Template = {
       ...{ step_type: 'tool_task', tool_name: 'data_analysis', depends_on: ['step-001'] },
       input_data: {
         records: { source: 'previous_step', step_id: 'step-001', path: 'records' },
-        date_range: { source: 'workflow_input', parameter: 'date_range' },
-        metrics: { source: 'workflow_input', parameter: 'target_metrics' },
-        market_segment: { source: 'workflow_input', parameter: 'market_segment' },
+        date_range: { source: 'previous_step', step_id: 'step-001', path: 'date_range' },
+        metrics: { source: 'workflow_input', parameter: 'target_metrics', optional: true },
+        market_segment: { source: 'workflow_input', parameter: 'market_segment', optional: true },
       },
     },
     {
@@ -62,7 +62,13 @@ export function collectRecords({ records, date_range: range }: JsonObject): Json
   const within = all.filter(
     ({ date }) => typeof date !== 'string' || (date >= from && date.slice(0, 10) <= to),
   );
-  return { records_processed: within.length, records_left_out: all.length - within.length, records: within };
+  const period = typeof range === 'string' ? range : 'todo';
+  return {
+    date_range: period,
+    records_processed: within.length,
+    records_left_out: all.length - within.length,
+    records: within,
+  };
 }
 
 /** Count, sum, mean, least, most and trend (second half against first) of each metric. */

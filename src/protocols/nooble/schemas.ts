@@ -157,7 +157,7 @@ const conversationQuery = Type.Object(
 
 const knowledgeSearch = Type.Object(
   {
-    query: words,
+    query: Type.String({ minLength: 1, maxLength: 2_000 }),
     search_config: optional(
       Type.Object(
         {
@@ -196,7 +196,7 @@ const knowledgeSearch = Type.Object(
 const knowledgeUpdate = Type.Object(
   {
     operation: Type.Enum(['upsert', 'delete']),
-    kb_id: name,
+    kb_id: Type.String({ minLength: 1, maxLength: 100 }),
     document: Type.Object(
       {
         id: name,

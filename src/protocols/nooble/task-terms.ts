@@ -4,7 +4,6 @@ import { isJsonObject, type JsonObject } from '../../domain/json.ts';
 import type { MessageId } from '../../domain/message.ts';
 import type { Task } from '../../domain/task.ts';
 import type { Envelope } from './envelope.ts';
-import { metadataText } from './metadata.ts';
 import type { Request } from './replies.ts';
 
 /** Who does a task elsewhere: a registered service, or an agent of that name. */
@@ -39,7 +38,11 @@ export function requestOfTask({ tenant, spec }: Pick<Task, 'tenant' | 'spec'>): 
   const envelope = {
     ...header,
     ...(workflow === undefined ? {} : { metadata: { ...metadata, workflow_id: workflow } }),
-    payload: isJsonObject(origin.input) ? origin.input : {},
+    payload: isJsonObject(origin.terms.asked)
+      ? origin.terms.asked
+      : isJsonObject(origin.input)
+        ? origin.input
+        : {},
   } as Envelope;
   return { tenant, id: origin.messageId as MessageId, envelope, traceId };
 }
@@ -71,9 +74,4 @@ export function kindOf({ type, priority, payload, conversation_id: talk }: Envel
   if (pair === 'tool.execute') return 'tool';
   if (pair === 'workflow.start' && payload.execution_mode === 'sync') return 'interactive_workflow';
   return type.action === 'query' || pair === 'auth.validate' ? 'query' : 'batch';
-}
-
-/** The step of a workflow a message is about, or null. */
-export function stepOf(envelope: Envelope): string | null {
-  return metadataText(envelope, 'workflow_step_id');
 }

@@ -114,10 +114,10 @@ export function checkTemplate({ steps }: Template): void {
 
 /** What the runner of workflows is told. */
 export function payloadOf({ steps }: Template, input: JsonObject, context: JsonObject): JsonObject {
-  return { steps: steps.map(compiled), input: { ...input, workflow_context: context } };
+  return { steps: steps.map(step => compiled(step, input)), input: { ...input, workflow_context: context } };
 }
 
-function compiled(step: TemplateStep): JsonObject {
+function compiled(step: TemplateStep, given: JsonObject): JsonObject {
   const { step_id: id, step_type: type, depends_on: after, condition, on_failure: policy } = step;
   const { attempts, goesOn } = failureOf(policy);
   const common: JsonObject = {
@@ -126,7 +126,7 @@ function compiled(step: TemplateStep): JsonObject {
     ...(condition === undefined ? {} : { condition }),
     ...(goesOn ? { on_failure: 'continue' } : {}),
   };
-  const input = isJsonObject(step.input_data) ? inputOf(step.input_data) : {};
+  const input = isJsonObject(step.input_data) ? inputOf(step.input_data, given) : {};
   const work = (name: string, payload: JsonObject): JsonObject => ({
     ...common,
     kind: 'task',
@@ -169,16 +169,29 @@ function outputCheck(expected: JsonObject | undefined): JsonObject {
 }
 
 /** References in `input_data` as the runner reads them; all else is meant literally (`NOOB-56`). */
-function inputOf(input: JsonObject): JsonObject {
-  return Object.fromEntries(
-    Object.entries(input).map(([name, value]) => {
-      if (!isJsonObject(value)) return [name, value];
-      if (value.source === 'previous_step')
-        return [name, `\${{ steps."${value.step_id}".output${pathOf(value.path)} }}`];
-      if (value.source === 'workflow_input') return [name, `\${{ input."${value.parameter}" || \`null\` }}`];
-      return [name, value];
-    }),
+function inputOf(input: JsonObject, given: JsonObject): JsonObject {
+  const read = Object.entries(input).flatMap(([name, value]): readonly (readonly [string, Json])[] => {
+    if (!isJsonObject(value)) return [[name, value ?? null]];
+    if (value.source === 'previous_step')
+      return [[name, `\${{ steps."${value.step_id}".output${pathOf(value.path)} }}`]];
+    if (value.source !== 'workflow_input') return [[name, value]];
+    return (given[String(value.parameter)] ?? null) === null
+      ? []
+      : [[name, `\${{ input."${value.parameter}" }}`]];
+  });
+  return Object.fromEntries(read);
+}
+
+/** Parameters that steps need and a start does not give. */
+export function missingParameters({ steps }: Template, given: JsonObject): readonly string[] {
+  const needed = steps.flatMap(({ input_data: input = {} }) =>
+    Object.values(input).flatMap(value =>
+      isJsonObject(value) && value.source === 'workflow_input' && value.optional !== true
+        ? [String(value.parameter)]
+        : [],
+    ),
   );
+  return [...new Set(needed)].filter(name => given[name] === undefined);
 }
 
 function pathOf(path: Json | undefined): string {

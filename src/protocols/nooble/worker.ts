@@ -10,6 +10,8 @@ import { type Clock, pause } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { Service } from '../../runtime/service.ts';
 import type { Store } from '../../store/store.ts';
+import { CATALOGUE, COMMON_CODES, readCode } from './catalogue.ts';
+import { codeOf } from './errors.ts';
 import { OWN_PREFIX } from './services.ts';
 import { type BuiltIn, isBuiltIn } from './vocabulary.ts';
 
@@ -196,7 +198,9 @@ export class Worker implements Service {
     const { code, message, details } = error;
     if (code === 'internal')
       this.#parts.log.error('a built-in service failed', { service, error: error.cause ?? error });
-    const recoverable = ERROR_CODES[code].retry === 'yes' && details.final !== true;
+    const known = readCode(codeOf(error)) ?? 'GEN_004';
+    const mayHelp = ERROR_CODES[code].retry === 'yes' && COMMON_CODES[CATALOGUE[known].common].isRetried;
+    const recoverable = mayHelp && details.final !== true;
     const failure = { code, message, details, recoverable };
     await this.#work(tenant, service, { results: [{ ...ref, status: 'failed', error: failure }] });
   }

@@ -2,6 +2,8 @@
 
 import type { TenantId } from '../../domain/ids.ts';
 import type { EngineApi } from '../../engine/api.ts';
+import type { Privacy } from '../../engine/privacy.ts';
+import type { Reviews } from '../../engine/reviews.ts';
 import type { Guards } from '../../guards/guards.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Random } from '../../runtime/random.ts';
@@ -28,6 +30,7 @@ import { jwtKeyRoutes } from './routes/jwt-keys.ts';
 import { nodeRoutes } from './routes/nodes.ts';
 import { observeRoutes } from './routes/observe.ts';
 import { pipeRoutes } from './routes/pipes.ts';
+import { privacyRoutes } from './routes/privacy.ts';
 import { quotaRoutes } from './routes/quotas.ts';
 import { type ReceivedDeps, receivedRoutes } from './routes/received.ts';
 import { scheduleRoutes } from './routes/schedules.ts';
@@ -67,6 +70,8 @@ export interface SamDeps {
   readonly remoteAgents: RemoteEnrolment & ReceivedDeps;
   /** Whoever runs workflows. */
   readonly workflows: WorkflowDesk;
+  readonly reviews: Reviews;
+  readonly privacy: Privacy;
   health(): Promise<HealthReport>;
   readonly options: {
     /** The agent id shown while no agent is known: this server's own. */
@@ -128,7 +133,8 @@ function administrativeRoutes(deps: SamDeps): readonly Route[] {
     ...secretRoutes({ secrets, audit }),
     ...auditRoutes({ store, heads: guards.auditHeads, auditKey }),
     ...workflowRoutes({ clock, engine, store, audit, workflows }),
-    ...approvalRoutes({ clock, engine, store, audit, workflows }),
+    ...approvalRoutes({ reviews: deps.reviews, audit, workflows }),
+    ...privacyRoutes({ privacy: deps.privacy, audit }),
     ...healthRoutes({ clock, version, health: () => deps.health() }),
   ];
 }

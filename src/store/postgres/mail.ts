@@ -93,6 +93,7 @@ export function mailOf(context: Context): MailStore {
     told: ids => dead.told(ids),
     replay: (tenant, ids) => dead.replay(tenant, ids),
     drop: (tenant, ids) => dead.drop(tenant, ids),
+    blank: (tenant, list) => log.blank(tenant, list),
     purge: (terms, limit) => mail.purge(terms, limit),
   };
 }

@@ -93,7 +93,7 @@ function storeOf(context: Context, { queues, upkeep, hints, auditKey }: Parts): 
     hear: listener => hints.hear(listener),
     ...recordsOf(context, changes, auditKey),
     mail: mailOf(context),
-    purge: (terms, limit) => upkeep.purge(terms, limit),
+    purge: (what, limit) => ('ids' in what ? upkeep.purgeNamed(what) : upkeep.purge(what, limit)),
     measure: () => upkeep.measure(),
     async stop() {
       await hints.stop();

@@ -2,10 +2,11 @@
 
 import { DomainError } from '../../domain/errors.ts';
 import type { Clock } from '../../runtime/clock.ts';
-import type { PurgeCounts, PurgeTerms, StoreMeasure } from '../rows.ts';
+import type { NamedTasks, PurgeCounts, PurgeTerms, StoreMeasure } from '../rows.ts';
 import { type Context, reading, repeatable, writing } from './context.ts';
 import type { Queues } from './queues.ts';
 import { Recent } from './recent.ts';
+import { plain } from './records.ts';
 
 interface CountsRow {
   readonly leased: number;
@@ -23,6 +24,20 @@ type PurgedRow = Omit<PurgeCounts, 'more'>;
 
 const AHEAD = repeatable('partition ahead', 'SELECT batuta.partition_ahead(batuta.moment($1))');
 const PURGE = writing('purge', 'SELECT * FROM batuta.purge($1, $2, $3, $4, $5, $6)');
+const PURGE_NAMED = writing(
+  'purge named tasks',
+  `WITH mine AS (SELECT key FROM batuta.task
+     WHERE tenant = $1 AND id = ANY ($2::text[]) AND ended_at IS NOT NULL AND purged = 0 FOR UPDATE),
+   ended AS (DELETE FROM batuta.ended WHERE task IN (SELECT key FROM mine)),
+   deliveries AS (DELETE FROM batuta.delivery WHERE task IN (SELECT key FROM mine)),
+   edges AS (DELETE FROM batuta.edge WHERE dependent IN (SELECT key FROM mine)),
+   events AS (DELETE FROM batuta.event WHERE task IN (SELECT key FROM mine)),
+   logs AS (DELETE FROM batuta.log WHERE task IN (SELECT key FROM mine) RETURNING 1),
+   samples AS (DELETE FROM batuta.sample WHERE task IN (SELECT key FROM mine) RETURNING 1),
+   tasks AS (UPDATE batuta.task t SET purged = 1, spec = batuta.stub(t.spec), result = NULL, progress = NULL, checkpoint = NULL,
+     session = NULL, user_id = NULL, correlation = NULL, starts = NULL FROM mine WHERE t.key = mine.key RETURNING 1)
+   SELECT (SELECT count(*) FROM tasks) AS tasks, (SELECT count(*) FROM logs) AS logs, (SELECT count(*) FROM samples) AS samples`,
+);
 const WEEKS = reading('weeks to drop', 'SELECT batuta.weeks_to_drop(batuta.moment($2) - $1) AS name');
 const DROP = repeatable('drop week', 'SELECT batuta.drop_week($1)');
 const COUNTS = reading(
@@ -77,6 +92,17 @@ export class Upkeep {
     const more = Object.values(numbers).some(count => count === limit);
     if (!more) await this.#dropWeeks(resultsMs);
     return { ...numbers, freed, more };
+  }
+
+  /** Removes all content of tasks that ended, with what they logged. */
+  async purgeNamed({ tenant, ids }: NamedTasks): Promise<PurgeCounts> {
+    type Row = Pick<PurgeCounts, 'tasks' | 'logs' | 'samples'>;
+    const { rows } = await this.#context.write(() =>
+      this.#context.database.ask<Row>(PURGE_NAMED, [plain(tenant), ids.map(plain)]),
+    );
+    const [counts] = rows;
+    if (counts === undefined) throw new Error('a purge answers one row');
+    return { ...counts, artifacts: 0, documents: 0, freed: [], more: false };
   }
 
   /** Sizes and health; a database that is away is one that cannot be written. */

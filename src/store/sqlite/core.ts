@@ -276,7 +276,7 @@ function verbsOf(rooms: Rooms, connection: Connection, opened: OpenDatabase): Ve
     appendAudit: entries => audit.append(entries),
     audit: query => audit.list(query),
     ...memoryVerbsOf(rooms.memories),
-    purge: (terms, limit) => purge.run(terms, limit),
+    purge: (what, limit) => ('ids' in what ? purge.named(what) : purge.run(what, limit)),
     measure: () => ({
       ready: queues.ready,
       leased: leases.count,
@@ -307,6 +307,7 @@ function mailVerbsOf(mail: Mail): MailVerbs {
     'mail.told': ids => dead.told(ids),
     'mail.replay': (tenant, ids) => dead.replay(tenant, ids),
     'mail.drop': (tenant, ids) => dead.drop(tenant, ids),
+    'mail.blank': (tenant, list) => log.blank(tenant, list),
     'mail.purge': (terms, limit) => mail.purge(terms, limit),
   };
 }

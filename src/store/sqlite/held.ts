@@ -119,6 +119,7 @@ export class Held {
   }
 }
 
-function laneKey(box: number, lane: string): string {
+/** The name of a lane in memory. */
+export function laneKey(box: number, lane: string): string {
   return `${box} ${lane}`;
 }

@@ -2,10 +2,10 @@
 // of them that waits, once its time has come, to whoever may take it. All else has none, so that what waits behind another, for
 // its time, or for a reader that holds the lane, is never looked at by those who take, however much it is.
 
-import type { Priority } from '../../domain/priority.ts';
 import type { Boxes } from './boxes.ts';
 import type { Connection, Prepared } from './connection.ts';
 import { type Entry, Held, type HeldEntry } from './held.ts';
+import { Lines } from './lines.ts';
 import { Sequence } from './sequences.ts';
 
 /** An entry that waits, and whose turn it is to take it. */
@@ -29,13 +29,13 @@ const columns = (of: string): string =>
   ${of}.expires_at AS expiresAt, ${of}.not_before AS notBefore, ${of}.reader, ${of}.visible_until AS visibleUntil, ${of}.turn`;
 const COLUMNS = columns('inbox');
 const KEY = 'box = ? AND lane = ? AND priority = ? AND entry = ?';
-const LINE = 'box = ? AND lane = ? AND priority = ?';
 
 /** The entries of all inboxes. */
 export class Inboxes {
   readonly held: Held;
   readonly #connection: Connection;
   readonly #boxes: Boxes;
+  readonly #lines: Lines;
   readonly #ids: Sequence;
   readonly #insert: Prepared<object>;
   readonly #delete: Prepared<object>;
@@ -43,9 +43,6 @@ export class Inboxes {
   readonly #prolong: Prepared<object>;
   readonly #free: Prepared<object>;
   readonly #ripen: Prepared<object>;
-  readonly #setTurn: Prepared<object>;
-  readonly #first: Prepared<Row>;
-  readonly #nextPriority: Prepared<{ priority: Priority | null }>;
   readonly #turns: Prepared<Row>;
   readonly #answers: Prepared<Row>;
   readonly #ripe: Prepared<Row>;
@@ -58,6 +55,7 @@ export class Inboxes {
     this.#connection = connection;
     this.#boxes = boxes;
     this.held = new Held(connection);
+    this.#lines = new Lines(connection, { boxes, held: this.held });
     this.#ids = new Sequence(connection, 'inbox');
     this.#insert = connection.prepare(
       `INSERT INTO inbox (box, lane, priority, entry, mail, cause, attempt, since, not_before, expires_at, reader,
@@ -72,13 +70,6 @@ export class Inboxes {
       `UPDATE inbox SET attempt = ?, reader = ?, visible_until = NULL, not_before = ?, turn = NULL WHERE ${KEY}`,
     );
     this.#ripen = connection.prepare(`UPDATE inbox SET not_before = NULL WHERE ${KEY}`);
-    this.#setTurn = connection.prepare(`UPDATE inbox SET turn = ? WHERE ${KEY}`);
-    this.#first = connection.prepare(
-      `SELECT ${COLUMNS} FROM inbox WHERE ${LINE} AND entry > ? AND visible_until IS NULL ORDER BY entry LIMIT +?`,
-    );
-    this.#nextPriority = connection.prepare(
-      'SELECT min(priority) AS priority FROM inbox WHERE box = ? AND lane = ? AND priority > ?',
-    );
     this.#turns = connection.prepare(
       `SELECT ${COLUMNS} FROM inbox INDEXED BY inbox_turn WHERE box = ? AND turn = ? ORDER BY priority, entry LIMIT +?`,
     );
@@ -123,23 +114,17 @@ export class Inboxes {
     const visibleUntil = row.held === null ? null : now + row.held.ms;
     const notBefore =
       row.held === null && row.notBefore !== null && row.notBefore > now ? row.notBefore : null;
-    const isNext = row.held === null && notBefore === null && this.#firstOf(row) === undefined;
-    const turn = isNext ? this.held.turnOf(box, lane) : null;
+    const turn = row.held === null ? this.#lines.enter({ ...row, entry, notBefore }) : null;
     this.#insert.run(
       ...[box, lane, priority, entry, mail, cause, attempt, now],
       ...[notBefore, expiresAt, reader, visibleUntil, turn],
     );
     this.#boxes.count(box, 1);
-    if (reader !== null && visibleUntil !== null)
-      this.#changingTurn(
-        row,
-        () =>
-          this.held.set({
-            ...{ box, lane, priority, entry, mail, cause },
-            ...{ attempt, since: now, expiresAt, reader, visibleUntil },
-          }),
-        entry,
-      );
+    if (reader !== null && visibleUntil !== null) {
+      const held = { box, lane, priority, entry, mail, cause, attempt, since: now, expiresAt };
+      this.held.set({ ...held, reader, visibleUntil });
+      this.#lines.arrange(row);
+    }
     return { entry, attempt };
   }
 
@@ -153,9 +138,10 @@ export class Inboxes {
     entry: WaitingEntry,
     by: { readonly reader: string; readonly visibleUntil: number; readonly attempt: number },
   ): void {
+    this.#lines.leave(entry);
     this.#hold.run(by.attempt, by.reader, by.visibleUntil, ...keyOf(entry));
-    const from = entry.turn === null ? 0 : entry.entry;
-    this.#changingTurn(entry, () => this.held.set({ ...entry, ...by }), from);
+    this.held.set({ ...entry, ...by });
+    this.#lines.arrange(entry);
   }
 
   /** Lets a reader keep what it holds until another instant. */
@@ -170,27 +156,28 @@ export class Inboxes {
     now: { readonly attempt: number; readonly notBefore: number | null; readonly reader: string | null },
   ): void {
     const notBefore = now.notBefore !== null && now.notBefore > this.#connection.now ? now.notBefore : null;
+    this.#lines.comeBack({ ...entry, notBefore });
     this.#free.run(now.attempt, now.reader, notBefore, ...keyOf(entry));
-    const held = this.held.get(entry.entry);
-    if (held === undefined) this.#arrange(entry);
-    else this.#changingTurn(entry, () => this.held.drop(held));
+    this.#drop(entry);
+    this.#lines.arrange(entry);
   }
 
   /** Takes an entry out of its inbox. */
   remove(entry: Entry): void {
+    this.#lines.leave(entry);
     this.#delete.run(...keyOf(entry));
     this.#boxes.count(entry.box, -1);
-    const held = this.held.get(entry.entry);
-    if (held === undefined) this.#arrange(entry);
-    else this.#changingTurn(entry, () => this.held.drop(held), entry.entry);
+    this.#drop(entry);
+    this.#lines.arrange(entry);
   }
 
   /** Lets those whose time has come have their turn, at most `limit`; answers who. */
   ripen(limit: number): readonly Entry[] {
     const ripe = this.#ripe.all(this.#connection.now, limit);
     for (const entry of ripe) {
+      this.#lines.comeBack({ ...entry, notBefore: null });
       this.#ripen.run(...keyOf(entry));
-      this.#arrange(entry);
+      this.#lines.arrange(entry);
     }
     return ripe;
   }
@@ -227,33 +214,9 @@ export class Inboxes {
     return next === null || overdue === null ? (next ?? overdue) : Math.min(next, overdue);
   }
 
-  #firstOf({ box, lane, priority }: Pick<Entry, 'box' | 'lane' | 'priority'>): Row | undefined {
-    return this.#first.get(box, lane, priority, 0, 1);
-  }
-
-  /** Makes a change of what is held and arranges what follows from it: the entry's line after `from`, all of its lane if that is another's now. */
-  #changingTurn(entry: Pick<Entry, 'box' | 'lane' | 'priority'>, change: () => void, from = 0): void {
-    const before = this.held.turnOf(entry.box, entry.lane);
-    change();
-    if (this.held.turnOf(entry.box, entry.lane) === before) this.#arrange(entry, from);
-    else this.#arrangeLane(entry);
-  }
-
-  #arrangeLane({ box, lane }: Pick<Entry, 'box' | 'lane'>): void {
-    let priority = this.#nextPriority.get(box, lane, -1)?.priority ?? null;
-    while (priority !== null) {
-      this.#arrange({ box, lane, priority });
-      priority = this.#nextPriority.get(box, lane, priority)?.priority ?? null;
-    }
-  }
-
-  /** Gives the turn of a line to its first that waits; all before `from` are known to be held. Call it after each change of one entry. */
-  #arrange({ box, lane, priority }: Pick<Entry, 'box' | 'lane' | 'priority'>, from = 0): void {
-    const [first, second] = this.#first.all(box, lane, priority, from, 2);
-    if (first === undefined) return;
-    const turn = first.notBefore === null ? this.held.turnOf(box, lane) : null;
-    if (first.turn !== turn) this.#setTurn.run(turn, ...keyOf(first));
-    if (second !== undefined && second.turn !== null) this.#setTurn.run(null, ...keyOf(second));
+  #drop({ entry }: Entry): void {
+    const held = this.held.get(entry);
+    if (held !== undefined) this.held.drop(held);
   }
 }
 

@@ -2,7 +2,7 @@
 
 import type { TenantId } from '../../domain/ids.ts';
 import type { JsonObject } from '../../domain/json.ts';
-import type { MailQuery, NewEntry, NewMail, StoredMail } from '../mail.ts';
+import type { MailQuery, MailStore, NewEntry, NewMail, StoredMail } from '../mail.ts';
 import { type MailRow, storedOf } from '../mail-row.ts';
 import type { Connection, Prepared, Value } from './connection.ts';
 import { Sequence } from './sequences.ts';
@@ -22,6 +22,7 @@ export class MailLog {
   readonly #get: Prepared<Row>;
   readonly #copy: Prepared<object>;
   readonly #refuse: Prepared<object>;
+  readonly #blank: Prepared<object>;
   readonly #named: Prepared<{ fingerprint: string; mail: number }>;
   readonly #name: Prepared<object>;
   readonly #old: Prepared<{ position: number; isOld: number; stays: number }>;
@@ -40,6 +41,7 @@ export class MailLog {
     this.#get = connection.prepare('SELECT * FROM mail WHERE position = ?');
     this.#copy = connection.prepare('INSERT OR IGNORE INTO mail_copy (mail, inbox, cause) VALUES (?, ?, ?)');
     this.#refuse = connection.prepare('UPDATE mail SET refusal = ? WHERE position = ? AND refusal IS NULL');
+    this.#blank = connection.prepare('UPDATE mail SET content = ? WHERE position = ? AND tenant = ?');
     this.#named = connection.prepare('SELECT fingerprint, mail FROM mail_name WHERE name = ?');
     this.#name = connection.prepare(
       'INSERT INTO mail_name (name, fingerprint, mail, at) VALUES (?, ?, ?, ?)',
@@ -131,6 +133,15 @@ export class MailLog {
   refuse(position: number, refusal: JsonObject): void {
     this.#refuse.run(JSON.stringify(refusal), position);
     this.#deleteNames.run(position);
+  }
+
+  /** Puts other content in the place of what messages say; answers how many there were. */
+  blank(tenant: TenantId, mail: Parameters<MailStore['blank']>[1]): number {
+    return mail.reduce(
+      (count, { position, content }) =>
+        count + this.#blank.run(JSON.stringify(content), positionOf(position), tenant).changes,
+      0,
+    );
   }
 
   /** A tenant's messages that match. */

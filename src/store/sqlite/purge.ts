@@ -2,7 +2,7 @@
 
 import type { TaskKey } from '../../domain/ids.ts';
 import type { TaskSpec } from '../../domain/task.ts';
-import type { PurgeCounts, PurgeTerms } from '../rows.ts';
+import type { NamedTasks, PurgeCounts, PurgeTerms } from '../rows.ts';
 import type { Artifacts } from './artifacts.ts';
 import type { Connection, Prepared } from './connection.ts';
 import type { Deliveries } from './deliveries.ts';
@@ -27,6 +27,9 @@ export class Purge {
   };
   readonly #past: Prepared<PastRow>;
   readonly #strip: Prepared<object>;
+  readonly #named: Prepared<PastRow>;
+  readonly #logs: Prepared<object>;
+  readonly #samples: Prepared<object>;
   readonly #oldLogs: Prepared<object>;
   readonly #oldSamples: Prepared<object>;
 
@@ -50,12 +53,30 @@ export class Purge {
       `UPDATE task SET purged = 1, spec = ?, result = NULL, progress = NULL, checkpoint = NULL, session = NULL,
          user = NULL, correlation = NULL WHERE key = ?`,
     );
+    this.#named = connection.prepare(
+      `SELECT key, spec FROM task
+       WHERE tenant = ? AND ended_at IS NOT NULL AND purged = 0 AND id IN (SELECT value FROM json_each(?))`,
+    );
+    this.#logs = connection.prepare('DELETE FROM log WHERE task = ?');
+    this.#samples = connection.prepare('DELETE FROM sample WHERE task = ?');
     this.#oldLogs = connection.prepare(
       'DELETE FROM log WHERE id IN (SELECT id FROM log WHERE at < ? ORDER BY at LIMIT +?)',
     );
     this.#oldSamples = connection.prepare(
       'DELETE FROM sample WHERE id IN (SELECT id FROM sample WHERE at < ? ORDER BY at LIMIT +?)',
     );
+  }
+
+  /** Removes all content of tasks that ended, with what they logged. */
+  named({ tenant, ids }: NamedTasks): PurgeCounts {
+    let [logs, samples] = [0, 0];
+    const named = this.#named.all(tenant, JSON.stringify(ids));
+    for (const task of named) {
+      this.#stripTask(task);
+      logs += this.#logs.run(task.key).changes;
+      samples += this.#samples.run(task.key).changes;
+    }
+    return { tasks: named.length, logs, samples, artifacts: 0, documents: 0, freed: [], more: false };
   }
 
   /** Deletes at most `limit` things of each kind that are past their term. */

@@ -39,7 +39,7 @@ export function storeOf(send: Send, rest: Pick<Store, 'stop'>): Store {
     putDocuments: writes => send('putDocuments', writes),
     appendAudit: entries => send('appendAudit', entries),
     audit: query => send('audit', query),
-    purge: (terms, limit) => send('purge', terms, limit),
+    purge: (what, limit) => send('purge', what, limit),
     measure: () => send('measure'),
     mail: mailOf(send),
     ...rest,
@@ -105,6 +105,7 @@ function mailOf(send: Send): MailStore {
     told: ids => send('mail.told', ids),
     replay: (tenant, ids) => send('mail.replay', tenant, ids),
     drop: (tenant, ids) => send('mail.drop', tenant, ids),
+    blank: (tenant, mail) => send('mail.blank', tenant, mail),
     purge: (terms, limit) => send('mail.purge', terms, limit),
   };
 }

@@ -43,6 +43,7 @@ const params = Type.Object({ agent_id: callerId });
 const capacity = Type.Object({
   slots: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000, description: '1 when absent.' })),
   ...resourceLimits.properties,
+  gpu_units: Type.Optional(Type.Integer({ minimum: 0, maximum: 64, description: '0 when absent.' })),
 });
 
 const credential = Type.Union(
@@ -172,7 +173,7 @@ function registrationOf(
   tenant: AgentRegistration['tenant'],
   body: Static<typeof registration>,
 ): AgentRegistration {
-  const { slots = 1, ...limits } = body.capacity ?? {};
+  const { slots = 1, gpu_units: gpuUnits, ...limits } = body.capacity ?? {};
   return {
     tenant,
     id: body.agent_id as AgentId,
@@ -181,7 +182,7 @@ function registrationOf(
     capabilities: body.skills ?? [],
     ...(body.roles === undefined ? {} : { roles: body.roles }),
     slots,
-    capacity: limitsOf(limits),
+    capacity: { ...limitsOf(limits), ...(gpuUnits === undefined ? {} : { gpuUnits }) },
     ...(body.region === undefined ? {} : { region: body.region }),
     ...(body.labels === undefined ? {} : { labels: body.labels }),
     ...(body.version === undefined ? {} : { version: body.version }),
@@ -235,6 +236,7 @@ function wireLimits(limits: ResourceLimits): JsonObject {
     ...(limits.memoryMb === undefined ? {} : { memory_mb: limits.memoryMb }),
     ...(limits.cpuCores === undefined ? {} : { cpu_cores: limits.cpuCores }),
     ...(limits.diskMb === undefined ? {} : { disk_mb: limits.diskMb }),
+    ...(limits.gpuUnits === undefined ? {} : { gpu_units: limits.gpuUnits }),
     ...(limits.networkMbps === undefined ? {} : { network_bandwidth_mbps: limits.networkMbps }),
   };
 }

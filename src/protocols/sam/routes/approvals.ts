@@ -1,18 +1,12 @@
 // Approvals: what waits for somebody's word, and the word (`SAM-210`). Nobody decides what they asked for themselves.
 
 import Type from 'typebox';
-import { DomainError } from '../../../domain/errors.ts';
-import type { TenantId } from '../../../domain/ids.ts';
 import type { JsonObject } from '../../../domain/json.ts';
-import type { Principal } from '../../../domain/principal.ts';
-import { APPROVAL_KIND, type Approval } from '../../../domain/workflow-documents.ts';
-import type { EngineApi } from '../../../engine/api.ts';
+import type { Approval } from '../../../domain/workflow-documents.ts';
+import type { Reviews } from '../../../engine/reviews.ts';
 import type { AuditRecorder } from '../../../guards/audit.ts';
-import type { Clock } from '../../../runtime/clock.ts';
-import type { Store } from '../../../store/store.ts';
 import type { Call, Route } from '../../protocol.ts';
 import { recordAction } from '../audited.ts';
-import { findTask } from '../refusals.ts';
 import { json, PREFIX, route } from '../route.ts';
 import { pageOf } from '../schema/answers.ts';
 import { callerId, instant, paging } from '../vocabulary.ts';
@@ -20,9 +14,7 @@ import type { WorkflowDesk } from '../workflow-desk.ts';
 
 /** What the approvals' routes need. */
 export interface ApprovalDeps {
-  readonly clock: Clock;
-  readonly engine: Pick<EngineApi, 'task'>;
-  readonly store: Pick<Store, 'documents' | 'putDocuments'>;
+  readonly reviews: Pick<Reviews, 'list' | 'get' | 'claim' | 'decide'>;
   readonly audit: AuditRecorder;
   readonly workflows: Pick<WorkflowDesk, 'mailCame'>;
 }
@@ -38,6 +30,9 @@ const approvalAnswer = Type.Object(
     title: Type.String(),
     message: Type.String(),
     state: Type.Enum([...STATES]),
+    subject: Type.Optional(
+      Type.Enum(['output', 'content'], { description: 'Absent for the step of a workflow.' }),
+    ),
     requested_at: Type.String({ format: 'date-time' }),
     expires_at: Type.String({ format: 'date-time' }),
   },
@@ -49,6 +44,23 @@ const common = { tag: 'approvals', access: 'approval:decide', rate: 'standard' }
 export function approvalRoutes(deps: ApprovalDeps): readonly Route[] {
   return [
     ...readingRoutes(deps),
+    route({
+      ...common,
+      method: 'POST',
+      path: `${PREFIX}/approvals/:approval_id/claim`,
+      summary: 'Look at it: nobody else decides it for a quarter of an hour',
+      params,
+      answers: { 200: approvalAnswer },
+      async handle(call) {
+        const { approval_id: id } = call.params;
+        const claimed = await deps.reviews.claim(call.principal, id);
+        recordAction(deps.audit, call, 'approval.claimed', id, {
+          task_id: claimed.task_id,
+          step: claimed.step,
+        });
+        return json(200, wire(id, claimed));
+      },
+    }),
     route({
       ...common,
       method: 'POST',
@@ -72,7 +84,7 @@ export function approvalRoutes(deps: ApprovalDeps): readonly Route[] {
   ];
 }
 
-function readingRoutes({ store }: ApprovalDeps): readonly Route[] {
+function readingRoutes({ reviews }: ApprovalDeps): readonly Route[] {
   return [
     route({
       ...common,
@@ -82,11 +94,8 @@ function readingRoutes({ store }: ApprovalDeps): readonly Route[] {
       query: Type.Object({ ...paging, state: Type.Optional(Type.Enum([...STATES])) }),
       answers: { 200: pageOf('approvals') },
       async handle({ principal: { tenant }, query: { state = 'waiting', limit, offset } }) {
-        const all = await store.documents({ tenant, kind: APPROVAL_KIND });
-        const matching = all.filter(one => one.body.state === state);
-        const approvals = matching
-          .slice(offset, offset + limit)
-          .map(({ id, body }) => wire(id, body as Approval));
+        const matching = await reviews.list(tenant, state);
+        const approvals = matching.slice(offset, offset + limit).map(one => wire(one.id, one.approval));
         return json(200, { approvals, total: matching.length, limit, offset });
       },
     }),
@@ -98,75 +107,36 @@ function readingRoutes({ store }: ApprovalDeps): readonly Route[] {
       params,
       answers: { 200: approvalAnswer },
       async handle({ principal: { tenant }, params: { approval_id: id } }) {
-        return json(200, wire(id, (await find(store, tenant, id)).approval));
+        return json(200, wire(id, await reviews.get(tenant, id)));
       },
     }),
   ];
 }
 
 async function decide(
-  { clock, engine, store, audit, workflows }: ApprovalDeps,
+  { reviews, audit, workflows }: ApprovalDeps,
   call: Pick<Call, 'principal' | 'requestId'>,
   id: string,
   state: 'approved' | 'rejected',
   why: string | undefined,
 ) {
-  const { principal } = call;
-  const { tenant } = principal;
-  const { approval, version, expiresAt } = await find(store, tenant, id);
-  refuseOwn(principal, approval);
-  const now = clock.now();
-  if (approval.state !== 'waiting') throw over(id, `it is ${approval.state}`);
-  if (approval.expires_at <= now) throw over(id, 'it has expired');
-  const task = await findTask(engine, tenant, approval.task_id);
-  if (task.outcome !== null) throw over(id, `its task has ended ${task.outcome}`);
-  const decided: Approval = {
-    ...approval,
-    ...{ state, decided_by: principal.id, decided_at: now },
-    ...(why === undefined ? {} : { comment: why }),
-  };
-  const expiry = expiresAt === null ? {} : { expiresAt };
-  const [outcome] = await store.putDocuments([
-    { tenant, kind: APPROVAL_KIND, id, body: decided, expected: version, ...expiry },
-  ]);
-  if (outcome?.status !== 'done') throw over(id, 'somebody else has decided it');
-  recordAction(audit, call, `approval.${state}`, id, { task_id: approval.task_id, step: approval.step });
+  const word = { state, ...(why === undefined ? {} : { comment: why }) };
+  const decided = await reviews.decide(call.principal, id, word);
+  recordAction(audit, call, `approval.${state}`, id, { task_id: decided.task_id, step: decided.step });
   workflows.mailCame();
   return json(200, wire(id, decided));
 }
 
-/** By credential, by agent, or by the person behind them. */
-function refuseOwn({ id, agentId, userId }: Principal, { requester }: Approval): void {
-  const isOwn =
-    id === requester.credential ||
-    (agentId !== undefined && agentId === requester.agent) ||
-    (userId !== undefined && userId === requester.user);
-  if (!isOwn) return;
-  throw new DomainError('forbidden', 'nobody decides what they asked for themselves', {
-    details: { rule: 'own_request' },
-  });
-}
-
-async function find(store: Pick<Store, 'documents'>, tenant: TenantId, id: string) {
-  const [found] = await store.documents({ tenant, kind: APPROVAL_KIND, ids: [id] });
-  if (found === undefined) throw new DomainError('not_found', `there is no approval ${id}`);
-  return { approval: found.body as Approval, version: found.version, expiresAt: found.expiresAt };
-}
-
-function over(id: string, why: string): DomainError {
-  return new DomainError('invalid_transition', `approval ${id} cannot be decided: ${why}`, {
-    details: { approval_id: id },
-  });
-}
-
 function wire(id: string, approval: Approval): JsonObject {
-  const { requester, requested_at: at, expires_at: until, decided_at: decidedAt, ...rest } = approval;
+  const { requester, requested_at: at, expires_at: until, decided_at: decidedAt, ...more } = approval;
+  const { claimed_until: claimedUntil, ...rest } = more;
   return {
     approval_id: id,
     ...rest,
     requested_by: requester.agent,
     requested_at: instant(at),
     expires_at: instant(until),
+    ...(claimedUntil === undefined ? {} : { claimed_until: instant(claimedUntil) }),
     ...(decidedAt === undefined ? {} : { decided_at: instant(decidedAt) }),
   };
 }

@@ -2,6 +2,7 @@
 
 import Type, { type Static } from 'typebox';
 import { DomainError } from '../../../domain/errors.ts';
+import { DEFAULT_GUARDRAILS, type Guardrails } from '../../../domain/guardrails.ts';
 import { DEFAULT_TENANT, type TenantId } from '../../../domain/ids.ts';
 import type { JsonObject } from '../../../domain/json.ts';
 import type { PriceTable } from '../../../domain/price.ts';
@@ -79,6 +80,21 @@ const signatures = Type.Object(
   { additionalProperties: false, description: 'Messages that must be signed; replaced whole.' },
 );
 
+const guardrails = Type.Object(
+  {
+    messages_per_minute: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000 })),
+    messages_burst: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000 })),
+    task_time_ms_max: Type.Optional(Type.Integer({ minimum: 1_000, maximum: 604_800_000 })),
+    task_tokens_max: Type.Optional(Type.Integer({ minimum: 1, maximum: 10_000_000 })),
+    agent_memory_mb_max: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_048_576 })),
+    depth_max: Type.Optional(Type.Integer({ minimum: 1, maximum: 64 })),
+    quality_min: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
+    review_critical: Type.Optional(Type.Boolean({ description: 'A person decides about critical outputs.' })),
+    offensive_content: Type.Optional(Type.Enum(['wire', 'refuse', 'allow'])),
+  },
+  { additionalProperties: false, description: 'What its agents move within; replaced whole.' },
+);
+
 const options = Type.Object({
   hmac_window_seconds: Type.Optional(Type.Integer({ minimum: 30, maximum: 900 })),
   require_jti: Type.Optional(Type.Boolean()),
@@ -88,6 +104,7 @@ const options = Type.Object({
   prices: Type.Optional(prices),
   residency: Type.Optional(residency),
   signatures: Type.Optional(signatures),
+  guardrails: Type.Optional(guardrails),
 });
 
 const settings = {
@@ -176,16 +193,14 @@ function tuningRoutes({ tenants, audit }: TenantDeps): readonly Route[] {
       method: 'PATCH',
       path: `${PREFIX}/tenants/:tenant_id`,
       summary:
-        'Change a tenant; its weight, its own quotas and its prices are for administrators of the default tenant alone',
+        'Change a tenant; its weight, its own quotas, its prices and its agents’ pace are for administrators of the default tenant alone',
       params,
       body: change,
       answers: { 200: tenantAnswer },
       async handle(call) {
         const id = call.params.tenant_id as TenantId;
         if (!mayManage(call.principal, id)) throw missing();
-        const { weight, options: chosen } = call.body;
-        if (weight !== undefined || chosen?.quotas?.tenant !== undefined || chosen?.prices !== undefined)
-          requireLandlord(call.principal);
+        if (isForLandlord(call.body)) requireLandlord(call.principal);
         const old = await tenants.get(id);
         const tenant = await tenants.update(id, settingsOf(call.body));
         const before = old === null ? {} : { old: wireTenant(old) };
@@ -212,6 +227,13 @@ function tuningRoutes({ tenants, audit }: TenantDeps): readonly Route[] {
       },
     }),
   ];
+}
+
+/** What a tenant must not give itself: more of what all share. */
+function isForLandlord({ weight, options: chosen }: Static<typeof change>): boolean {
+  const { messages_per_minute: pace, messages_burst: burst } = chosen?.guardrails ?? {};
+  const shared = [weight, chosen?.quotas?.tenant, chosen?.prices, pace, burst];
+  return shared.some(one => one !== undefined);
 }
 
 function mayManage({ tenant }: Principal, id: string): boolean {
@@ -243,6 +265,7 @@ function optionsOf(chosen: Static<typeof options>): Partial<TenantOptions> {
     ...(chosen.prices === undefined ? {} : { prices: pricesOf(chosen.prices) }),
     ...(chosen.residency === undefined ? {} : { residency: chosen.residency }),
     ...(chosen.signatures === undefined ? {} : { signatures: { ...NO_DEMANDS, ...chosen.signatures } }),
+    ...(chosen.guardrails === undefined ? {} : { guardrails: guardrailsOf(chosen.guardrails) }),
   };
 }
 
@@ -253,6 +276,29 @@ function pricesOf(chosen: Static<typeof prices>): PriceTable {
     ...(memory === undefined ? {} : { memoryGbHour: memory }),
     ...(perTask === undefined ? {} : { perTask }),
   };
+}
+
+/** The settings under their names on the wire. */
+const GUARDRAIL_NAMES = {
+  messagesPerMinute: 'messages_per_minute',
+  messagesBurst: 'messages_burst',
+  taskTimeMsMax: 'task_time_ms_max',
+  taskTokensMax: 'task_tokens_max',
+  agentMemoryMbMax: 'agent_memory_mb_max',
+  depthMax: 'depth_max',
+  qualityMin: 'quality_min',
+  reviewCritical: 'review_critical',
+  offensiveContent: 'offensive_content',
+} as const satisfies Record<keyof Guardrails, keyof Static<typeof guardrails>>;
+
+function guardrailsOf(chosen: Static<typeof guardrails>): Partial<Guardrails> {
+  const settings = Object.entries(GUARDRAIL_NAMES).map(([name, word]) => [name, chosen[word]] as const);
+  return Object.fromEntries(settings.filter(([, value]) => value !== undefined));
+}
+
+function wireGuardrails(settings: Guardrails): JsonObject {
+  const names = Object.entries(GUARDRAIL_NAMES);
+  return Object.fromEntries(names.map(([name, word]) => [word, settings[name as keyof Guardrails]]));
 }
 
 function wirePrices({ cpuCoreHour, memoryGbHour, perTask }: PriceTable): JsonObject {
@@ -277,6 +323,7 @@ function wireTenant(tenant: Tenant): JsonObject {
       ...(tenant.options.prices === undefined ? {} : { prices: wirePrices(tenant.options.prices) }),
       residency: tenant.options.residency ? { regions: tenant.options.residency.regions } : null,
       signatures: { ...(tenant.options.signatures ?? NO_DEMANDS) },
+      guardrails: wireGuardrails({ ...DEFAULT_GUARDRAILS, ...tenant.options.guardrails }),
     },
     created_at: instant(tenant.createdAt),
   };
