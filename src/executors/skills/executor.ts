@@ -99,7 +99,7 @@ class SkillsExecutor implements Executor {
     const judged = { tenant, input, context: scene };
     const stage = stages(context);
     stage('validating');
-    await this.#conditions.require(listIn(preconditions), 'before', judged);
+    this.#conditions.require(listIn(preconditions), 'before', judged);
     await this.#schemas.check(INPUTS[skill], input, 'input');
     stage('executing');
     const { model, temperature } = isJsonObject(config) ? config : {};
@@ -118,7 +118,7 @@ class SkillsExecutor implements Executor {
     stage('validating_result');
     const isResultValid = await this.#isValid(skill, result);
     try {
-      await this.#conditions.require(listIn(postconditions), 'after', { ...judged, result, isResultValid });
+      this.#conditions.require(listIn(postconditions), 'after', { ...judged, result, isResultValid });
     } catch (error) {
       return { ...failed(error, scene), output: result };
     }

@@ -193,7 +193,7 @@ test('BLOG-118 BLOG-119 any version 1 is accepted, told always, unknown fields k
   }
 });
 
-test('BLOG-102 an encrypted message has a JWE, and one that asks for TLS does not come by an open connection', async () => {
+test('an encrypted message has a JWE, and one that asks for TLS does not come by an open connection', async () => {
   const { read, refused } = setup();
   assert.deepEqual(fieldsOf(await refused(note({}, { encryption: 'end-to-end' }))), ['payload.jwe']);
   await read(note({ payload: { jwe: { ciphertext: 'x' } } }, { encryption: 'end-to-end' }));
@@ -201,7 +201,7 @@ test('BLOG-102 an encrypted message has a JWE, and one that asks for TLS does no
   await read(note({}, { encryption: 'tls' }));
 });
 
-test('BLOG-101 a signed envelope is given out member for member', async () => {
+test('a signed envelope is given out member for member', async () => {
   const { read } = setup();
   const signed = note({ extra: [1] }, { signature: 'a..b', timestamp: 1_771_927_200_123 });
   assert.deepEqual(encode(asMessage((await read(signed)).draft)), signed);

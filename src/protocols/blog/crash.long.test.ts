@@ -54,7 +54,7 @@ async function work(coder: Correspondent, id: string, payload: object): Promise<
   return delivery.message.payload;
 }
 
-test('BLOG-20 BLOG-78 killed between two steps, a flow goes on at the one that is not done', async t => {
+test('BLOG-20 killed between two steps, a flow goes on at the one that is not done', async t => {
   const { server, admin, coder } = await setup(t);
   const registered = { agent_id: 'coder', types: ['custom:coder'], capacity: { slots: 5 } };
   assert.equal((await admin.ask('POST', '/api/v2/agents', registered)).status, 200);

@@ -142,19 +142,15 @@ function refuseUnpermitted(
   });
 }
 
-function refuseUnsealed({ metadata, payload, to }: AgentMessage, { isPrivate }: EnvelopeScene): void {
+function refuseUnsealed({ metadata, payload }: AgentMessage, { isPrivate, again }: EnvelopeScene): void {
   if (metadata.encryption === 'tls' && !isPrivate)
     throw new DomainError('forbidden', 'the message asks for an encrypted connection and came by another', {
       details: { field: 'metadata.encryption' },
     });
-  if (metadata.encryption !== 'end-to-end') return;
+  // Read again, it is plain now.
+  if (metadata.encryption !== 'end-to-end' || again !== undefined) return;
   const jwe = typeof payload === 'object' && payload !== null && !Array.isArray(payload) && 'jwe' in payload;
   if (!jwe) throw invalid([{ field: 'payload.jwe', message: 'is required of an encrypted message' }]);
-  // The built-in agents have no keys of their own.
-  if ([to].flat().some(isBuiltIn))
-    throw new DomainError('invalid_request', 'the built-in agents cannot open encrypted messages', {
-      details: { errors: [{ field: 'metadata.encryption', message: 'only other agents can open it' }] },
-    });
 }
 
 function isFinal({ type }: AgentMessage): boolean {

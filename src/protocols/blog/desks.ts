@@ -145,7 +145,7 @@ async function skillErrand(
     });
   // The agent only runs it; what must hold before and after is judged here.
   const { tenant } = message;
-  await conditions.require(asked.preconditions, 'before', {
+  conditions.require(asked.preconditions, 'before', {
     tenant,
     input: asked.input,
     context: asked.context,
@@ -212,7 +212,7 @@ function reportsDesk({ mailroom }: DeskParts, conditions: Conditions): Participa
       const execution = (await desk.task(tenant, meaning.taskId)).spec.origin?.terms.execution;
       const refusal =
         meaning.status === 'completed' && isJsonObject(execution)
-          ? await postconditionFailed(conditions, tenant, execution, meaning.result)
+          ? postconditionFailed(conditions, tenant, execution, meaning.result)
           : null;
       await desk.outcome(
         message,
@@ -245,16 +245,16 @@ function acksDesk({ mailroom }: DeskParts): Participant {
   };
 }
 
-async function postconditionFailed(
+function postconditionFailed(
   conditions: Conditions,
   tenant: string,
   execution: JsonObject,
   result: Json,
-): Promise<DomainError | null> {
+): DomainError | null {
   const { input = null, context, postconditions } = execution;
   const scene = { tenant, input, context: isJsonObject(context) ? context : {}, result, isResultValid: true };
   try {
-    await conditions.require((postconditions ?? []) as unknown as readonly Condition[], 'after', scene);
+    conditions.require((postconditions ?? []) as unknown as readonly Condition[], 'after', scene);
     return null;
   } catch (error) {
     if (error instanceof DomainError) return error;

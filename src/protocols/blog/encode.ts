@@ -32,7 +32,8 @@ export function encode(message: Message): JsonObject {
 /** Signed, member for member (`BLOG-101`); else with the defaults told and instants in the one form. */
 function asItCame({ sentAt, acceptedAt, priority, type }: Message, envelope: JsonObject): JsonObject {
   const metadata = isJsonObject(envelope.metadata) ? envelope.metadata : {};
-  if (metadata.signature !== undefined) return envelope;
+  // What is signed or sealed holds only as it was sent.
+  if (metadata.signature !== undefined || isSealed(envelope.payload)) return envelope;
   const timestamp = instant(sentAt > 0 ? sentAt : acceptedAt);
   const defaults = isEventType(type) ? {} : { priority: priorityName(priority) };
   return { ...envelope, metadata: { ...defaults, protocolVersion: VERSION, ...metadata, timestamp } };
@@ -84,4 +85,8 @@ function wordsOf(meaning: Meaning): readonly [MessageType, Json] {
 function failurePayload({ error, status }: Meaning & { readonly act: 'report_outcome' }): JsonObject {
   if (error !== null) return errorPayload(error);
   return errorPayload({ code: 'task_failed', message: `the task was ${status}`, recoverable: false });
+}
+
+function isSealed(payload: Json | undefined): boolean {
+  return isJsonObject(payload) && payload.jwe !== undefined;
 }

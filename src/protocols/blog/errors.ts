@@ -155,7 +155,7 @@ export function faultOf(payload: Json): Fault {
   const told = isJsonObject(payload) ? payload : {};
   const wireCode = typeof told.code === 'string' ? told.code : 'UNKNOWN_ERROR';
   return {
-    code: canonicalOf(knownCode(wireCode)),
+    code: CANONICAL[knownCode(wireCode)],
     message: typeof told.message === 'string' ? told.message : 'the agent reported an error without words',
     recoverable: told.recoverable === true,
     details: isJsonObject(told.details) ? told.details : {},
@@ -185,11 +185,6 @@ const CANONICAL: Readonly<Record<BlogCode, ErrorCode>> = {
   INVARIANT_VIOLATION: 'conflict',
   UNKNOWN_ERROR: 'internal',
 };
-
-/** The canonical code that stands for a code of this wire. */
-export function canonicalOf(code: BlogCode): ErrorCode {
-  return CANONICAL[code];
-}
 
 const SECRET = /(?:password|passwd|secret|token|api[_-]?key|authorization|credential)/i;
 

@@ -11,7 +11,7 @@ import { instant } from './vocabulary.ts';
 export type ExecutionStatus = 'pending' | 'validating' | 'executing' | 'completed' | 'failed' | 'cancelled';
 
 /** What a task executes; null where it runs no skill that was asked for by this wire or as a step of its workflows. */
-export function executionIn({ spec }: Pick<Task, 'spec'>): JsonObject | null {
+function executionIn({ spec }: Pick<Task, 'spec'>): JsonObject | null {
   const kept = spec.origin?.terms.execution;
   if (isJsonObject(kept)) return kept;
   return isSkill(spec.typeName ?? '') && isJsonObject(spec.payload.input) ? spec.payload : null;

@@ -121,7 +121,7 @@ function changeAsked({ action, contentId, content }: JsonObject): ContentOrder {
 }
 
 /** The steps of a plan, whoever made it; throws `invalid_request` for a skill nobody has. */
-export function stepsAsked(steps: Json): readonly PlanStep[] {
+function stepsAsked(steps: Json): readonly PlanStep[] {
   if (!Array.isArray(steps) || steps.length === 0 || steps.length > 50)
     throw lacking('payload.steps', 'must be a list of 1 to 50 steps');
   return steps.map((step: Json, index): PlanStep => {

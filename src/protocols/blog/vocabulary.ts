@@ -56,11 +56,6 @@ export function isBuiltIn(name: string): name is BuiltIn {
   return (BUILT_IN as readonly string[]).includes(name);
 }
 
-/** True for a type of message. */
-export function isMessageType(type: string): type is MessageType {
-  return (MESSAGE_TYPES as readonly string[]).includes(type);
-}
-
 /** True for a type of event. */
 export function isEventType(type: string): type is EventType {
   return (EVENT_TYPES as readonly string[]).includes(type);

@@ -66,9 +66,12 @@ const SWEEP = repeatable('sweep mail', 'SELECT * FROM batuta.sweep_mail($1, $2, 
 const PURGE = repeatable('purge mail', 'SELECT * FROM batuta.purge_mail($1, $2, $3, $4, $5, $6, $7)');
 const DEPTHS = reading(
   'depths of inboxes',
-  `SELECT b.name AS inbox, count(*) FILTER (WHERE i.visible_until IS NULL) AS waiting,
-     count(*) FILTER (WHERE i.visible_until IS NOT NULL) AS held, min(i.since) AS "oldestAt"
-   FROM batuta.mail_box b JOIN batuta.inbox i ON i.box = b.id
+  `SELECT b.name AS inbox, count(*) FILTER (WHERE NOT i.is_held) AS waiting, count(*) FILTER (WHERE i.is_held) AS held,
+     min(i.since) AS "oldestAt"
+   FROM batuta.mail_box b, LATERAL (
+     SELECT since, false AS is_held FROM batuta.inbox WHERE box = b.id AND visible_until IS NULL
+     UNION ALL
+     SELECT since, true FROM batuta.inbox WHERE box = b.id AND visible_until IS NOT NULL) i
    WHERE b.tenant = $1 AND ($2::text[] IS NULL OR b.name = ANY ($2)) GROUP BY b.id ORDER BY b.name`,
 );
 

@@ -1,12 +1,12 @@
 // What time and failure make of messages: the sweep, dead letters, terms.
 
-import { ORDERED } from './lookups.ts';
+import { ORDERED_ONCE } from './lookups.ts';
 
 /** Makes the functions that release, sweep, put dead letters back and purge. */
 export const MAIL_ENDS = `
 -- Gives back all that a reader holds, as if never delivered; answers from which inboxes.
 CREATE FUNCTION batuta.release_mail(by text, given bigint) RETURNS SETOF text LANGUAGE plpgsql
-${ORDERED} AS $$
+${ORDERED_ONCE} AS $$
 DECLARE
   moment bigint;
   boxes bigint[] := ARRAY(SELECT DISTINCT box FROM batuta.inbox WHERE reader = by AND visible_until IS NOT NULL);
@@ -23,7 +23,7 @@ $$;
 
 CREATE FUNCTION batuta.sweep_mail(most integer, deliveries_max integer, given bigint, OUT moved integer, OUT ready json,
   OUT next_at bigint, OUT moment bigint) LANGUAGE plpgsql
-${ORDERED} AS $$
+${ORDERED_ONCE} AS $$
 DECLARE
   boxes bigint[];
   woken bigint[] := '{}';
@@ -81,7 +81,7 @@ $$;
 -- Puts dead letters back into their inboxes, each once; an expiry that is past no longer counts, or they would die again at once.
 CREATE FUNCTION batuta.replay_mail(of_tenant text, ids bigint[], given bigint, OUT id bigint, OUT inbox text)
 RETURNS SETOF record LANGUAGE plpgsql
-${ORDERED} AS $$
+${ORDERED_ONCE} AS $$
 DECLARE
   moment bigint;
   one record;
@@ -105,7 +105,7 @@ $$;
 -- Deletes what is past its term, at most so many of each.
 CREATE FUNCTION batuta.purge_mail(messages_ms bigint, dead_letters_ms bigint, names_ms bigint, after_at bigint, after_position bigint,
   most integer, given bigint, OUT deleted integer, OUT to_at bigint, OUT to_position bigint) LANGUAGE plpgsql
-${ORDERED} AS $$
+${ORDERED_ONCE} AS $$
 DECLARE
   moment bigint := batuta.moment(given);
   gone bigint[];

@@ -75,7 +75,7 @@ CREATE TABLE batuta.inbox (
   visible_until bigint,
   turn text COLLATE "C"
 ) WITH (fillfactor = 70);
-CREATE INDEX inbox_line ON batuta.inbox (box, lane, priority, entry);
+CREATE INDEX inbox_line ON batuta.inbox (box, lane, priority, entry) WHERE visible_until IS NULL;
 CREATE INDEX inbox_turn ON batuta.inbox (box, turn, priority, entry) WHERE turn IS NOT NULL;
 CREATE INDEX inbox_mail ON batuta.inbox (mail);
 CREATE INDEX inbox_held ON batuta.inbox (box, lane) WHERE visible_until IS NOT NULL;

@@ -1,23 +1,29 @@
 // The verbs of messages, each over one JSON parameter.
 
-import { ORDERED } from './lookups.ts';
+import { ORDERED_ONCE } from './lookups.ts';
 
 /** Makes the functions that post, fan out, take and settle. */
 export const MAIL_VERBS = `
+-- How many entries an inbox has, counted no further than \`most\` of those that wait and of those that are held.
+CREATE FUNCTION batuta.entries_in(of_box bigint, most integer) RETURNS bigint LANGUAGE plpgsql AS $$
+BEGIN
+  RETURN (SELECT count(*) FROM (SELECT FROM batuta.inbox WHERE box = of_box AND visible_until IS NULL LIMIT most) w)
+    + (SELECT count(*) FROM (SELECT FROM batuta.inbox WHERE box = of_box AND visible_until IS NOT NULL LIMIT most) h);
+END
+$$;
+
 -- Of inboxes those that may be full after so many more entries: only there is counted before each.
-CREATE FUNCTION batuta.tight_boxes(names json) RETURNS bigint[] LANGUAGE plpgsql
-${ORDERED} AS $$
+CREATE FUNCTION batuta.tight_boxes(names json) RETURNS bigint[] LANGUAGE plpgsql AS $$
 BEGIN
   RETURN ARRAY(SELECT b.id FROM json_to_recordset(names) n(tenant text, name text, entries integer, "max" integer)
     JOIN batuta.mail_box b ON b.name = n.name AND b.tenant = n.tenant
-    WHERE n.entries + (SELECT count(*) FROM (SELECT FROM batuta.inbox i WHERE i.box = b.id LIMIT n."max") c) > n."max");
+    WHERE n.entries + batuta.entries_in(b.id, n."max") > n."max");
 END
 $$;
 
 -- Keeps one message under its names and puts it into its inboxes, which are locked.
-CREATE FUNCTION batuta.post_one(one json, tight bigint[], moment bigint, OUT status text, OUT mail bigint, OUT inbox text,
-  OUT entries json) LANGUAGE plpgsql
-${ORDERED} AS $$
+CREATE FUNCTION batuta.post_one(one json, tight bigint[], moment bigint, of_txn bigint, OUT status text, OUT mail bigint,
+  OUT inbox text, OUT entries json) LANGUAGE plpgsql AS $$
 DECLARE
   m record;
   n record;
@@ -28,41 +34,41 @@ BEGIN
   SELECT * INTO m FROM json_to_record(one) r(tenant text, id text, names json, dialect text, type text, sender text,
     correlation text, reply_to text, task_id text, priority integer, expires_at bigint, content text, addressed text,
     entries json, inbox_max integer, tells_of bigint);
-  FOR n IN SELECT * FROM ROWS FROM (json_to_recordset(m.names) AS (name text, fingerprint text)) WITH ORDINALITY r(name, fingerprint, pos)
-    ORDER BY pos LOOP
-    SELECT k.fingerprint, k.mail INTO known FROM batuta.mail_name k WHERE k.name = n.name;
-    IF FOUND THEN
-      status := CASE WHEN known.fingerprint = n.fingerprint THEN 'same' ELSE 'different' END;
-      mail := known.mail;
-      IF status = 'same' THEN UPDATE batuta.dead_letter SET told = true WHERE id = m.tells_of; END IF;
-      RETURN;
-    END IF;
-  END LOOP;
-  FOR e IN SELECT r.inbox, b.id AS box FROM json_to_recordset(m.entries) r(inbox text)
-    JOIN batuta.mail_box b ON b.name = r.inbox AND b.tenant = m.tenant WHERE b.id = ANY (tight) LOOP
-    IF (SELECT count(*) FROM (SELECT FROM batuta.inbox i WHERE i.box = e.box LIMIT m.inbox_max) c) >= m.inbox_max THEN
-      status := 'full';
-      inbox := e.inbox;
-      RETURN;
-    END IF;
-  END LOOP;
   mail := nextval('batuta.mail_position');
   FOR n IN SELECT * FROM ROWS FROM (json_to_recordset(m.names) AS (name text, fingerprint text)) WITH ORDINALITY r(name, fingerprint, pos)
     ORDER BY pos LOOP
     INSERT INTO batuta.mail_name (name, fingerprint, mail, at) VALUES (n.name, n.fingerprint, post_one.mail, moment)
     ON CONFLICT DO NOTHING;
+    CONTINUE WHEN FOUND;
+    DELETE FROM batuta.mail_name k WHERE k.mail = post_one.mail;
+    SELECT k.fingerprint, k.mail INTO known FROM batuta.mail_name k WHERE k.name = n.name;
     IF NOT FOUND THEN
-      -- Another transaction gave the name away meanwhile and has ended.
-      DELETE FROM batuta.mail_name k WHERE k.mail = post_one.mail;
-      SELECT p.* INTO status, mail, inbox, entries FROM batuta.post_one(one, tight, moment) p;
+      -- Whoever had the name has given it away meanwhile.
+      SELECT p.* INTO status, mail, inbox, entries FROM batuta.post_one(one, tight, moment, of_txn) p;
       RETURN;
     END IF;
+    status := CASE WHEN known.fingerprint = n.fingerprint THEN 'same' ELSE 'different' END;
+    mail := known.mail;
+    IF status = 'same' THEN UPDATE batuta.dead_letter SET told = true WHERE id = m.tells_of; END IF;
+    RETURN;
   END LOOP;
+  IF cardinality(tight) > 0 THEN
+    FOR e IN SELECT r.inbox, b.id AS box FROM json_to_recordset(m.entries) r(inbox text)
+      JOIN batuta.mail_box b ON b.name = r.inbox AND b.tenant = m.tenant WHERE b.id = ANY (tight) LOOP
+      IF batuta.entries_in(e.box, m.inbox_max) >= m.inbox_max THEN
+        DELETE FROM batuta.mail_name k WHERE k.mail = post_one.mail;
+        status := 'full';
+        mail := NULL;
+        inbox := e.inbox;
+        RETURN;
+      END IF;
+    END LOOP;
+  END IF;
   INSERT INTO batuta.mail (position, txn, tenant, id, name, fingerprint, dialect, type, sender, correlation, reply_to, task_id,
     priority, expires_at, accepted_at, addressed, content)
-  VALUES (mail, batuta.txn(), m.tenant, m.id, m.names -> 0 ->> 'name', m.names -> 0 ->> 'fingerprint', m.dialect, m.type,
+  VALUES (mail, of_txn, m.tenant, m.id, m.names -> 0 ->> 'name', m.names -> 0 ->> 'fingerprint', m.dialect, m.type,
     m.sender, m.correlation, m.reply_to, m.task_id, m.priority, m.expires_at, moment, m.addressed, m.content);
-  UPDATE batuta.dead_letter SET told = true WHERE id = m.tells_of;
+  IF m.tells_of IS NOT NULL THEN UPDATE batuta.dead_letter SET told = true WHERE id = m.tells_of; END IF;
   FOR e IN SELECT r.*, b.id AS box FROM ROWS FROM (json_to_recordset(m.entries)
     AS (inbox text, lane text, cause text, held_by text, held_ms bigint, not_before bigint))
     WITH ORDINALITY r(inbox, lane, cause, held_by, held_ms, not_before, pos)
@@ -77,7 +83,7 @@ $$;
 
 CREATE FUNCTION batuta.post_mail(boxes json, list json, given bigint, OUT status text, OUT mail bigint, OUT inbox text,
   OUT entries json, OUT txn bigint, OUT at bigint) RETURNS SETOF record LANGUAGE plpgsql
-${ORDERED} AS $$
+${ORDERED_ONCE} AS $$
 DECLARE
   one json;
   tight bigint[];
@@ -88,7 +94,7 @@ BEGIN
   txn := batuta.txn();
   tight := batuta.tight_boxes(boxes);
   FOR one IN SELECT value FROM json_array_elements(list) LOOP
-    SELECT p.* INTO status, mail, inbox, entries FROM batuta.post_one(one, tight, at) p;
+    SELECT p.* INTO status, mail, inbox, entries FROM batuta.post_one(one, tight, at, txn) p;
     RETURN NEXT;
   END LOOP;
 END
@@ -96,7 +102,7 @@ $$;
 
 -- Puts messages kept before into further inboxes; null where such an entry is or was, or where there is no such message.
 CREATE FUNCTION batuta.fan_out_mail(boxes json, copies json, given bigint) RETURNS SETOF bigint LANGUAGE plpgsql
-${ORDERED} AS $$
+${ORDERED_ONCE} AS $$
 DECLARE
   moment bigint;
   one record;
@@ -126,8 +132,7 @@ $$;
 
 -- Entries for one pick of locked inboxes. What expired on the way dies; of that only so much is cleared away at once.
 CREATE FUNCTION batuta.take_one(boxes bigint[], by text, most integer, visible_ms bigint, moment bigint) RETURNS SETOF bigint
-LANGUAGE plpgsql
-${ORDERED} AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
   one batuta.inbox;
   taken integer := 0;
@@ -152,8 +157,7 @@ $$;
 
 -- Only answers to a message, whatever stands before them.
 CREATE FUNCTION batuta.take_answers(boxes bigint[], of_tenant text, to_message text, by text, most integer, visible_ms bigint,
-  moment bigint) RETURNS SETOF bigint LANGUAGE plpgsql
-${ORDERED} AS $$
+  moment bigint) RETURNS SETOF bigint LANGUAGE plpgsql AS $$
 DECLARE
   one batuta.inbox;
 BEGIN
@@ -168,7 +172,7 @@ $$;
 
 CREATE FUNCTION batuta.take_mail(names json, picks json, given bigint, OUT pos integer, OUT entry bigint) RETURNS SETOF record
 LANGUAGE plpgsql
-${ORDERED} AS $$
+${ORDERED_ONCE} AS $$
 DECLARE
   boxes bigint[] := batuta.boxes_of(names);
   mine bigint[];
@@ -199,13 +203,14 @@ $$;
 
 -- What one verdict comes to. \`freed\`: the inbox, where others may take something now.
 CREATE FUNCTION batuta.settle_one(s json, moment bigint, OUT status text, OUT visible_until bigint, OUT freed text)
-LANGUAGE plpgsql
-${ORDERED} AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
   v record;
   one batuta.inbox;
   box batuta.mail_box;
-  before record;
+  before batuta.mail_verdict;
+  was_settled boolean := false;
+  is_free boolean;
   whose text;
 BEGIN
   SELECT * INTO v FROM json_to_record(s) r(tenant text, inboxes json, reader text, entry bigint, attempt integer, outcome text,
@@ -213,19 +218,22 @@ BEGIN
   status := 'lost';
   SELECT * INTO one FROM batuta.inbox i WHERE i.entry = v.entry AND i.attempt = v.attempt AND i.reader = v.reader
     AND i.attempt > 0;
-  SELECT * INTO before FROM batuta.mail_verdict k WHERE k.entry = v.entry AND k.attempt = v.attempt
-    AND (one.entry IS NULL OR one.visible_until IS NULL);
-  SELECT * INTO box FROM batuta.mail_box b WHERE b.id = coalesce(before.box, one.box) AND b.tenant = v.tenant
+  IF one.visible_until IS NULL THEN
+    SELECT * INTO before FROM batuta.mail_verdict k WHERE k.entry = v.entry AND k.attempt = v.attempt;
+    was_settled := FOUND;
+  END IF;
+  SELECT * INTO box FROM batuta.mail_box b WHERE b.id = CASE WHEN was_settled THEN before.box ELSE one.box END
+    AND b.tenant = v.tenant
     AND (v.inboxes IS NULL OR b.name IN (SELECT json_array_elements_text(v.inboxes)));
   IF box.id IS NULL THEN RETURN; END IF;
-  IF before.entry IS NOT NULL THEN
+  IF was_settled THEN
     IF before.outcome = v.outcome AND before.reader = v.reader THEN status := 'repeated'; END IF;
     RETURN;
   END IF;
   CASE v.outcome
-    WHEN 'ack' THEN PERFORM batuta.remove_entry(one);
-    WHEN 'nack' THEN PERFORM batuta.put_back(one, one.attempt, moment + v.ms, v.reader, moment);
-    WHEN 'bury' THEN PERFORM batuta.let_die(one, v.reason, v.error, moment);
+    WHEN 'ack' THEN is_free := batuta.remove_entry(one);
+    WHEN 'nack' THEN is_free := batuta.put_back(one, one.attempt, moment + v.ms, v.reader, moment);
+    WHEN 'bury' THEN is_free := batuta.let_die(one, v.reason, v.error, moment);
     WHEN 'extend' THEN
       visible_until := moment + v.ms;
       IF one.visible_until IS NULL THEN
@@ -244,7 +252,7 @@ BEGIN
   IF v.outcome <> 'extend' THEN
     INSERT INTO batuta.mail_verdict (entry, attempt, box, reader, outcome, at)
     VALUES (v.entry, v.attempt, one.box, v.reader, v.outcome, moment);
-    SELECT box.name INTO freed WHERE EXISTS (SELECT FROM batuta.inbox i WHERE i.box = one.box AND i.lane = one.lane AND i.turn = '');
+    IF is_free THEN freed := box.name; END IF;
   END IF;
   IF v.refusal IS NOT NULL THEN
     UPDATE batuta.mail SET refusal = v.refusal WHERE position = one.mail AND refusal IS NULL;
@@ -255,7 +263,7 @@ $$;
 
 CREATE FUNCTION batuta.settle_mail(boxes json, list json, given bigint, OUT status text, OUT visible_until bigint,
   OUT freed text, OUT posted json, OUT txn bigint, OUT at bigint) RETURNS SETOF record LANGUAGE plpgsql
-${ORDERED} AS $$
+${ORDERED_ONCE} AS $$
 DECLARE
   s json;
   one json;
@@ -273,7 +281,7 @@ BEGIN
     posted := '[]';
     IF status = 'done' THEN
       FOR one IN SELECT value FROM json_array_elements(s -> 'mail') LOOP
-        posted := posted::jsonb || (SELECT to_jsonb(p) FROM batuta.post_one(one, tight, at) p);
+        posted := posted::jsonb || (SELECT to_jsonb(p) FROM batuta.post_one(one, tight, at, txn) p);
       END LOOP;
     END IF;
     RETURN NEXT;
