@@ -146,11 +146,17 @@ function describe(schema: TSchema): string {
   return (schema as { readonly description?: string }).description ?? 'As asked.';
 }
 
-/** A schema may name another media type than JSON in `contentMediaType`; one of type null means an empty answer. */
+/**
+ * A schema may name another media type than JSON in `contentMediaType`, and in `orText` one of text that the answer may have instead; one
+ * of type null means an empty answer.
+ */
 function contentOf(schema: TSchema): object {
-  const { type, contentMediaType = 'application/json' } = schema as {
-    readonly type?: string;
-    readonly contentMediaType?: string;
-  };
-  return type === 'null' ? {} : { content: { [contentMediaType]: { schema } } };
+  const {
+    type,
+    contentMediaType = 'application/json',
+    orText,
+  } = schema as { readonly type?: string; readonly contentMediaType?: string; readonly orText?: string };
+  if (type === 'null') return {};
+  const other = orText === undefined ? {} : { [orText]: { schema: { type: 'string' } } };
+  return { content: { [contentMediaType]: { schema }, ...other } };
 }

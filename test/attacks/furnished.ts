@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { isStream, type Operation } from '../e2e/contract.ts';
 import { hire, submit, taskOf, type Worker } from '../e2e/crew.ts';
-import { deadLetterOf, dialectsOf, penfriend, sendLetters } from '../e2e/letters.ts';
+import { deadLetterOf, dialectsOf, letterId, penfriend, sendLetters } from '../e2e/letters.ts';
 import { type Mailbox, openMailbox } from '../e2e/mailbox.ts';
 import { type Running, running } from '../e2e/running.ts';
 import { type Asking, keyHeaders, type Wire } from '../e2e/wire.ts';
@@ -100,6 +100,7 @@ async function mailOf(owner: Wire): Promise<Ids> {
   for (const dialect of dialectsOf(owner.contract)) {
     const prefix = `/protocols/${dialect}`;
     ids[`${prefix}/dead-letters/{id}`] = String((await deadLetterOf(owner, dialect)).id);
+    ids[`${prefix}/exchanges/{correlation}`] = letterId(dialect);
     ids[`${prefix}/inbox/{name}`] = penfriend(OWNED.reader, dialect);
     const order = { id: `owned-subscription-${dialect}`, types: ['*'] };
     const { body } = await owner.post(`${prefix}/subscriptions`, order);
@@ -174,6 +175,7 @@ export const MISSING: Ids = {
   'dead-letters/{id}': '999999999',
   'inbox/{name}': 'no-such-agent',
   type: 'no-such-type',
+  correlation: 'no-such-correlation',
   template_id: 'no-such-template',
   version: '1.0',
   kind: 'message',

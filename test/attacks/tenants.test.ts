@@ -21,7 +21,12 @@ const CREATING = new Set([
   'POST /api/v2/agents/{agent_id}/keys',
 ]);
 /** Routes whose path names nothing that is anybody's, or of whose name there may be things or none: both answers are the same 200. */
-const NOBODYS = new Set(['GET /api/v2/agents/{agent_id}/keys', 'POST /protocols/blog/validate/{kind}']);
+const NOBODYS = new Set([
+  'GET /api/v2/agents/{agent_id}/keys',
+  'POST /protocols/blog/validate/{kind}',
+  'GET /protocols/task/inbox/{name}',
+  'POST /protocols/task/inbox/{name}/ack',
+]);
 /** Lists for whoever runs the house: nobody else gets anything of them. */
 const LANDLORDS = new Set(['/api/v2/nodes', '/api/v2/canaries']);
 const dialects = dialectsOf(owner.contract);
@@ -212,6 +217,18 @@ suite('another tenant’s ids in bodies', () => {
     assert.deepEqual([now.state, now.progress.estimated], ['running', true]);
     const { body: agents } = await owner.get('/api/v2/agents');
     assert.ok(agents.agents.some((one: Loose) => one.agent_id === OWNED.agent));
+  });
+
+  test('SAM-5 of the owner’s users the rival is told nothing, and takes nothing of theirs away', async () => {
+    for (const path of ['/api/v2/privacy/export', '/api/v2/privacy/erase']) {
+      const [real, none] = [
+        await rival.post(path, { user_id: 'owned-user' }),
+        await rival.post(path, { user_id: 'never-was' }),
+      ];
+      assert.deepEqual(faceOf(real, ['owned-user']), faceOf(none, ['never-was']), path);
+    }
+    const { body } = await owner.post('/api/v2/privacy/export', { user_id: 'owned-user' });
+    assert.ok(body.tasks.length > 0);
   });
 
   test('SAM-5 mail of the owner is none of the rival’s in any wire, though it uses the same names', async () => {

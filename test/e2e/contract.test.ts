@@ -4,7 +4,7 @@ import { exportJWK, generateKeyPair } from 'jose';
 import type { Loose } from '../serve.ts';
 import { toldIn } from './contract.ts';
 import { hire, submit, taskOf } from './crew.ts';
-import { deadLetterOf, dialectsOf, penfriend, sendLetters } from './letters.ts';
+import { deadLetterOf, dialectsOf, letterId, penfriend, sendLetters } from './letters.ts';
 import { openMailbox } from './mailbox.ts';
 import { running } from './running.ts';
 import { bearer, keyHeaders } from './wire.ts';
@@ -97,6 +97,7 @@ async function askAboutWorkflows(): Promise<void> {
     while (waiting.length === 0) waiting = (await boss.get('/api/v2/approvals')).body.approvals;
     await boss.get(`/api/v2/approvals/${id}.ask`);
     await admin.post(`/api/v2/workflow-runs/${id}/messages`, { name: 'any' });
+    await boss.post(`/api/v2/approvals/${id}.ask/claim`);
     await boss.post(`/api/v2/approvals/${id}.ask/${decision}`, { comment: 'so' });
     await admin.get(`/api/v2/workflow-runs/${id}`);
   }
@@ -150,6 +151,7 @@ async function askAboutAccess(): Promise<void> {
     'openapi.json',
   ])
     await admin.get(`/api/v2/${one}`);
+  for (const one of ['export', 'erase']) await admin.post(`/api/v2/privacy/${one}`, { user_id: 'tourist' });
   await admin.get('/docs/errors/CONFLICT');
 }
 
@@ -203,6 +205,8 @@ async function askAboutMail(): Promise<void> {
     const { body: front } = await admin.get(prefix);
     for (const path of Object.values<string>(front.schemas)) await admin.get(path);
     await admin.get(`${prefix}/health`);
+    for (const query of ['', '?format=mermaid'])
+      await admin.get(`${prefix}/exchanges/${letterId(dialect)}${query}`);
     await admin.post(`${prefix}/dead-letters/replay`, { filter: { reason: 'expired' } });
     await admin.ask('DELETE', `${prefix}/dead-letters/${(await deadLetterOf(admin, dialect)).id}`);
     await admin.get(`${prefix}/events`, { beginning: true });
@@ -212,6 +216,7 @@ async function askAboutMail(): Promise<void> {
     await admin.ask('DELETE', `${prefix}/subscriptions/${subscription.id}`);
   }
   await askAboutBlog();
+  for (const one of ['tasks', `tasks/${letterId('task')}`]) await admin.get(`/protocols/task/${one}`);
   const path = '/protocols/nooble/workflow-templates';
   const step = { step_id: 'one', name: 'one', step_type: 'agent_task' };
   await admin.post(path, { template_id: 'tour', version: '1.0', steps: [step] });

@@ -50,7 +50,7 @@ const ENVELOPES: Readonly<Record<string, (letter: Letter) => object>> = {
     payload: { text },
   }),
   task: ({ id, to, text }) => ({
-    ...{ type: 'task.submit', message_id: id, task_id: id, task_type: to, inputs: { text } },
+    ...{ type: 'task.submit', message_id: id, task_id: id, task_type: to, input: { text } },
     ...{ timestamp: new Date().toISOString(), protocol_version: '1.0.0' },
   }),
 };
@@ -67,6 +67,11 @@ export function penfriend(name: string, dialect: string): string {
   return `${name}-${dialect}`;
 }
 
+/** The id, and the correlation, of what `sendLetters` sends: a tenant's own, for in one of the wires ids are unique over all tenants. */
+export function letterId(dialect: string, tenant = 'default'): string {
+  return `letter-${tenant}-${dialect}`;
+}
+
 /**
  * In every wire hires two agents, sends the letter from one to the other, and something that is no letter at all, which is kept among
  * the dead ones with its words.
@@ -79,9 +84,7 @@ export async function sendLetters(wire: Wire, letter: Omit<Letter, 'id'>): Promi
     const writer = { agent_id: to, types: [`custom:${to}`], roles: ['army:writer'], ...slots };
     await wire.post('/api/v2/agents', writer);
     const path = `/protocols/${dialect}/messages`;
-    // A tenant's own ids: in one of the wires they must be unique over all tenants.
-    const id = `${letter.tenant ?? 'default'}-${dialect}`;
-    await wire.post(path, letterIn(dialect, { ...letter, from, to, id }));
+    await wire.post(path, letterIn(dialect, { ...letter, from, to, id: letterId(dialect, letter.tenant) }));
     await wire.post(path, { nonsense: letter.text }, { expect: 400 });
   }
 }

@@ -41,11 +41,14 @@ export function exchangeRoutes({ dialect, mailroom }: DialectRouteParts): readon
         ),
       }),
       answers: {
-        200: Type.Object({
-          correlation_id: Type.String(),
-          messages: Type.Array(step),
-          truncated: Type.Boolean(),
-        }),
+        200: Type.Object(
+          {
+            correlation_id: Type.String(),
+            messages: Type.Array(step),
+            truncated: Type.Boolean(),
+          },
+          { orText: 'text/plain' },
+        ),
       },
       async handle({ principal, params: { correlation }, query }) {
         const caller = await callerOf(principal, mailroom.directory);
