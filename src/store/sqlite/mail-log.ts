@@ -2,9 +2,15 @@
 
 import type { TenantId } from '../../domain/ids.ts';
 import type { JsonObject } from '../../domain/json.ts';
+<<<<<<< HEAD
 import type { MailQuery, MailStore, NewEntry, NewMail, StoredMail } from '../mail.ts';
 import { type MailRow, storedOf } from '../mail-row.ts';
+=======
+import type { MailQuery, NewEntry, NewMail, StoredMail } from '../mail.ts';
+import { accepted, type MailRow, storedOf } from '../mail-row.ts';
+>>>>>>> mailfast
 import type { Connection, Prepared, Value } from './connection.ts';
+import { Remembered } from './remembered.ts';
 import { Sequence } from './sequences.ts';
 
 type Row = MailRow & { readonly addressed: string };
@@ -12,10 +18,15 @@ type Row = MailRow & { readonly addressed: string };
 /** Pages of the log that one purge looks at, most of whose messages may have to stay. */
 const PURGE_PAGES_MAX = 16;
 
+/** Messages kept in memory, most of which are taken at once: how many, and how long each may be as text. */
+const RECENT_MAX = 1_000;
+const RECENT_LENGTH_MAX = 16_384;
+
 /** The messages of all tenants. */
 export class MailLog {
   readonly #connection: Connection;
   readonly #positions: Sequence;
+  readonly #recent: Remembered<number, StoredMail>;
   /** Where the next purge looks: what lies before it was looked at and stays. */
   #purgedTo = 0;
   readonly #insert: Prepared<object>;
@@ -34,6 +45,7 @@ export class MailLog {
   constructor(connection: Connection) {
     this.#connection = connection;
     this.#positions = new Sequence(connection, 'mail');
+    this.#recent = new Remembered(connection, RECENT_MAX);
     this.#insert = connection.prepare(
       `INSERT INTO mail (position, tenant, id, name, fingerprint, dialect, type, sender, correlation, reply_to, task_id,
          priority, expires_at, accepted_at, addressed, content) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -75,7 +87,7 @@ export class MailLog {
   }
 
   /** Appends a message under all its names. */
-  append(mail: NewMail): number {
+  append(mail: NewMail): { readonly position: number; readonly stored: StoredMail } {
     const position = this.#positions.next();
     const { now } = this.#connection;
     const addressed = JSON.stringify(mail.entries.map(({ inbox, cause = '' }) => [inbox, cause]));
@@ -100,7 +112,9 @@ export class MailLog {
       names.add(alias.name);
       this.#name.run(alias.name, alias.fingerprint, position, now);
     }
-    return position;
+    const stored = accepted(mail, String(position), now);
+    if (content.length <= RECENT_LENGTH_MAX) this.#recent.set(position, stored);
+    return { position, stored };
   }
 
   /** Remembers a further copy of a message and answers that; null where there is no such message or has been such a copy. */
@@ -125,12 +139,15 @@ export class MailLog {
 
   /** The message at a position. */
   find(position: number): StoredMail | null {
+    const recent = this.#recent.get(position);
+    if (recent !== undefined) return recent;
     const row = this.#get.get(position);
     return row === undefined ? null : storedOf(row, String(row.position));
   }
 
   /** Keeps why its receiver refused a message, the first time, and lets others have its names. */
   refuse(position: number, refusal: JsonObject): void {
+    this.#recent.delete(position);
     this.#refuse.run(JSON.stringify(refusal), position);
     this.#deleteNames.run(position);
   }
@@ -188,6 +205,7 @@ export class MailLog {
         }
         this.#purgedTo = position;
         if (stays === 1) continue;
+        this.#recent.delete(position);
         for (const statement of [this.#delete, this.#deleteNames, this.#deleteCopies])
           statement.run(position);
         deleted += 1;

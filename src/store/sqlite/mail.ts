@@ -18,7 +18,6 @@ import type {
   StoredMail,
   TakenMail,
 } from '../mail.ts';
-import { accepted } from '../mail-row.ts';
 import { Boxes } from './boxes.ts';
 import type { Connection, Prepared } from './connection.ts';
 import { DeadLetters } from './dead-letters.ts';
@@ -73,9 +72,8 @@ export class Mail {
       return box !== null && this.#boxes.entries(box.id) >= mail.inboxMax;
     });
     if (full !== undefined) return { status: 'full', inbox: full.inbox };
-    const position = this.log.append(mail);
+    const { position, stored } = this.log.append(mail);
     this.#tell(mail);
-    const stored = accepted(mail, String(position), this.#connection.now);
     return { status: 'stored', mail: stored, entries: this.#enter(mail, position) };
   }
 
