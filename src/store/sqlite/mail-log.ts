@@ -2,13 +2,8 @@
 
 import type { TenantId } from '../../domain/ids.ts';
 import type { JsonObject } from '../../domain/json.ts';
-<<<<<<< HEAD
 import type { MailQuery, MailStore, NewEntry, NewMail, StoredMail } from '../mail.ts';
-import { type MailRow, storedOf } from '../mail-row.ts';
-=======
-import type { MailQuery, NewEntry, NewMail, StoredMail } from '../mail.ts';
 import { accepted, type MailRow, storedOf } from '../mail-row.ts';
->>>>>>> mailfast
 import type { Connection, Prepared, Value } from './connection.ts';
 import { Remembered } from './remembered.ts';
 import { Sequence } from './sequences.ts';
@@ -154,11 +149,12 @@ export class MailLog {
 
   /** Puts other content in the place of what messages say; answers how many there were. */
   blank(tenant: TenantId, mail: Parameters<MailStore['blank']>[1]): number {
-    return mail.reduce(
-      (count, { position, content }) =>
-        count + this.#blank.run(JSON.stringify(content), positionOf(position), tenant).changes,
-      0,
-    );
+    let blanked = 0;
+    for (const { position, content } of mail) {
+      this.#recent.delete(positionOf(position));
+      blanked += this.#blank.run(JSON.stringify(content), positionOf(position), tenant).changes;
+    }
+    return blanked;
   }
 
   /** A tenant's messages that match. */
