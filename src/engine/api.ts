@@ -349,6 +349,8 @@ export interface EngineApi {
   setCanaries(settings: CanarySettings, setBy: string): Promise<CanaryView>;
 
   agents(tenant: TenantId): Promise<readonly AgentView[]>;
+  /** Moves each time an agent is registered with this process; who keeps a list of agents can tell by it that one is new. */
+  readonly agentsRegistered: number;
   registerAgent(registration: AgentRegistration): Promise<AgentView>;
   /** Throws `not_found`. */
   drainAgent(tenant: TenantId, id: AgentId): Promise<AgentView>;

@@ -211,6 +211,10 @@ export class Engine implements EngineApi, Service {
     return (await this.#roster()).list(tenant);
   }
 
+  get agentsRegistered(): number {
+    return this.#rooms.roster.registered;
+  }
+
   async registerAgent(registration: AgentRegistration): Promise<AgentView> {
     for (const { input, output } of Object.values(registration.schemas ?? {})) {
       if (input !== undefined) await this.#parts.schemas.admit(input, 'schemas.input');

@@ -57,6 +57,7 @@ export class Roster {
   /** Nodes that were canaries when they were last heard of: what they ran is judged after they are gone. */
   readonly #goneCanaries = new Set<AgentId>();
   readonly #regionsOf: (tenant: TenantId) => readonly string[] | undefined;
+  #registered = 0;
 
   constructor(
     clock: Clock,
@@ -68,6 +69,11 @@ export class Roster {
     this.#bars = bars;
     this.#regionsOf = regionsOf;
     this.#documents = new AgentDocuments(store);
+  }
+
+  /** How often agents were registered here. */
+  get registered(): number {
+    return this.#registered;
   }
 
   /** Learns which agents there are and what is said of them, as of the call or later, here or on another node (`SAM-233`). */
@@ -120,6 +126,7 @@ export class Roster {
     member.holdsMost = agent.slots;
     if (schemas !== undefined) member.schemas = schemas;
     this.#members.set(key, member);
+    this.#registered++;
     if (agent.kind === 'local') this.#pool.add(key);
     else await this.#write(member);
     return this.#view(member);

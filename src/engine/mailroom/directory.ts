@@ -6,20 +6,24 @@ import type { Clock } from '../../runtime/clock.ts';
 import type { AgentView, EngineApi } from '../api.ts';
 
 const FRESH_MS = 500;
-/** Who is not there is looked for again after so long. */
+/** Who is not there is looked for again after so long, for it may have registered with another node; at once if anybody did here. */
 const MISS_MS = 20;
 const TENANTS_MAX = 10_000;
+
+/** What was seen when a tenant's agents were looked at. */
+interface Look {
+  readonly at: number;
+  readonly registered: number;
+  readonly agents: Promise<readonly AgentView[]>;
+}
 
 /** The agents of all tenants, half a second old at most. */
 export class Directory {
   readonly #clock: Clock;
-  readonly #engine: Pick<EngineApi, 'agents'>;
-  readonly #tenants = new Map<
-    TenantId,
-    { readonly at: number; readonly agents: Promise<readonly AgentView[]> }
-  >();
+  readonly #engine: Pick<EngineApi, 'agents' | 'agentsRegistered'>;
+  readonly #tenants = new Map<TenantId, Look>();
 
-  constructor(clock: Clock, engine: Pick<EngineApi, 'agents'>) {
+  constructor(clock: Clock, engine: Pick<EngineApi, 'agents' | 'agentsRegistered'>) {
     this.#clock = clock;
     this.#engine = engine;
   }
@@ -30,8 +34,9 @@ export class Directory {
     const known = this.#tenants.get(tenant);
     if (known !== undefined && now - known.at < FRESH_MS) return known.agents;
     if (this.#tenants.size >= TENANTS_MAX) this.#tenants.clear();
+    const { agentsRegistered: registered } = this.#engine;
     const agents = this.#engine.agents(tenant);
-    this.#tenants.set(tenant, { at: now, agents });
+    this.#tenants.set(tenant, { at: now, registered, agents });
     agents.catch(() => this.#tenants.delete(tenant));
     return agents;
   }
@@ -41,10 +46,14 @@ export class Directory {
     const isIt = ({ agent }: AgentView): boolean => agent.id === id && agent.kind !== 'local';
     const found = (await this.agents(tenant)).find(isIt);
     if (found !== undefined) return found;
-    // It may have registered a moment ago.
     const known = this.#tenants.get(tenant);
-    if (known !== undefined && this.#clock.monotonic() - known.at > MISS_MS) this.forget(tenant);
+    if (known !== undefined && this.#isOver(known)) this.forget(tenant);
     return (await this.agents(tenant)).find(isIt) ?? null;
+  }
+
+  /** Whether who was missing then may be there by now. */
+  #isOver({ at, registered }: Look): boolean {
+    return registered !== this.#engine.agentsRegistered || this.#clock.monotonic() - at > MISS_MS;
   }
 
   /** The agent of that name as it is at this instant where it has GPUs, which it may have taken up just now; else as `agent`. */
