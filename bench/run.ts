@@ -28,11 +28,11 @@ const wants = (name: string): boolean => only === undefined || only.includes(nam
 const run = (name: string, file: string, ...args: string[]): Figures | null => {
   if (!wants(name)) return null;
   process.stderr.write(`measuring ${name} …\n`);
-  const { stdout, status } = spawnSync(process.execPath, [here(file), ...args], {
+  const { stdout, status, signal } = spawnSync(process.execPath, [here(file), ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
     encoding: 'utf8',
   });
-  if (status !== 0) throw new Error(`${file} ended with ${status}`);
+  if (status !== 0) throw new Error(`${file} ended with ${status ?? signal}`);
   return JSON.parse(stdout.trim().split('\n').at(-1) ?? 'null');
 };
 
@@ -71,6 +71,8 @@ const restate = run('restate', 'peers/run.ts', 'restate', '--seconds', seconds);
 const javascript = run('javascript', 'javascript.ts', '--seconds', seconds);
 const browser = run('browser', 'browser.ts', '--seconds', seconds);
 const data = run('data', 'data.ts');
+const mail = run('mail', 'mail.ts', seconds);
+const postgresMail = run('postgres-mail', 'mail.ts', seconds, '--postgres');
 const messages = run('messages', 'messages.ts', seconds);
 const validation = run('validation', 'validation.ts');
 const searches = run('search', 'search.ts');
@@ -131,6 +133,8 @@ function executorRows(): readonly Row[] {
 
 function messageRows(): readonly Row[] {
   return [
+    atLeast('messages sent, taken and acknowledged, in process', mail?.perSecond, 20_000, '/s'),
+    untargeted('the same on PostgreSQL', postgresMail?.perSecond, '/s'),
     atLeast('messages over HTTP in batches, sent, read and acknowledged', messages?.perSecond, 5_000, '/s'),
     atMost('a message pushed through a socket, p50', messages?.pushP50Ms, 2, 'ms'),
     untargeted('memory of an open socket that waits', messages?.kbEach, 'KB'),
