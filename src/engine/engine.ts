@@ -29,7 +29,7 @@ import { hearOthers } from './hearing.ts';
 import { LocalWorker } from './local.ts';
 import { Memory } from './memory/memory.ts';
 import type { Pipes } from './pipes.ts';
-import { workTypesOf } from './ports/executor.ts';
+import { executorOf, workTypesOf } from './ports/executor.ts';
 import { takeUpAgain } from './restart.ts';
 import { purge } from './retention.ts';
 import { retryOrder } from './retrying.ts';
@@ -162,7 +162,7 @@ export class Engine implements EngineApi, Service {
   }
 
   defaultResources(spec: Pick<TaskSpec, 'type' | 'typeName'>): ResourceLimits {
-    return defaultResources(this.#rooms.executors, spec.type);
+    return defaultResources(this.#rooms.executors, spec);
   }
 
   limitModes(task: Pick<Task, 'agentId' | 'spec'>): LimitModes {
@@ -174,7 +174,7 @@ export class Engine implements EngineApi, Service {
     const task = await this.task(tenant, call.id);
     // First, so that a crash in between cannot leave undone what the task was to see to.
     const farewell =
-      task.outcome === null ? this.#rooms.executors.get(task.spec.type)?.farewell?.(task) : null;
+      task.outcome === null ? executorOf(this.#rooms.executors, task.spec)?.farewell?.(task) : null;
     if (farewell) await this.submit([{ ...farewell, tenant, actor, steps: {} }]);
     return this.#rooms.control.cancel(call);
   }

@@ -19,7 +19,7 @@ import type { Attempts } from './attempts.ts';
 import type { Dispatcher } from './dispatch.ts';
 import type { Permits } from './permits.ts';
 import type { Pipes } from './pipes.ts';
-import type { Executor } from './ports/executor.ts';
+import { type Executor, executorOf } from './ports/executor.ts';
 import type { Quotas } from './ports/quotas.ts';
 import type { TenantWeights } from './ports/secrets.ts';
 import type { Roster } from './roster.ts';
@@ -77,7 +77,7 @@ export class Forecaster {
 
   /** Median run time of recent tasks of the kind, or its default, in milliseconds (`SAM-42`). */
   expectedMs(tenant: TenantId, spec: Pick<TaskSpec, 'type' | 'typeName'>): number {
-    const fallBack = this.#executors.get(spec.type)?.defaults.expectedMs ?? UNKNOWN_EXPECTED_MS;
+    const fallBack = executorOf(this.#executors, spec)?.defaults.expectedMs ?? UNKNOWN_EXPECTED_MS;
     return this.#statistics.median(tenant, workTypeOf(spec)) ?? fallBack;
   }
 
@@ -252,8 +252,11 @@ export class Forecaster {
 }
 
 /** The limits a task that names none gets: its type's, or none at all for a worker's own type. */
-export function defaultResources(executors: ReadonlyMap<TaskType, Executor>, type: TaskType): ResourceLimits {
-  return executors.get(type)?.defaults.resources ?? {};
+export function defaultResources(
+  executors: ReadonlyMap<TaskType, Executor>,
+  kind: Pick<TaskSpec, 'type' | 'typeName'>,
+): ResourceLimits {
+  return executorOf(executors, kind)?.defaults.resources ?? {};
 }
 
 /** How the limits of a task are held here, or asked for where another agent runs it. */
@@ -262,7 +265,7 @@ export function limitModes(
   { agentId, spec }: Pick<Task, 'agentId' | 'spec'>,
   serverId: AgentId,
 ): LimitModes {
-  const executor = agentId === null || agentId === serverId ? executors.get(spec.type) : undefined;
+  const executor = agentId === null || agentId === serverId ? executorOf(executors, spec) : undefined;
   return executor?.limitModes?.(spec) ?? ASKED_FOR;
 }
 

@@ -19,7 +19,7 @@ import { waitsFor } from './changes.ts';
 import { findCycle } from './cycles.ts';
 import type { Forecaster } from './forecast.ts';
 import type { Wakers } from './lifecycle.ts';
-import type { Executor } from './ports/executor.ts';
+import { type Executor, executorOf } from './ports/executor.ts';
 import type { Outbound } from './ports/outbound.ts';
 import type { Quotas } from './ports/quotas.ts';
 import type { PayloadCheck } from './ports/schemas.ts';
@@ -176,7 +176,7 @@ export class Intake {
   }
 
   async #checkBuiltIn(tenant: TaskOrder['tenant'], spec: TaskSpec): Promise<void> {
-    const executor = this.#parts.executors.get(spec.type);
+    const executor = executorOf(this.#parts.executors, spec);
     const status = executor?.status();
     if (executor === undefined || status?.available !== true) {
       // A remote agent may offer a built-in type this node lacks.

@@ -28,7 +28,7 @@ import { Pipes } from './pipes.ts';
 import type { Alerts } from './ports/alerts.ts';
 import type { Channel, NotificationRenderer } from './ports/channel.ts';
 import type { Embedder, Reranker } from './ports/embedder.ts';
-import type { Executor } from './ports/executor.ts';
+import { type Executor, executorOf } from './ports/executor.ts';
 import type { Outbound } from './ports/outbound.ts';
 import type { Quotas } from './ports/quotas.ts';
 import type { PayloadCheck } from './ports/schemas.ts';
@@ -164,7 +164,7 @@ function groundFloor(parts: EngineParts, options: EngineOptions) {
   const journal = new Journal(log, clock, store);
   const endpoints = new Endpoints(log, clock, random, store, { perHour: options.webhooksPerHour });
   const outputs = checkOutput(roster, schemas);
-  const coordinates = ({ spec }: Task): boolean => executors.get(spec.type)?.coordinates === true;
+  const coordinates = ({ spec }: Task): boolean => executorOf(executors, spec)?.coordinates === true;
   const cache = new ResultCache(log, clock, random, store);
   const settlement = new Settlement(
     clock,

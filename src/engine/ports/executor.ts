@@ -142,6 +142,16 @@ export function workTypesOf({ type, typeNames }: Pick<Executor, 'type' | 'typeNa
   return typeNames === undefined ? [type] : typeNames.map(typeName => workTypeOf({ type, typeName }));
 }
 
+/** What runs tasks of this kind in this process; absent where workers alone do. */
+export function executorOf(
+  executors: ReadonlyMap<TaskType, Executor>,
+  { type, typeName }: Pick<TaskSpec, 'type' | 'typeName'>,
+): Executor | undefined {
+  const executor = executors.get(type);
+  const names = executor?.typeNames;
+  return names === undefined || names.includes(typeName ?? '') ? executor : undefined;
+}
+
 /** Runs the tasks of one type in this process. */
 export interface Executor extends Service {
   readonly type: TaskType;

@@ -118,12 +118,13 @@ function executionConfig(spec: TaskSpec): JsonObject {
   };
 }
 
-function wireLimits({ memoryMb, cpuCores, diskMb, networkMbps }: ResourceLimits): JsonObject {
+/** What needs nothing of a resource names no limit of it: the wire knows no limit of 0. */
+function wireLimits({ memoryMb = 0, cpuCores = 0, diskMb = 0, networkMbps = 0 }: ResourceLimits): JsonObject {
   return {
-    ...(memoryMb === undefined ? {} : { memory_mb: memoryMb }),
-    ...(cpuCores === undefined ? {} : { cpu_cores: cpuCores }),
-    ...(diskMb === undefined ? {} : { disk_mb: diskMb }),
-    ...(networkMbps === undefined ? {} : { network_bandwidth_mbps: networkMbps }),
+    ...(memoryMb > 0 ? { memory_mb: memoryMb } : {}),
+    ...(cpuCores > 0 ? { cpu_cores: cpuCores } : {}),
+    ...(diskMb > 0 ? { disk_mb: diskMb } : {}),
+    ...(networkMbps > 0 ? { network_bandwidth_mbps: networkMbps } : {}),
   };
 }
 

@@ -13,7 +13,6 @@ import type { Meaning, Message, MessageId } from '../../domain/message.ts';
 import { permissionsOf } from '../../domain/principal.ts';
 import type { EnvelopeScene } from '../dialect/dialect.ts';
 import { bodyCheck } from '../validation.ts';
-import { cleansed } from './cleansing.ts';
 import { decode, type ReadingParts } from './decode.ts';
 import { durationMs, durationText } from './durations.ts';
 import { encode } from './encode.ts';
@@ -182,17 +181,6 @@ test('ARMY-23 durations of weeks to seconds are read, whatever is none is not, a
   for (const none of ['', 'P', 'PT', '5M', 'P1Y', 'P1M', '-PT5M', 'PT-5M', 'pt5m', 'P1H', 'PT5M ', 'PT1e3S'])
     assert.equal(durationMs(none), null, none);
   fc.assert(fc.property(fc.nat(10_000_000_000), ms => assert.equal(durationMs(durationText(ms)), ms)));
-});
-
-test('ARMY-81 cleansing is done once and for all, and leaves alone what is clean', () => {
-  fc.assert(
-    fc.property(fc.dictionary(fc.string(), fc.jsonValue(), { noNullPrototype: true }), value => {
-      const once = cleansed(value as JsonObject);
-      assert.equal(cleansed(once), once);
-    }),
-  );
-  const clean = { a: ['b', { c: 'tab\tline\n' }] };
-  assert.equal(cleansed(clean), clean);
 });
 
 test('ARMY-2 ids made of the same parts are the same UUID, of others another', () => {

@@ -11,7 +11,6 @@ import type { Decoded, EnvelopeScene } from '../dialect/dialect.ts';
 import type { DialectHands } from '../dialect/hands.ts';
 import { bodyCheck, type Check, type Fault, instantOf } from '../validation.ts';
 import { type Address, addressOf, inboxOf, rolesOf, SELF, textOf } from './address.ts';
-import { cleansed } from './cleansing.ts';
 import { durationMs } from './durations.ts';
 import { invalid } from './errors.ts';
 import { meaningOf } from './meanings.ts';
@@ -55,8 +54,11 @@ interface Metadata {
 }
 
 /** The message an envelope is; throws what is wrong with it, or why it may not be said. */
-export async function decode(raw: JsonObject, scene: EnvelopeScene, parts: ReadingParts): Promise<Decoded> {
-  const envelope = unsoiled(raw);
+export async function decode(
+  envelope: JsonObject,
+  scene: EnvelopeScene,
+  parts: ReadingParts,
+): Promise<Decoded> {
   requireVersion(envelope);
   const written = await writtenIn(envelope, scene, parts);
   requirePrivacy(written, scene);
@@ -89,19 +91,6 @@ export async function decode(raw: JsonObject, scene: EnvelopeScene, parts: Readi
   };
   if (meaning.act === 'request_task') await requireWithinLimits(draft, meaning.task, scene.now, parts);
   return { draft, senderInbox: from.agent === null ? inboxOf(from) : inboxOfAgent(from.agent) };
-}
-
-/** Strings as they are used; what is signed, or bound to what is encrypted, must have them so already (`ARMY-81`). */
-function unsoiled(raw: JsonObject): JsonObject {
-  const clean = cleansed(raw);
-  if (clean !== raw && (raw.signature !== undefined || isSealed(raw)))
-    throw invalid([
-      {
-        field: raw.signature === undefined ? 'payload.jwe' : 'signature',
-        message: 'is over strings with control characters, or not in NFC',
-      },
-    ]);
-  return clean;
 }
 
 function requireVersion({ protocol_version: version }: JsonObject): void {

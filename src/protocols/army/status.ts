@@ -61,10 +61,8 @@ async function taskStatus(tenant: TenantId, id: TaskId, { engine, store }: Statu
 }
 
 async function roleStatus(tenant: TenantId, role: Role, parts: StatusParts): Promise<JsonObject> {
-  const { mailroom, store } = parts;
-  const agents = (await mailroom().directory.agents(tenant)).filter(({ agent }) =>
-    rolesOf(agent.roles).includes(role),
-  );
+  const { engine, mailroom, store } = parts;
+  const agents = (await engine.agents(tenant)).filter(({ agent }) => rolesOf(agent.roles).includes(role));
   const [depth] = await mailroom().depths(tenant, [inboxOfRole(ARMY, role)]);
   const queues = await store.queues();
   const queued = queues
@@ -80,10 +78,8 @@ async function roleStatus(tenant: TenantId, role: Role, parts: StatusParts): Pro
   };
 }
 
-async function systemStatus(tenant: TenantId, { mailroom, store }: StatusParts): Promise<JsonObject> {
-  const agents = (await mailroom().directory.agents(tenant)).filter(
-    ({ agent }) => rolesOf(agent.roles).length > 0,
-  );
+async function systemStatus(tenant: TenantId, { engine, mailroom, store }: StatusParts): Promise<JsonObject> {
+  const agents = (await engine.agents(tenant)).filter(({ agent }) => rolesOf(agent.roles).length > 0);
   const count = async (states: readonly Task['state'][]): Promise<number> =>
     (await store.list({ tenant, states, limit: 1, offset: 0 })).total;
   const [pending, running, paused] = await Promise.all([

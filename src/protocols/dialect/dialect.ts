@@ -96,6 +96,8 @@ export interface Dialect extends MessageWire {
   inbox(name: string, caller: Caller): Promise<NamedInbox>;
   /** Throws `invalid_request` for types nobody will ever be told of, or a filter that cannot hold. */
   checkSubscription(types: readonly string[], filter: JsonObject | string | null): void;
+  /** How an agent is named in an envelope; absent: by its id. */
+  nameOf?(agent: AgentId): string;
   /** Whether the caller may watch all messages of its tenant, though it manages no deliveries. */
   mayWatch(caller: Caller): boolean;
   /** Messages a minute from one agent of the tenant; absent: as many as of any wire. */

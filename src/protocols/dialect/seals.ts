@@ -2,10 +2,12 @@
 // answers. A dialect says where its envelopes keep these things; the guards of messages do the rest.
 
 import type { AgentId } from '../../domain/ids.ts';
+import type { JsonObject } from '../../domain/json.ts';
 import { type Draft, type InboxName, inboxOfAgent, type Message } from '../../domain/message.ts';
 import { PERMISSIONS, type Principal } from '../../domain/principal.ts';
 import type { Directory } from '../../engine/mailroom/directory.ts';
 import type { MessageSeals } from '../../engine/ports/message-seals.ts';
+import { sanitizedJson } from '../../guards/content/sanitize.ts';
 import { encryptedMembers } from '../../guards/messages/confidence.ts';
 import { type EnvelopeForm, memberAt } from '../../guards/messages/envelope.ts';
 import type { MessageGuards } from '../../guards/messages/messages.ts';
@@ -100,12 +102,13 @@ async function opened(
     ...{ tenant, id, method: 'system', permissions: new Set(PERMISSIONS) },
     ...(agentId === null ? {} : { agentId: agentId as AgentId }),
   };
-  const { draft } = await dialect.decode(found.envelope, {
+  const clean = sanitizedJson(found.envelope) as JsonObject;
+  const { draft } = await dialect.decode(clean, {
     ...{ caller: await callerOf(principal, directory()), now: clock.now(), traceId: message.traceId },
     ...{ headers: {}, isPrivate: true, again: message },
     newId: () => random.uuid(),
   });
-  return { ...message, envelope: found.envelope, taskId: draft.taskId, meaning: draft.meaning };
+  return { ...message, envelope: clean, taskId: draft.taskId, meaning: draft.meaning };
 }
 
 /** The agent whose answers wait there: an operator may send what an agent signed. */

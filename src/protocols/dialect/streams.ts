@@ -100,6 +100,7 @@ export function maySee(message: Message, caller: Caller, dialect: Dialect): bool
   if (agentId === null) return message.actor === caller.principal.id;
   const names = [
     agentId as string,
+    dialect.nameOf?.(agentId) ?? agentId,
     ...(agent?.agent.roles ?? []).map(role => role.slice(role.indexOf(':') + 1)),
   ];
   return (

@@ -132,7 +132,14 @@ test('NOOB-19 NOOB-29 NOOB-31 NOOB-34 each field of the metadata has its form, a
   const bad: Readonly<Record<string, unknown>> = {
     ...{ source: 1, user_id: '', timeout_ms: 0, retry_count: -1, expected_duration_ms: 1.5 },
     ...{ deduplication_key: 7, idempotency_key: '', trace_id: {}, client_version: 2, execution_context: [] },
-    ...{ log_level: 'loud', workflow_step_id: 1, workflow_id: 2, step_name: 3, user_locale: 'español' },
+    ...{
+      encryption: 'rot13',
+      log_level: 'loud',
+      workflow_step_id: 1,
+      workflow_id: 2,
+      step_name: 3,
+      user_locale: 'español',
+    },
     ...{ experimental: 'yes', sensitive_data: 1, reply_to: 1 },
   };
   assert.deepEqual(Object.keys(bad).toSorted(), Object.keys(METADATA_FORMS).toSorted());

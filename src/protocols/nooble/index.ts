@@ -112,6 +112,7 @@ const WORDS = {
   versionOf: envelope => (isJsonObject(envelope) ? versionIn(envelope) : null),
   keepable,
   checkSubscription,
+  nameOf: serviceOf,
   mayWatch: ({ principal }) => allows(principal, 'delivery:manage'),
   signatureAt: ['metadata', 'signature'],
   timestampAt: ['created_at'],

@@ -141,7 +141,7 @@ class Handling {
     const ref = { tenant, taskId };
     if (type === 'state.verify') return [await this.#verified(ref, fields)];
     requireParty(task, this.#message);
-    const change = { patch: fields.state as JsonObject, expected: Number(fields.expected_version) };
+    const change = { patch: fields.state as JsonObject, version: Number(fields.expected_version) };
     const version = await this.#parts.states.merge(ref, id, change);
     const news = await stateNews(task, { cause: id, version }, this.#parts);
     return [this.#ack('applied', { version }), ...news];

@@ -51,12 +51,12 @@ export class SharedStates {
   merge(
     ref: StateRef,
     cause: string,
-    { patch, expected }: { readonly patch: JsonObject; readonly expected: number },
+    { patch, version: base }: { readonly patch: JsonObject; readonly version: number },
   ): Promise<number> {
     return this.#change(ref, cause, (state, version) => {
-      if (version !== expected)
-        throw new DomainError('conflict', `the state has version ${version}, not ${expected}`, {
-          details: { task_id: ref.taskId, version, expected_version: expected },
+      if (base !== version)
+        throw new DomainError('conflict', `the state has version ${version}, not ${base}`, {
+          details: { task_id: ref.taskId, version, expected_version: base },
         });
       const merged = mergePatch(state, patch) as JsonObject;
       if (Buffer.byteLength(JSON.stringify(merged)) > BYTES_MAX)

@@ -60,12 +60,13 @@ const LAWS: Readonly<Record<string, string>> = {
     SELECT DISTINCT task AS id FROM event WHERE task NOT IN (SELECT key FROM task)`,
   'an entry of an inbox is of a message that is not there, of entry': `
     SELECT entry AS id FROM inbox WHERE mail NOT IN (SELECT position FROM mail)`,
-  'nobody has the turn of the first entry that waits, of entry': `
+  'the turn is not that of the first entry that waits, of entry': `
     SELECT entry AS id FROM (
       SELECT *, row_number() OVER (PARTITION BY box, lane, priority ORDER BY entry) AS place FROM inbox
       WHERE visible_until IS NULL
-    ) i WHERE (turn IS NOT NULL) <> (place = 1 AND not_before IS NULL AND (SELECT count(DISTINCT h.reader) FROM inbox h
-      WHERE h.box = i.box AND h.lane = i.lane AND h.visible_until IS NOT NULL) < 2)`,
+    ) i WHERE turn IS NOT CASE WHEN place = 1 AND not_before IS NULL THEN (
+      SELECT CASE count(DISTINCT h.reader) WHEN 0 THEN '' WHEN 1 THEN min(h.reader) END FROM inbox h
+      WHERE h.box = i.box AND h.lane = i.lane AND h.visible_until IS NOT NULL) END`,
   'a task is both held and waiting': `
     SELECT t.id FROM ready r JOIN lease l ON l.task = r.task JOIN task t ON t.key = r.task`,
 };
