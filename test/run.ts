@@ -1,16 +1,16 @@
-// `npm test`: every unit and end-to-end test, each file in a process of its own, two at a time; the long simulations and chaos
-// runs are scripts, not tests. Arguments narrow the run to files whose path contains one of them; what takes long alone
-// (`*.long.test.ts`) runs only when named so: `npm test -- .long.`; what takes minutes and gigabytes (`*.soak.test.ts`), which CI leaves
-// out, by `npm test -- .soak.`.
+// `npm test`: every unit and end-to-end test, some files to a process, for most cost less than starting one and loading the house; the
+// long simulations and chaos runs are scripts, not tests. Arguments narrow the run to files whose path contains one of them; what takes
+// long alone (`*.long.test.ts`) runs only when named so: `npm test -- .long.`; what takes minutes and gigabytes (`*.soak.test.ts`), which
+// CI leaves out, by `npm test -- .soak.`.
 
-import { globSync } from 'node:fs';
-import { relative } from 'node:path';
+import { globSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { finished } from 'node:stream/promises';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 
-const FILES_AT_ONCE = 2;
+const FILES_A_PROCESS = 12;
+const PROCESSES_AT_ONCE = 4;
 const TEST_MS_MAX = 120_000;
 /** What the suite allows itself; a file that never ends is killed at twice that. */
 const RUN_MS_MAX = 300_000;
@@ -39,20 +39,22 @@ const fileMs = new Map<string, number>();
 const broken = new Set<string>();
 let totals = 'nothing ran';
 const started = performance.now();
+const gatherings = 'node_modules/.cache/batuta/tests';
+rmSync(gatherings, { recursive: true, force: true });
+mkdirSync(gatherings, { recursive: true });
 const events = run({
-  files,
-  concurrency: FILES_AT_ONCE,
-  timeout: TEST_MS_MAX,
+  files: gathered(files),
+  concurrency: PROCESSES_AT_ONCE,
+  execArgv: [`--test-timeout=${TEST_MS_MAX}`],
   signal: AbortSignal.timeout(2 * RUN_MS_MAX),
 });
+events.on('test:pass', noteFile);
+events.on('test:fail', noteFile);
 events.on('test:fail', ({ file }) => {
-  if (file !== undefined) broken.add(relative(root, file));
+  if (file !== undefined) broken.add(file.replace(root, ''));
 });
-events.on('test:summary', ({ file, counts, duration_ms: durationMs, success }) => {
-  if (file !== undefined) {
-    fileMs.set(relative(root, file), durationMs);
-    return;
-  }
+events.on('test:summary', ({ file, counts, success }) => {
+  if (file !== undefined) return;
   const { tests, passed, skipped } = counts;
   totals = `${tests} tests: ${passed} passed, ${tests - passed - skipped} failed, ${skipped} skipped`;
   process.exitCode = success ? 0 : 1;
@@ -62,6 +64,32 @@ const report = events.compose(spec);
 report.pipe(process.stdout);
 await finished(report);
 conclude();
+
+/** Programs that run some of the files each, one after another, as a test named after it: a suite would load all before the first ran. */
+function gathered(paths: readonly string[]): readonly string[] {
+  const programs: string[] = [];
+  for (let at = 0; at < paths.length; at += FILES_A_PROCESS) {
+    const tests = paths
+      .slice(at, at + FILES_A_PROCESS)
+      .map(path => `test('${path}', () => import('${pathToFileURL(root + path)}'));`);
+    const program = `${root}${gatherings}/${programs.length}.mjs`;
+    writeFileSync(program, ["import { test } from 'node:test';", ...tests, ''].join('\n'));
+    programs.push(program);
+  }
+  return programs;
+}
+
+function noteFile({
+  name,
+  nesting,
+  details,
+}: {
+  name: string;
+  nesting: number;
+  details: { duration_ms: number };
+}) {
+  if (nesting === 0) fileMs.set(name, details.duration_ms);
+}
 
 function conclude(): void {
   const slowest = [...fileMs].sort(([, a], [, b]) => b - a).slice(0, SLOWEST_SHOWN);

@@ -299,7 +299,7 @@ describe('copying into PostgreSQL', { skip: postgresMissing }, () => {
   });
 
   test('a transfer that breaks off, or whose rows arrive changed, leaves nothing', async t => {
-    const { sqlite, path, url, postgres } = await setup(t);
+    const { kept, sqlite, path, url, postgres } = await setup(t);
     const source = await sqlite();
     const ids = await grow(source);
     await source.stop();
@@ -317,7 +317,7 @@ describe('copying into PostgreSQL', { skip: postgresMissing }, () => {
     await assert.rejects(receive(short, { url, pooled: false }), { code: 'unavailable', message: /arrived/ });
     const client = new pg.Client({ connectionString: url });
     await client.connect();
-    t.after(() => client.end());
+    await kept(Promise.resolve({ stop: () => client.end() }));
     await client.query(`CREATE FUNCTION batuta.spoil() RETURNS trigger LANGUAGE plpgsql AS
       $$ BEGIN NEW.detail := '{}'; RETURN NEW; END $$;
       CREATE TRIGGER spoil BEFORE INSERT ON batuta.audit FOR EACH ROW EXECUTE FUNCTION batuta.spoil()`);
