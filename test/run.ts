@@ -39,7 +39,7 @@ const fileMs = new Map<string, number>();
 const broken = new Set<string>();
 let totals = 'nothing ran';
 const started = performance.now();
-const gatherings = 'node_modules/.cache/batuta/tests';
+const gatherings = `${root}node_modules/.cache/batuta/tests`;
 rmSync(gatherings, { recursive: true, force: true });
 mkdirSync(gatherings, { recursive: true });
 const events = run({
@@ -51,7 +51,7 @@ const events = run({
 events.on('test:pass', noteFile);
 events.on('test:fail', noteFile);
 events.on('test:fail', ({ file }) => {
-  if (file !== undefined) broken.add(file.replace(root, ''));
+  if (file?.startsWith(gatherings) === false) broken.add(file.replace(root, ''));
 });
 events.on('test:summary', ({ file, counts, success }) => {
   if (file !== undefined) return;
@@ -72,7 +72,7 @@ function gathered(paths: readonly string[]): readonly string[] {
     const tests = paths
       .slice(at, at + FILES_A_PROCESS)
       .map(path => `test('${path}', () => import('${pathToFileURL(root + path)}'));`);
-    const program = `${root}${gatherings}/${programs.length}.mjs`;
+    const program = `${gatherings}/${programs.length}.mjs`;
     writeFileSync(program, ["import { test } from 'node:test';", ...tests, ''].join('\n'));
     programs.push(program);
   }

@@ -1,9 +1,9 @@
 // Conformance, sixth chapter: the audit, retention, restarts, and the store's own figures.
 
 import assert from 'node:assert/strict';
-import { setTimeout } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { TaskId, TenantId } from '../domain/ids.ts';
+import { pause, systemClock } from '../runtime/clock.ts';
 import { auditHash } from './audit-chain.ts';
 import {
   ACME,
@@ -38,13 +38,13 @@ const KEEP: PurgeTerms = {
 
 /** What the store measures once it agrees; a figure that is dear to take may be a second old. */
 async function measuredAs(store: Store, expected: Partial<StoreMeasure>): Promise<StoreMeasure> {
-  const until = performance.now() + 2_000;
+  const until = systemClock.monotonic() + 2_000;
   for (;;) {
     const measured = await store.measure();
     const { bytes: _bytes, schemaVersion: _version, database: _database, ...counts } = measured;
     if (isDeepStrictEqual(counts, expected)) return measured;
-    if (performance.now() > until) assert.deepEqual(counts, expected);
-    await setTimeout(20);
+    if (systemClock.monotonic() > until) assert.deepEqual(counts, expected);
+    await pause(systemClock, 20);
   }
 }
 
