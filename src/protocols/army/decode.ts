@@ -200,19 +200,20 @@ async function senderOf(
   const claimed = agent ?? metadata.from_agent ?? null;
   if (agent !== null && metadata.from_agent !== undefined && metadata.from_agent !== agent)
     throw invalid([{ field: 'metadata.from_agent', message: `must be ${agent}, as from says` }]);
-  const denied = new DomainError('forbidden', `these credentials do not speak as ${from}`, {
-    details: { from, ...(claimed === null ? {} : { from_agent: claimed }) },
-  });
+  const denied = (): DomainError =>
+    new DomainError('forbidden', `these credentials do not speak as ${from}`, {
+      details: { from, ...(claimed === null ? {} : { from_agent: claimed }) },
+    });
   if (caller.agentId !== null) {
     const isOwn = claimed === null || claimed === caller.agentId;
-    if (!isOwn || !rolesOf(caller.agent?.agent.roles).includes(role)) throw denied;
+    if (!isOwn || !rolesOf(caller.agent?.agent.roles).includes(role)) throw denied();
     return { role, agent: caller.agentId };
   }
   const isPerson = role === 'supervisor' && claimed === null && allows(caller.principal, 'approval:decide');
-  if (!caller.isOperator && !isPerson) throw denied;
+  if (!caller.isOperator && !isPerson) throw denied();
   if (claimed === null) return { role, agent: null };
   const known = await mailroom().directory.agent(caller.tenant, claimed);
-  if (known === null || !rolesOf(known.agent.roles).includes(role)) throw denied;
+  if (known === null || !rolesOf(known.agent.roles).includes(role)) throw denied();
   return { role, agent: claimed };
 }
 
