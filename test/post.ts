@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SignJWT } from 'jose';
 import { type Extras, type RunningServer, startServer } from '../src/app/compose.ts';
-import { loadConfig } from '../src/app/config.ts';
+import { environment, loadConfig } from '../src/app/config.ts';
+import { freshDatabase } from './postgres.ts';
 import type { Loose } from './serve.ts';
 
 const SECRET = 'j'.repeat(48);
@@ -69,13 +70,20 @@ export interface Post {
   stop(): Promise<void>;
 }
 
-/** Starts a server; rate limits are off and loopback may be called unless `settings` say otherwise. */
+/**
+ * Starts a server; rate limits are off and loopback may be called unless `settings` say otherwise. Its store is SQLite, or a database
+ * of its own where `BATUTA_TEST_STORE=postgres`.
+ */
 export async function openPost(
   settings: Readonly<Record<string, string>> = {},
   extras: Extras & { readonly dataDir?: string } = {},
 ): Promise<Post> {
   const dataDir = extras.dataDir ?? mkdtempSync(join(tmpdir(), 'batuta-post-'));
-  const environment = {
+  const database =
+    environment.BATUTA_TEST_STORE === 'postgres' && extras.dataDir === undefined
+      ? await freshDatabase()
+      : null;
+  const given = {
     BATUTA_PORT: '0',
     BATUTA_DATA: dataDir,
     BATUTA_RATE_LIMITS: 'off',
@@ -83,9 +91,10 @@ export async function openPost(
     BATUTA_LOG_LEVEL: 'error',
     BATUTA_ARCHIVE_DELAY_MS: '100',
     BATUTA_JWT_SECRET: SECRET,
+    ...(database === null ? {} : { BATUTA_DATABASE_URL: database.url }),
     ...settings,
   };
-  const server = await startServer(loadConfig({ environment }), extras);
+  const server = await startServer(loadConfig({ environment: given }), extras);
   const { url } = server;
   const { api_key: key, api_secret: secret } = server.credentials;
   const admin = correspondent(url, { 'x-api-key': key, 'x-api-secret': secret });
@@ -101,6 +110,7 @@ export async function openPost(
     },
     async stop() {
       await server.stop();
+      await database?.drop();
       if (extras.dataDir === undefined) rmSync(dataDir, { recursive: true, force: true });
     },
   };

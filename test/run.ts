@@ -71,7 +71,7 @@ function gathered(paths: readonly string[]): readonly string[] {
   for (let at = 0; at < paths.length; at += FILES_A_PROCESS) {
     const tests = paths
       .slice(at, at + FILES_A_PROCESS)
-      .map(path => `test('${path}', () => import('${pathToFileURL(root + path)}'));`);
+      .map(path => `test('${path}', { timeout: ${RUN_MS_MAX} }, () => import('${pathToFileURL(root + path)}'));`);
     const program = `${gatherings}/${programs.length}.mjs`;
     writeFileSync(program, ["import { test } from 'node:test';", ...tests, ''].join('\n'));
     programs.push(program);
