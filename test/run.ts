@@ -12,9 +12,11 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 const FILES_A_PROCESS = 12;
 const PROCESSES_AT_ONCE = 4;
 const TEST_MS_MAX = 120_000;
-/** What the suite allows itself; a file that never ends is killed at twice that. */
+/** What the suite, and a file, may take; what has not ended after three times that is killed. */
 const RUN_MS_MAX = 300_000;
 const SLOWEST_SHOWN = 12;
+/** What takes long or much has a process to itself. */
+const LONG = /\.(?:long|soak)\.test\.ts$/;
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 process.chdir(root);
@@ -25,9 +27,7 @@ const files = globSync([
   'deploy/**/*.test.ts',
   'examples/**/*.test.ts',
 ])
-  .filter(path =>
-    wanted.length === 0 ? !/\.(?:long|soak)\.test\.ts$/.test(path) : wanted.some(part => path.includes(part)),
-  )
+  .filter(path => (wanted.length === 0 ? !LONG.test(path) : wanted.some(part => path.includes(part))))
   .sort();
 
 if (files.length === 0) {
@@ -46,7 +46,7 @@ const events = run({
   files: gathered(files),
   concurrency: PROCESSES_AT_ONCE,
   execArgv: [`--test-timeout=${TEST_MS_MAX}`],
-  signal: AbortSignal.timeout(2 * RUN_MS_MAX),
+  signal: AbortSignal.timeout(3 * RUN_MS_MAX),
 });
 events.on('test:pass', noteFile);
 events.on('test:fail', noteFile);
@@ -67,16 +67,18 @@ conclude();
 
 /** Programs that run some of the files each, one after another, as a test named after it: a suite would load all before the first ran. */
 function gathered(paths: readonly string[]): readonly string[] {
-  const programs: string[] = [];
-  for (let at = 0; at < paths.length; at += FILES_A_PROCESS) {
-    const tests = paths
-      .slice(at, at + FILES_A_PROCESS)
-      .map(path => `test('${path}', { timeout: ${RUN_MS_MAX} }, () => import('${pathToFileURL(root + path)}'));`);
-    const program = `${gatherings}/${programs.length}.mjs`;
+  const [alone, shared] = [paths.filter(path => LONG.test(path)), paths.filter(path => !LONG.test(path))];
+  const count = Math.ceil(shared.length / FILES_A_PROCESS);
+  // Dealt out one by one, so that neighbours, which are alike, do not all wait for the same process.
+  const hands = Array.from({ length: count }, (_, hand) => shared.filter((_, at) => at % count === hand));
+  return [...hands, ...alone.map(path => [path])].map((some, at) => {
+    const tests = some.map(
+      path => `test('${path}', { timeout: ${RUN_MS_MAX} }, () => import('${pathToFileURL(root + path)}'));`,
+    );
+    const program = `${gatherings}/${at}.mjs`;
     writeFileSync(program, ["import { test } from 'node:test';", ...tests, ''].join('\n'));
-    programs.push(program);
-  }
-  return programs;
+    return program;
+  });
 }
 
 function noteFile({
