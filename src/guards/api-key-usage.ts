@@ -3,13 +3,13 @@
 
 import type { TenantId } from '../domain/ids.ts';
 import type { JsonObject } from '../domain/json.ts';
+import { BoundedMap } from '../runtime/bounded-map.ts';
 import type { Cancel, Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
 import type { Service } from '../runtime/service.ts';
 import type { DocumentWrite, StoredDocument } from '../store/rows.ts';
 import type { ApiKey } from './api-key.ts';
 import type { AuditRecorder } from './audit.ts';
-import { BoundedMap } from './bounded-map.ts';
 import type { Documents } from './documents.ts';
 import { networkOf } from './network.ts';
 import {
@@ -57,7 +57,7 @@ export class ApiKeyUsage implements Service {
   readonly #store: Documents;
   readonly #audit: AuditRecorder;
   readonly #counters = new Map<string, Counter>();
-  readonly #networks = new BoundedMap<string>(ADDRESSES_MAX);
+  readonly #networks = new BoundedMap<string, string>(ADDRESSES_MAX);
   #today = { day: Number.NaN, date: '' };
   #cancelFlush: Cancel | null = null;
   #turn: Promise<void> = Promise.resolve();

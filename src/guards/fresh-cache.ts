@@ -3,8 +3,8 @@
 // refreshed in the background and nobody waits.
 
 import { Batcher } from '../runtime/batcher.ts';
+import { BoundedMap } from '../runtime/bounded-map.ts';
 import type { Clock } from '../runtime/clock.ts';
-import { BoundedMap } from './bounded-map.ts';
 
 /** Reads the values of the ids that exist. */
 export type Load<Value> = (ids: readonly string[]) => Promise<ReadonlyMap<string, Value>>;
@@ -21,7 +21,7 @@ const REFRESH_MS = 400;
 export class FreshCache<Value> {
   readonly #clock: Clock;
   readonly #reader: Batcher<string, Value | null>;
-  readonly #entries: BoundedMap<Entry<Value>>;
+  readonly #entries: BoundedMap<string, Entry<Value>>;
   readonly #reading = new Map<string, Promise<Value | null>>();
 
   constructor(clock: Clock, load: Load<Value>, entriesMax = 10_000) {

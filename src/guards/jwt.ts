@@ -6,9 +6,9 @@ import { compactDecrypt, compactVerify, errors } from 'jose';
 import { isCallerId, type TenantId } from '../domain/ids.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { Principal } from '../domain/principal.ts';
+import { BoundedMap } from '../runtime/bounded-map.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Scene } from './api-key.ts';
-import { BoundedMap } from './bounded-map.ts';
 import { sameBytes } from './constant-time.ts';
 import { readBytes, readJson } from './jose-parts.ts';
 import {
@@ -68,7 +68,7 @@ export class JwtVerifier {
   readonly #keys: JwtKeys;
   readonly #revocations: Revocations;
   readonly #tenants: Pick<Tenants, 'options'>;
-  readonly #proven = new BoundedMap<ProvenToken>(PROVEN_MAX);
+  readonly #proven = new BoundedMap<string, ProvenToken>(PROVEN_MAX);
 
   constructor(clock: Clock, keys: JwtKeys, revocations: Revocations, tenants: Pick<Tenants, 'options'>) {
     this.#clock = clock;

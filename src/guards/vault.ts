@@ -4,8 +4,8 @@
 import { createCipheriv, createDecipheriv, hkdfSync } from 'node:crypto';
 import { DomainError } from '../domain/errors.ts';
 import { DEFAULT_TENANT, type TenantId } from '../domain/ids.ts';
+import { BoundedMap } from '../runtime/bounded-map.ts';
 import type { Random } from '../runtime/random.ts';
-import { BoundedMap } from './bounded-map.ts';
 import { createDocument, type Documents, oneDocument } from './documents.ts';
 
 /** What a sealed value belongs to; it opens under the same context alone. */
@@ -24,7 +24,7 @@ const DERIVED_MAX = 1_000;
 export class Vault {
   readonly #random: Random;
   readonly #masters: ReadonlyMap<string, Uint8Array>;
-  readonly #derived = new BoundedMap<Buffer>(DERIVED_MAX);
+  readonly #derived = new BoundedMap<string, Buffer>(DERIVED_MAX);
   /** Names the current master key without telling anything of it. */
   readonly keyId: string;
 

@@ -1,6 +1,6 @@
 // Spaces requests to one host, over all attempts of a tenant in this process, and lets a host rest that said it wants to.
 
-import { BoundedMap } from '../../guards/bounded-map.ts';
+import { BoundedMap } from '../../runtime/bounded-map.ts';
 import { type Clock, pause } from '../../runtime/clock.ts';
 
 const HOSTS_MAX = 10_000;
@@ -23,7 +23,7 @@ const BURST_MS = 1_000;
 /** Gives requests their turns. */
 export class Pace {
   readonly #clock: Clock;
-  readonly #turns = new BoundedMap<Turns>(HOSTS_MAX);
+  readonly #turns = new BoundedMap<string, Turns>(HOSTS_MAX);
 
   constructor(clock: Clock) {
     this.#clock = clock;

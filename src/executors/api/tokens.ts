@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto';
 import { DomainError } from '../../domain/errors.ts';
 import { isJsonObject } from '../../domain/json.ts';
 import type { Outbound, OutboundAnswer } from '../../engine/ports/outbound.ts';
-import { BoundedMap } from '../../guards/bounded-map.ts';
+import { BoundedMap } from '../../runtime/bounded-map.ts';
 import type { Clock } from '../../runtime/clock.ts';
 
 /** A client and what it asks for. */
@@ -37,7 +37,7 @@ const MARGIN_MAX_S = 60;
 export class Tokens {
   readonly #clock: Clock;
   readonly #outbound: Pick<Outbound, 'send'>;
-  readonly #tokens = new BoundedMap<Token>(TOKENS_MAX);
+  readonly #tokens = new BoundedMap<string, Token>(TOKENS_MAX);
   readonly #asking = new Map<string, Promise<Token>>();
   readonly #stopped = new AbortController();
 

@@ -1,6 +1,7 @@
 // How fast an agent may send: a bucket each, refilled steadily, so that one agent's rush slows nobody else (`ARMY-82`).
 
 import { DomainError } from '../../domain/errors.ts';
+import { BoundedMap } from '../../runtime/bounded-map.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Caller } from './dialect.ts';
 
@@ -21,7 +22,8 @@ const AGENTS_MAX = 100_000;
 export class Pace {
   readonly #clock: Clock;
   readonly #limitOf: (caller: Caller) => PaceLimit | null;
-  readonly #buckets = new Map<string, Bucket>();
+  /** Whoever was quiet for longest has most likely a full one again. */
+  readonly #buckets = new BoundedMap<string, Bucket>(AGENTS_MAX);
 
   /** `limitOf` says what holds for a caller; null for no limit. */
   constructor(clock: Clock, limitOf: (caller: Caller) => PaceLimit | null) {
@@ -53,9 +55,6 @@ export class Pace {
   #bucket(name: string, burst: number, now: number): Bucket {
     const known = this.#buckets.get(name);
     if (known !== undefined) return known;
-    // The oldest have most likely been quiet long enough to be full again.
-    const oldest = this.#buckets.size >= AGENTS_MAX ? this.#buckets.keys().next().value : undefined;
-    if (oldest !== undefined) this.#buckets.delete(oldest);
     const made = { tokens: burst, at: now };
     this.#buckets.set(name, made);
     return made;

@@ -14,8 +14,8 @@ type Row = MailRow & { readonly addressed: string };
 const PURGE_PAGES_MAX = 16;
 
 /** Messages kept in memory, most of which are taken at once: how many, and how long each may be as text. */
-const RECENT_MAX = 1_000;
-const RECENT_LENGTH_MAX = 16_384;
+const RECENT_MAX = 4_096;
+const RECENT_LENGTH_MAX = 4_096;
 
 /** The messages of all tenants. */
 export class MailLog {

@@ -1,18 +1,18 @@
 // Rows kept in memory, so many at most, for as long as transactions stand: one that is taken back forgets them all.
 
+import { BoundedMap } from '../../runtime/bounded-map.ts';
 import type { Connection } from './connection.ts';
 
 /** What was lately read or written, by its key. */
 export class Remembered<Key, Value> {
   readonly #connection: Connection;
-  readonly #most: number;
-  readonly #values = new Map<Key, Value>();
+  readonly #values: BoundedMap<Key, Value>;
   #isCovered = false;
 
-  /** At most so many values are kept; the oldest go first. */
+  /** At most so many values are kept; what was not used for longest goes first. */
   constructor(connection: Connection, most: number) {
     this.#connection = connection;
-    this.#most = most;
+    this.#values = new BoundedMap(most);
     connection.beforeCommit(() => {
       this.#isCovered = false;
     });
@@ -25,12 +25,6 @@ export class Remembered<Key, Value> {
   /** Keeps a value; inside a transaction alone. */
   set(key: Key, value: Value): void {
     this.changing();
-    if (this.#values.size >= this.#most && !this.#values.has(key)) {
-      for (const oldest of this.#values.keys()) {
-        this.#values.delete(oldest);
-        break;
-      }
-    }
     this.#values.set(key, value);
   }
 

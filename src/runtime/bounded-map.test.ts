@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { BoundedMap } from './bounded-map.ts';
 
 test('a map holds what was put in, replaced and deleted', () => {
-  const map = new BoundedMap<number>(10);
+  const map = new BoundedMap<string, number>(10);
   map.set('a', 1);
   map.set('b', 2);
   map.set('a', 3);
@@ -12,7 +12,7 @@ test('a map holds what was put in, replaced and deleted', () => {
 });
 
 test('a map never holds more than its bound, and what is used stays through any flood', () => {
-  const map = new BoundedMap<number>(10);
+  const map = new BoundedMap<string, number>(10);
   map.set('used', -1);
   for (let count = 0; count < 1_000; count += 1) {
     map.set(String(count), count);
@@ -24,7 +24,7 @@ test('a map never holds more than its bound, and what is used stays through any 
 });
 
 test('a deleted entry does not come back from the old half', () => {
-  const map = new BoundedMap<number>(4);
+  const map = new BoundedMap<string, number>(4);
   for (const name of ['a', 'b', 'c']) map.set(name, 1);
   map.delete('a');
   assert.equal(map.get('a'), undefined);

@@ -4,10 +4,10 @@
  * A map of at most `sizeMax` entries, kept in two halves: a full young half becomes the old one, and what is not used until the next
  * time is dropped with it. (Deleting a Map's first entry one at a time would scan past all deleted before.)
  */
-export class BoundedMap<Value> {
+export class BoundedMap<Key, Value> {
   readonly #halfMax: number;
-  #young = new Map<string, Value>();
-  #old = new Map<string, Value>();
+  #young = new Map<Key, Value>();
+  #old = new Map<Key, Value>();
 
   constructor(sizeMax: number) {
     this.#halfMax = Math.max(1, Math.floor(sizeMax / 2));
@@ -17,25 +17,30 @@ export class BoundedMap<Value> {
     return this.#young.size + this.#old.size;
   }
 
-  get(name: string): Value | undefined {
-    const young = this.#young.get(name);
+  get(key: Key): Value | undefined {
+    const young = this.#young.get(key);
     if (young !== undefined) return young;
-    const old = this.#old.get(name);
-    if (old !== undefined) this.set(name, old);
+    const old = this.#old.get(key);
+    if (old !== undefined) this.set(key, old);
     return old;
   }
 
-  set(name: string, value: Value): void {
-    this.#old.delete(name);
-    if (this.#young.size >= this.#halfMax && !this.#young.has(name)) {
+  set(key: Key, value: Value): void {
+    this.#old.delete(key);
+    if (this.#young.size >= this.#halfMax && !this.#young.has(key)) {
       this.#old = this.#young;
       this.#young = new Map();
     }
-    this.#young.set(name, value);
+    this.#young.set(key, value);
   }
 
-  delete(name: string): void {
-    this.#young.delete(name);
-    this.#old.delete(name);
+  delete(key: Key): void {
+    this.#young.delete(key);
+    this.#old.delete(key);
+  }
+
+  clear(): void {
+    this.#young.clear();
+    this.#old.clear();
   }
 }
