@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { dialectsAtRest } from '../src/app/offline.ts';
 import {
   missingIds,
   type Protocol,
@@ -34,6 +35,14 @@ test('docs/requirements.md is what `npm run requirements` writes', () => {
 
 test('test titles name only requirements that exist', () => {
   assert.deepEqual(unknownIds(protocols, titles), []);
+});
+
+test('fields of messages answer to requirements that exist, and the whole message to one', () => {
+  for (const { name, requirements } of dialectsAtRest()) {
+    const named = Object.values(requirements).map(title => ({ title, path: name }));
+    assert.deepEqual(unknownIds(protocols, named), []);
+    assert.equal(typeof requirements[''], 'string', name);
+  }
 });
 
 test('every protocol numbers its requirements from 1 without a gap', () => {

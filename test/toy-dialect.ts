@@ -62,6 +62,7 @@ export function createToyDialect(hands: DialectHands): DialectKit {
     mayWatch: () => false,
     checkSubscription: (_types, filter) => checkFilter(filter),
     wants: (message, subscription) => isWanted(message, subscription, encode),
+    requirements: {},
     signatureAt: ['signature'],
     timestampAt: ['at'],
     confidential: ['text'],

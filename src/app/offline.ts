@@ -11,6 +11,7 @@ import type { AgentView, EngineApi } from '../engine/api.ts';
 import type { Mailroom } from '../engine/mailroom/mailroom.ts';
 import type { Caller, Dialect } from '../protocols/dialect/dialect.ts';
 import type { DialectHands } from '../protocols/dialect/hands.ts';
+import { requirementOf } from '../protocols/dialect/requirements.ts';
 import { bodyCheck } from '../protocols/validation.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { silentLog } from '../runtime/log.ts';
@@ -22,7 +23,11 @@ export interface MessageFault {
   /** Path in the message; empty for the whole. */
   readonly field: string;
   readonly message: string;
+  /** The id of what is broken, such as `ARMY-2`; null where the wire names none. */
+  readonly requirement: string | null;
 }
+
+type FieldFault = Omit<MessageFault, 'requirement'>;
 
 /** A message, judged. */
 export interface Verdict {
@@ -48,15 +53,20 @@ export function dialectsAtRest(): readonly Dialect[] {
 export async function judgeMessage(envelope: Json, protocol: string): Promise<Verdict> {
   const assumed: string[] = [];
   const dialect = dialectOf(protocol, envelope, assumed);
+  const named = (faults: readonly FieldFault[]): readonly MessageFault[] =>
+    faults.map(fault => ({
+      ...fault,
+      requirement: requirementOf(dialect.requirements, envelope, fault.field),
+    }));
   try {
     const draft = await decoded(dialect, envelope);
-    const faults = faultsAsSent(dialect, draft);
+    const faults = named(faultsAsSent(dialect, draft));
     return { valid: faults.length === 0, type: draft.type, faults, assumed: distinct(assumed) };
   } catch (error) {
     if (!(error instanceof DomainError) || error.code === 'internal') throw error;
     if (error.code === 'unavailable')
       return { valid: true, type: null, faults: [], assumed: distinct([...assumed, error.message]) };
-    return { valid: false, type: null, faults: faultsOf(error), assumed: distinct(assumed) };
+    return { valid: false, type: null, faults: named(faultsOf(error)), assumed: distinct(assumed) };
   }
 }
 
@@ -206,7 +216,7 @@ function keptAs(draft: Draft): Message {
 }
 
 /** The message as it would be sent on must meet the schema of its type. */
-function faultsAsSent(dialect: Dialect, draft: Draft): readonly MessageFault[] {
+function faultsAsSent(dialect: Dialect, draft: Draft): readonly FieldFault[] {
   const schema = dialect.types[draft.type];
   if (schema === undefined) return [];
   return (bodyCheck(schema)(dialect.encode(keptAs(draft))) ?? []).map(({ field, message }) => ({
@@ -215,7 +225,7 @@ function faultsAsSent(dialect: Dialect, draft: Draft): readonly MessageFault[] {
   }));
 }
 
-function faultsOf({ message, details, code }: DomainError): readonly MessageFault[] {
+function faultsOf({ message, details, code }: DomainError): readonly FieldFault[] {
   const { errors, field } = details;
   const listed = Array.isArray(errors) ? errors.filter(isJsonObject) : [];
   if (listed.length > 0)

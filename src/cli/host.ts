@@ -70,7 +70,12 @@ export interface JudgedMessage {
   /** Null where it could not be read. */
   readonly type: string | null;
   /** Which field breaks which requirement; a fault of the whole has no field. */
-  readonly faults: readonly { readonly field: string; readonly message: string }[];
+  readonly faults: readonly {
+    readonly field: string;
+    readonly message: string;
+    /** The id of what is broken, such as `ARMY-2`. */
+    readonly requirement: string | null;
+  }[];
   /** What only a server can tell. */
   readonly assumed: readonly string[];
 }

@@ -142,8 +142,11 @@ test('validate needs no server: it says which field breaks which requirement and
   const broken = { ...order, payload: { task_id: '', task_type: 'write' } };
   const faults = await call('validate - --protocol army', { stdin: JSON.stringify(broken), app });
   assert.equal(faults.exitCode, 1);
-  assert.match(faults.out, /^invalid\n(?: {2}payload\.\w+ .*\n)*? {2}payload\.description is required\n/);
-  assert.match(faults.out, / {2}payload\.task_id must match/);
+  assert.match(
+    faults.out,
+    /^invalid\n(?: {2}payload\.\w+ .*\n)*? {2}payload\.description is required \(ARMY-20\)\n/,
+  );
+  assert.match(faults.out, / {2}payload\.task_id must match .* \(ARMY-20\)\n/);
   const misdirected = { ...order, to: 'memory' };
   const several = await call('validate - --protocol army --json', {
     stdin: JSON.stringify([order, misdirected]),

@@ -34,9 +34,10 @@ export function validateCommand(validate: NonNullable<AppActions['validateMessag
               `${paint.green('valid')}${name}${verdict.type === null ? '' : ` ${verdict.type}`}`,
               ...verdict.assumed.map(one => paint.dim(`  taken for granted: ${one}`)),
             ].join('\n');
-          const faults = verdict.faults.map(({ field, message: what }) =>
-            field === '' ? `  ${what}` : `  ${paint.bold(field)} ${what}`,
-          );
+          const faults = verdict.faults.map(({ field, message: what, requirement }) => {
+            const said = field === '' ? what : `${paint.bold(field)} ${what}`;
+            return `  ${said}${requirement === null ? '' : paint.dim(` (${requirement})`)}`;
+          });
           return [`${paint.red('invalid')}${name}`, ...faults].join('\n');
         });
       }

@@ -14,6 +14,7 @@ import { ownAddress, say } from './drafts.ts';
 import { encode } from './encode.ts';
 import { ERROR_PAGES, errorBody, invalid, WORDINGS } from './errors.ts';
 import { idFrom } from './ids.ts';
+import { FIELD_REQUIREMENTS } from './requirements.ts';
 import { route } from './routing.ts';
 import { errorPayload, MESSAGES } from './schemas.ts';
 import { DEFAULTS, settingsText } from './settings.ts';
@@ -60,6 +61,7 @@ export function armyDialect(parts: ReadingParts): Dialect {
     },
     mayWatch: caller => isPlayedBy('validator', caller) || isPlayedBy('supervisor', caller),
     wants: (message, subscription) => isWanted(message, subscription, encode),
+    requirements: FIELD_REQUIREMENTS,
     signatureAt: ['signature'],
     codes: WORDINGS,
     errorBody,

@@ -18,6 +18,7 @@ import { encode } from './encode.ts';
 import { CODES, ERROR_PAGES, errorBody, errorPayload } from './errors.ts';
 import { newsOf, receiptOf, requestOf, stopOf } from './news.ts';
 import { PAIRS } from './permissions.ts';
+import { FIELD_REQUIREMENTS } from './requirements.ts';
 import { blogRoutes } from './routes.ts';
 import { agentMessage, contentValidation, skillExecution, systemError, systemEvent } from './schemas.ts';
 import { Settings } from './settings.ts';
@@ -63,6 +64,7 @@ export function createBlogDialect(hands: DialectHands): DialectKit {
       checkFilter(filter);
     },
     wants: (message, subscription) => isWanted(message, subscription, encode),
+    requirements: FIELD_REQUIREMENTS,
     signatureAt: ['metadata', 'signature'],
     codes: CODES,
     errorBody,

@@ -12,6 +12,7 @@ import type { Sending } from '../../engine/mailroom/packing.ts';
 import type { MessageWire } from '../../engine/ports/message-wire.ts';
 import type { MemberPath } from '../../guards/messages/envelope.ts';
 import type { ErrorPage, Route } from '../protocol.ts';
+import type { FieldRequirements } from './requirements.ts';
 
 /** Who sends or reads. */
 export interface Caller {
@@ -102,6 +103,8 @@ export interface Dialect extends MessageWire {
   mayWatch(caller: Caller): boolean;
   /** Messages a minute from one agent of the tenant; absent: as many as of any wire. */
   pacePerMinute?(tenant: TenantId): number;
+  /** Which requirement each field answers to. */
+  readonly requirements: FieldRequirements;
   /** Where an envelope keeps its signature: `['signature']`, `['metadata', 'signature']`. */
   readonly signatureAt: MemberPath;
   /** Where it keeps the instant it was written; absent: `timestamp` beside the signature. */

@@ -29,6 +29,7 @@ import { OldVersions } from './old-versions.ts';
 import { stopOf } from './passing-on.ts';
 import { placeOf, placesOf, QUEUES, queueOf } from './queues.ts';
 import { refusalOf, uuidOf } from './replies.ts';
+import { FIELD_REQUIREMENTS } from './requirements.ts';
 import { TYPES } from './schemas.ts';
 import { isBound, Services } from './services.ts';
 import { Sessions } from './sessions.ts';
@@ -114,6 +115,7 @@ const WORDS = {
   checkSubscription,
   nameOf: serviceOf,
   mayWatch: ({ principal }) => allows(principal, 'delivery:manage'),
+  requirements: FIELD_REQUIREMENTS,
   signatureAt: ['metadata', 'signature'],
   timestampAt: ['created_at'],
   codes: CODES,

@@ -17,6 +17,7 @@ import { reachesAsIs, requestFor, stopFor, taskNews } from './news.ts';
 import type { TaskParts } from './parts.ts';
 import { createJudge, RULES } from './permissions.ts';
 import { Reports } from './reports.ts';
+import { FIELD_REQUIREMENTS } from './requirements.ts';
 import { createResourceManager } from './resource-manager.ts';
 import { taskRoutes } from './routes.ts';
 import { SCHEMAS } from './schemas.ts';
@@ -72,6 +73,7 @@ function dialectOf(parts: TaskParts): Dialect {
     mayWatch: () => false,
     checkSubscription,
     wants: (message, subscription) => isWanted(message, subscription, encode),
+    requirements: FIELD_REQUIREMENTS,
     signatureAt: ['signature'],
     confidential: CONFIDENTIAL,
     codes: CODES,

@@ -1,0 +1,43 @@
+// Which requirement a field of an army message answers to.
+
+import type { FieldRequirements } from '../dialect/requirements.ts';
+
+/** By path, those of one type after it. */
+export const FIELD_REQUIREMENTS: FieldRequirements = {
+  '': 'ARMY-1',
+  id: 'ARMY-2',
+  timestamp: 'ARMY-3',
+  from: 'ARMY-4',
+  to: 'ARMY-4',
+  correlation_id: 'ARMY-5',
+  reply_to: 'ARMY-5',
+  type: 'ARMY-9',
+  payload: 'ARMY-1',
+  encryption: 'ARMY-8',
+  signature: 'ARMY-109',
+  protocol_version: 'ARMY-129',
+  metadata: 'ARMY-6',
+  'metadata.deadline': 'ARMY-3',
+  'metadata.to_agent': 'ARMY-13',
+  'metadata.from_agent': 'ARMY-13',
+  'task_request payload': 'ARMY-20',
+  'task_request payload.context': 'ARMY-21',
+  'task_request payload.expected_output': 'ARMY-22',
+  'task_request payload.constraints': 'ARMY-23',
+  'task_response payload': 'ARMY-24',
+  'task_update payload': 'ARMY-25',
+  'validation_request payload': 'ARMY-28',
+  'validation_response payload': 'ARMY-29',
+  'memory_store payload': 'ARMY-35',
+  'memory_store payload.ttl': 'ARMY-36',
+  'memory_query payload': 'ARMY-38',
+  'memory_query payload.query.type': 'ARMY-39',
+  'memory_response payload': 'ARMY-40',
+  'status_query payload': 'ARMY-44',
+  'status_response payload': 'ARMY-44',
+  'coordination payload': 'ARMY-45',
+  'heartbeat payload': 'ARMY-47',
+  'shutdown payload': 'ARMY-48',
+  'config_update payload': 'ARMY-49',
+  'error payload': 'ARMY-51',
+};
