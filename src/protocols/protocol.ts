@@ -167,6 +167,16 @@ export interface Protocol {
   readonly errorSchema: TSchema;
   /** The paths that take WebSockets. */
   readonly sockets?: readonly SocketDoor[];
+  /** Its versions, newest first, and what each brought; absent: it is not versioned by itself. */
+  readonly changelog?: {
+    readonly title: string;
+    readonly versions: readonly {
+      readonly version: string;
+      readonly changes?: string;
+      readonly deprecated_at?: string;
+      readonly sunset_at?: string;
+    }[];
+  };
   /** A page for each code of this wire. */
   readonly errorPages?: Readonly<Record<string, ErrorPage>>;
 }

@@ -64,6 +64,8 @@ export interface NamedInbox {
 /** A version of the wire; instants as ISO 8601. */
 export interface DialectVersion {
   readonly version: string;
+  /** What it brought, in a sentence or a few. */
+  readonly changes?: string;
   readonly deprecatedAt?: string;
   readonly sunsetAt?: string;
 }
@@ -123,6 +125,8 @@ export interface Dialect extends MessageWire {
 /** What an error's body is made from. */
 export interface ErrorBodyScene {
   readonly about: string | null;
+  /** The version that message says it is written in; null or absent where there is none or it does not say. */
+  readonly version?: string | null;
   readonly traceId: string;
   readonly requestId: string;
   readonly now: number;

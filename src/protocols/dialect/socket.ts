@@ -132,7 +132,10 @@ class Session implements SocketSession {
     try {
       const arrival = await arrivalOf(this.#call, this.#parts);
       const taken = await door.take(envelopes, arrival);
-      const results = taken.map(one => resultOf(one, this.#call, dialect));
+      const told = this.#call.headers['protocol-version'] ?? null;
+      const results = taken.map((one, index) =>
+        resultOf(one, this.#call, dialect, dialect.versionOf(envelopes[index]) ?? told),
+      );
       this.#say({ frame: 'sent', ...(ref === undefined ? {} : { ref }), results, credit: envelopes.length });
     } finally {
       this.#underWay -= envelopes.length;

@@ -6,7 +6,7 @@ import { type DomainError, ERROR_CODES, type ErrorCode } from '../../domain/erro
 import type { Json, JsonObject } from '../../domain/json.ts';
 import type { ErrorBodyScene, WireCode } from '../dialect/dialect.ts';
 import type { ErrorPage } from '../protocol.ts';
-import { instant, isTaskId, VERSION } from './vocabulary.ts';
+import { instant, isTaskId, versionFor } from './vocabulary.ts';
 
 /** The protocol errors. */
 export type ProtocolErrorCode = 'MSG001' | 'MSG002' | 'COM001' | 'COM002' | 'COM-AUTH';
@@ -152,7 +152,7 @@ export function errorBody(error: DomainError, scene: ErrorBodyScene): JsonObject
     message_id: `error.${requestId}`,
     ...(about === null ? {} : { reply_to: about }),
     timestamp: instant(now),
-    protocol_version: VERSION,
+    protocol_version: versionFor(scene.version ?? undefined),
   };
 }
 

@@ -24,17 +24,18 @@ import { createService } from './service.ts';
 import { SharedStates } from './shared-state.ts';
 import { emitted, idFor, utterance } from './utterance.ts';
 import {
+  CONFIDENTIAL,
   COORDINATOR,
   COORDINATOR_DESK,
   instant,
+  isSealed,
   RESOURCE_DESK,
   RESOURCE_MANAGER,
   TASK,
   VERSION,
+  versionFor,
 } from './vocabulary.ts';
 
-/** The members of an envelope that may each be encrypted (`TASK-89`). */
-const CONFIDENTIAL = ['metadata', 'metrics', 'result', 'state', 'reason', 'checkpoint'];
 const ERRORS: readonly string[] = ['protocol.error', 'task.control.reject', 'resource.denied'];
 
 /** Makes the dialect. */
@@ -60,7 +61,7 @@ function dialectOf(parts: TaskParts): Dialect {
   return {
     name: TASK,
     title: 'Task messages',
-    versions: [{ version: VERSION }],
+    versions: VERSIONS,
     types: SCHEMAS,
     about: () => ABOUT,
     idOf: envelope =>
@@ -88,6 +89,14 @@ function dialectOf(parts: TaskParts): Dialect {
   };
 }
 
+const VERSIONS: Dialect['versions'] = [
+  {
+    version: VERSION,
+    changes:
+      'Task protocols 1.0.0, the first: submission, status reports, control of tasks and of resources, events, shared state, protocol errors.',
+  },
+];
+
 const ABOUT: JsonObject = {
   receivers: [COORDINATOR, RESOURCE_MANAGER],
   topics: Object.keys(SCHEMAS),
@@ -104,8 +113,7 @@ function encode(message: Message): JsonObject {
   const { envelope, dialect, id, type, from, to, correlationId, replyTo, sentAt, acceptedAt, traceId } =
     message;
   if (envelope !== null && dialect === TASK) {
-    if (message.actor === 'system' || envelope.signature !== undefined || isConfidential(envelope))
-      return envelope;
+    if (message.actor === 'system' || isSealed(envelope)) return envelope;
     const { command: _, message_type: __, type: bare, ...rest } = envelope;
     const kind = type === 'task.submit' && bare !== type ? { task_type: envelope.task_type ?? bare } : {};
     const known = { message_id: id, from, timestamp: instant(sentAt), protocol_version: VERSION };
@@ -116,13 +124,6 @@ function encode(message: Message): JsonObject {
     ...(replyTo === null ? {} : { reply_to: replyTo }),
     ...{ trace_id: traceId, protocol_version: VERSION, priority: message.priority },
     ...fieldsOf(message),
-  });
-}
-
-function isConfidential(envelope: JsonObject): boolean {
-  return CONFIDENTIAL.some(name => {
-    const member = envelope[name];
-    return isJsonObject(member) && member.jwe !== undefined;
   });
 }
 
@@ -169,7 +170,7 @@ function refusalOf(message: Message, error: DomainError, { clock, audit, log }: 
   return utterance(
     {
       ...{ tenant, id: idFor('refusal', id), to: [from], now: clock.now(), correlationId, traceId },
-      ...{ taskId, replyTo: id },
+      ...{ taskId, replyTo: id, version: versionFor(message.envelope?.protocol_version) },
     },
     { type: 'protocol.error', ...fields },
     { act: 'refuse', taskId, fault: { code, message: why, details: about, recoverable: false } },

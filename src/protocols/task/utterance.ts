@@ -9,7 +9,7 @@ import type { Draft, Meaning, Message, MessageId } from '../../domain/message.ts
 import { DEFAULT_PRIORITY } from '../../domain/priority.ts';
 import { bodyCheck } from '../validation.ts';
 import { EMITTED, isMessageType } from './schemas.ts';
-import { COORDINATOR, instant, TASK, VERSION } from './vocabulary.ts';
+import { COORDINATOR, instant, TASK, VERSION, versionFor } from './vocabulary.ts';
 
 /** What an utterance has beside its own fields. */
 export interface UtteranceTerms {
@@ -61,11 +61,11 @@ export function answer(
   meaning?: Meaning,
 ): Draft {
   const { tenant, id, from, correlationId, traceId, taskId, envelope } = message;
-  const version = envelope?.protocol_version;
+  const version = versionFor(envelope?.protocol_version);
   return utterance(
     {
       ...{ tenant, id: idFor('reply', id), to: [from], now, correlationId, traceId, taskId, replyTo: id },
-      ...(typeof version === 'string' ? { version } : {}),
+      version,
     },
     fields,
     meaning,
