@@ -257,7 +257,7 @@ async function startMailroom(
 
 /** The dialects as wires. */
 function dialectProtocols(
-  { guards, config }: Floor,
+  { log, guards, config }: Floor,
   { mailroom, dialects, seals, outbound }: Upstairs,
 ): readonly Protocol[] {
   const { guardrails } = guards;
@@ -273,7 +273,7 @@ function dialectProtocols(
       ? common
       : new Pace(clock, ({ tenant }) => limitOf(tenant, pacePerMinute(tenant)));
   const shared = {
-    ...{ clock, random, mailroom, guardrails, audit: guards.audit, seals },
+    ...{ log, clock, random, mailroom, guardrails, audit: guards.audit, seals },
     checkTarget: (url: string) => outbound.check(url),
     sealSecret: (tenant: TenantId, secret: string) => guards.secrets.sealWebhookSecret(tenant, secret),
   };

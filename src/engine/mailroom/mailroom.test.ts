@@ -81,6 +81,7 @@ async function setup(t: TestContext, { clock = systemClock, handle = async () =>
   const open = (): Mailroom =>
     new Mailroom({
       ...{ log: silentLog, clock, store, engine, wires: [wire], webhooks: null },
+      random: seededRandom(1, () => 0),
       secrets: { webhookSecrets: async () => [] },
       ...{ validator, reviews: new Reviews(clock, store, engine) },
       guardrails: { of: () => DEFAULT_GUARDRAILS, bit: () => {} },

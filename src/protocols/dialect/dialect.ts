@@ -75,6 +75,8 @@ export interface WireCode {
   readonly code: string;
   /** Null where it never answers a request. */
   readonly status: number | null;
+  /** How severe the wire calls it, where it does. */
+  readonly severity?: 'warning' | 'error' | 'critical';
 }
 
 /** A message wire. */

@@ -7,7 +7,7 @@ import { Door, type DoorParts } from './door.ts';
 import { exchangeRoutes } from './exchanges.ts';
 import { Figures } from './figures.ts';
 import { pageRoutes, versionShown } from './pages.ts';
-import { rendered } from './rendered.ts';
+import { logRefusal, rendered } from './rendered.ts';
 import { messageRoutes } from './routes.ts';
 import { socketDoor } from './socket.ts';
 import { streamRoutes } from './streams.ts';
@@ -36,6 +36,9 @@ export function protocolOf(dialect: Dialect, shared: SharedParts): Protocol {
     ],
     changelog: { title: dialect.title, versions: dialect.versions.map(versionShown) },
     sockets: [socketDoor(parts)],
-    renderError: (error, scene) => rendered(dialect, error, scene),
+    renderError(error, scene) {
+      logRefusal(shared.log, dialect, error, { traceId: scene.traceId, requestId: scene.requestId });
+      return rendered(dialect, error, scene);
+    },
   };
 }

@@ -1,7 +1,7 @@
 // The HTTP doors that every dialect has under `/protocols/<name>`: messages in, inboxes out, verdicts on deliveries.
 
 import Type from 'typebox';
-import { DomainError } from '../../domain/errors.ts';
+import { asDomainError, DomainError } from '../../domain/errors.ts';
 import type { Message } from '../../domain/message.ts';
 import { requirePermission } from '../../guards/permissions.ts';
 import type { Call, Reply, Route } from '../protocol.ts';
@@ -110,7 +110,8 @@ async function send(
     refuseLength(body);
   } catch (error) {
     await door.refuseBytes(bytes, error, arrival);
-    throw error;
+    const version = headers['protocol-version'] ?? null;
+    return refused(dialect, asDomainError(error), { scene: sceneOf(call, null, version), headers });
   }
   const envelopes = Array.isArray(body) ? body : [body];
   const versions = envelopes.map(one => dialect.versionOf(one) ?? headers['protocol-version'] ?? null);
@@ -123,8 +124,7 @@ async function send(
   const [taken] = allTaken;
   if (taken === undefined) throw new Error('the door answered nothing');
   if (taken.status === 'rejected') {
-    const refusal = rendered(dialect, taken.error, sceneOf(call, taken.id, versions[0]));
-    return answer(refusal.status, refusal.body, headers, { ...more, ...refusal.headers });
+    return refused(dialect, taken.error, { scene: sceneOf(call, taken.id, versions[0]), headers, more });
   }
   const reply =
     query.wait === undefined || query.wait === 0
@@ -133,6 +133,24 @@ async function send(
   const status = taken.status === 'duplicate' ? 200 : 202;
   const told = reply === null ? {} : { reply: dialect.encode(reply) };
   return answer(status, { message_id: taken.id, status: taken.status, ...told }, headers, more);
+}
+
+/** The door has noted it already; what is left is to say it as the caller reads. */
+function refused(
+  dialect: Dialect,
+  error: DomainError,
+  {
+    scene,
+    headers,
+    more = {},
+  }: {
+    readonly scene: ErrorBodyScene;
+    readonly headers: Call['headers'];
+    readonly more?: Readonly<Record<string, string>>;
+  },
+): Reply {
+  const { status, body, headers: own } = rendered(dialect, error, scene);
+  return answer(status, body, headers, { ...more, ...own });
 }
 
 function refuseLength(body: unknown): void {

@@ -10,6 +10,7 @@ import type { Call, FarEnd, SocketDoor, SocketSession } from '../protocol.ts';
 import { bodyCheck } from '../validation.ts';
 import { ackFrame, creditFrame, helloFrame, sendFrame } from './frames.ts';
 import { BATCH_MAX, MESSAGE_BYTES_MAX } from './media.ts';
+import { logRefusal } from './rendered.ts';
 import {
   type AckItem,
   arrivalOf,
@@ -220,7 +221,9 @@ class Session implements SocketSession {
 
   #fail(thrown: unknown, ref: string | null): void {
     const error = asDomainError(thrown);
-    const { dialect } = this.#parts;
+    const { dialect, log } = this.#parts;
+    const { traceId, requestId } = this.#call;
+    logRefusal(log, dialect, error, { traceId, requestId, ref });
     const about = ref ?? (typeof error.details.ref === 'string' ? error.details.ref : null);
     const told = { frame: 'error', ...(about === null ? {} : { ref: about }) };
     this.#say({ ...told, error: dialect.errorBody(error, sceneOf(this.#call, null)) });

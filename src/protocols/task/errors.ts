@@ -88,8 +88,17 @@ const WORDS = {
 
 /** Every canonical code in this wire's words. */
 export const CODES = Object.fromEntries(
-  Object.entries(WORDS).map(([code, [word, status]]) => [code, { code: word, status }]),
+  Object.entries(WORDS).map(([code, [word, status]]) => [
+    code,
+    { code: word, status, severity: severityOf(code as ErrorCode) },
+  ]),
 ) as unknown as Readonly<Record<ErrorCode, WireCode>>;
+
+/** A rejection or denial is an error like any. */
+function severityOf(code: ErrorCode): ProtocolError['severity'] {
+  const [word] = WORDS[code];
+  return word === 'reject' || word === 'resource.denied' ? 'error' : PROTOCOL_ERRORS[word].severity;
+}
 
 /** The body of a refusal: `protocol.error`, `task.control.reject` or `resource.denied`. */
 export const errorSchema: TSchema = Type.Object(

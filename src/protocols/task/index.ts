@@ -16,6 +16,7 @@ import { fieldsOf } from './meaning.ts';
 import { reachesAsIs, requestFor, stopFor, taskNews } from './news.ts';
 import type { TaskParts } from './parts.ts';
 import { createJudge, RULES } from './permissions.ts';
+import { headersOf, tryNews, unrecoverableNews } from './published.ts';
 import { Reports } from './reports.ts';
 import { createResourceManager } from './resource-manager.ts';
 import { taskRoutes } from './routes.ts';
@@ -82,6 +83,9 @@ function dialectOf(parts: TaskParts): Dialect {
     routes: taskRoutes(parts),
     route: async draft => routesOf(draft),
     refusal: (message, error) => refusalOf(message, error, parts),
+    unrecoverable: (lost, error) => unrecoverableNews(lost, error, parts),
+    callTried: (message, tried) => tryNews(message, tried, parts.clock.now()),
+    headersOf,
     reachesAsIs,
     taskRequest: (task, agent) => requestFor(task, agent, parts.clock.now()),
     taskStop: (task, agent, reason) => stopFor(task, agent, reason, parts.clock.now()),
@@ -153,17 +157,10 @@ function routesOf({ type, to, actor, from, taskId, correlationId, meaning }: Dra
   return isTold ? [...named, ...desk] : desk;
 }
 
-/** Errors are told about anything but errors (`TASK-103`); what is past help is in the audit besides (`TASK-59`). */
-function refusalOf(message: Message, error: DomainError, { clock, audit, log }: TaskParts): Draft | null {
+/** Errors are told about anything but errors (`TASK-103`). */
+function refusalOf(message: Message, error: DomainError, { clock }: TaskParts): Draft | null {
   const { tenant, id, type, from, correlationId, traceId, taskId, actor } = message;
   const { code, message: why, details } = error;
-  if (details.reason !== undefined) {
-    log.warn('a task message is past help', { type, message: id, code, trace: traceId, error: why });
-    audit.record({
-      ...{ tenant, action: 'alert.unrecoverable', principal: actor, object: id },
-      detail: { dialect: TASK, type, task_id: taskId, code, message: why, trace_id: traceId },
-    });
-  }
   if (ERRORS.includes(type) || actor === 'system') return null;
   const about = { ...details, ...(taskId === null ? {} : { task_id: taskId }) };
   const fields = failureFields({ code, message: why, details: about }, { about: id, traceId });
