@@ -69,6 +69,7 @@ export class Calls {
       await mail.release(reader);
       while (!signal.aborted && leads()) {
         const found = await find();
+        if (found === null) return await this.#outlast({ tenant, id, find }, signal);
         if (!isCalled(found)) return;
         bell = new AbortController();
         const restMs = this.#lines.restMs(urlsOf(found));
@@ -95,6 +96,16 @@ export class Calls {
       await mail.settle(
         taken.map(({ entry, attempt }) => ({ tenant, entry, attempt, reader, verdict: { outcome: 'ack' } })),
       );
+    }
+  }
+
+  /** What is to be tried again later can only be taken out then. */
+  async #outlast({ tenant, id, find }: Served, signal: AbortSignal): Promise<void> {
+    const { clock, mail, leads } = this.#parts;
+    while (!signal.aborted && leads() && (await find()) === null) {
+      await this.empty(tenant, id);
+      if ((await mail.depths(tenant, [inboxOfSubscription(id)])).length === 0) return;
+      await pause(clock, LOOK_MS, signal).catch(() => {});
     }
   }
 
@@ -213,12 +224,12 @@ function urlsOf({ target }: Called): readonly string[] {
   return [target.url, ...(target.backups ?? [])];
 }
 
-/** `correlation_id` goes as `X-Correlation-Id`; what no header can hold is left out. */
+/** `correlation_id` goes as `X-Correlation-Id`, `type` as `X-Message-Type`; what no header can hold is percent-encoded. */
 function httpHeadersOf(headers: ReturnType<NonNullable<MessageWire['headersOf']>>): Record<string, string> {
-  const named = Object.entries(headers).flatMap(([name, value]) =>
-    value === null || !/^[\x20-\x7e]*$/.test(value)
-      ? []
-      : [[`x-${name.replaceAll('_', '-')}`, value] as const],
-  );
-  return Object.fromEntries(named);
+  const named: Record<string, string> = {};
+  for (const [name, value] of Object.entries(headers))
+    if (value !== null)
+      named[name.includes('_') ? `x-${name.replaceAll('_', '-')}` : `x-message-${name}`] =
+        /^[\x20-\x7e]*$/.test(value) ? value : encodeURIComponent(value);
+  return named;
 }

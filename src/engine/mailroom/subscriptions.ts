@@ -130,7 +130,7 @@ export class Subscriptions {
     try {
       while (!signal.aborted && leads()) {
         const subscription = await this.find(tenant, dialect, id);
-        if (subscription === null) return await this.#calls.empty(tenant, id);
+        if (subscription === null) return;
         const { cursor } = subscription;
         const page = (await this.#isBehind(subscription))
           ? []

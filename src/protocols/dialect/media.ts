@@ -49,8 +49,18 @@ export function answer(
   headers: Readonly<Record<string, string | undefined>>,
   more: Readonly<Record<string, string>> = {},
 ): Reply {
-  const bytes = MSGPACK.test(headers.accept ?? '') ? packed(body) : null;
-  if (bytes === null) return { kind: 'json', status, body, headers: more };
+  return answerIn(status, () => body, headers, more);
+}
+
+/** The same for a body that names the media type it is written in. */
+export function answerIn(
+  status: number,
+  bodyIn: (mediaType: string) => unknown,
+  headers: Readonly<Record<string, string | undefined>>,
+  more: Readonly<Record<string, string>> = {},
+): Reply {
+  const bytes = MSGPACK.test(headers.accept ?? '') ? packed(bodyIn('application/msgpack')) : null;
+  if (bytes === null) return { kind: 'json', status, body: bodyIn('application/json'), headers: more };
   return {
     kind: 'stream',
     status,

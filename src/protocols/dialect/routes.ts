@@ -11,7 +11,8 @@ import { deadHandout } from './dead-handout.ts';
 import type { Dialect, ErrorBodyScene } from './dialect.ts';
 import type { Arrival, Door, DoorParts } from './door.ts';
 import { ackItem } from './frames.ts';
-import { answer, BATCH_MAX, BODY_BYTES_MAX, readBody } from './media.ts';
+import { headersBeside } from './headed.ts';
+import { answer, answerIn, BATCH_MAX, BODY_BYTES_MAX, readBody } from './media.ts';
 import { rendered } from './rendered.ts';
 import type { Taken } from './taken.ts';
 
@@ -229,13 +230,14 @@ async function readInbox(
     ...{ visibilityMs: visibility * 1_000, waitMs: waitS * 1_000 },
     ...(worker === null ? {} : { worker: { agentId: worker, dialect: dialect.name } }),
   });
-  const messages = handouts.map(({ id, attempt, visibleUntil, message }) => ({
-    delivery_id: id,
-    attempt,
-    visible_until: new Date(visibleUntil).toISOString(),
-    message: encoded(message, dialect),
-  }));
-  return answer(200, { messages }, call.headers);
+  const shown = handouts.map(handout => ({ ...handout, encoded: encoded(handout.message, dialect) }));
+  const messagesIn = (mediaType: string): readonly object[] =>
+    shown.map(({ id, attempt, visibleUntil, message, encoded: said }) => ({
+      ...{ delivery_id: id, attempt, visible_until: new Date(visibleUntil).toISOString() },
+      ...headersBeside(message, dialect, mediaType),
+      message: said,
+    }));
+  return answerIn(200, mediaType => ({ messages: messagesIn(mediaType) }), call.headers);
 }
 
 /** The message in the dialect's words; what it has no words for is said to be there. */

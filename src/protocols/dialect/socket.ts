@@ -9,6 +9,7 @@ import { parseJson } from '../json.ts';
 import type { Call, FarEnd, SocketDoor, SocketSession } from '../protocol.ts';
 import { bodyCheck } from '../validation.ts';
 import { ackFrame, creditFrame, helloFrame, sendFrame } from './frames.ts';
+import { headersBeside } from './headed.ts';
 import { BATCH_MAX, MESSAGE_BYTES_MAX } from './media.ts';
 import { logRefusal } from './rendered.ts';
 import {
@@ -190,6 +191,7 @@ class Session implements SocketSession {
         this.#say({
           ...{ frame: 'deliver', delivery_id: id, attempt },
           visible_until: new Date(visibleUntil).toISOString(),
+          ...headersBeside(message, dialect),
           message: encoded(message, dialect) as JsonObject,
         });
       }
