@@ -154,7 +154,9 @@ export class Calls {
       body: wire.encode(message),
       timeoutMs: CALL_MS,
     });
-    this.#lines.note(endpoint, outcome.verdict === 'delivered');
+    // Who refuses this message for good is there for the next, unless another endpoint may take it.
+    const isThere = outcome.verdict === 'fail' && urlsOf(subscription).length === 1;
+    this.#lines.note(endpoint, isThere || outcome.verdict === 'delivered');
     const verdict = this.#verdictOn(subscription, attempt, outcome, endpoint);
     const event = this.#eventOf(wire, message, { subscription: id, attempt, endpoint, outcome, verdict });
     const [settled] = await mail.settle([

@@ -143,9 +143,22 @@ export class Chores {
     const message = messageOf(letter.mail);
     const wire = this.#parts.wires.get(message.dialect);
     const error = errorOf(letter);
-    const told = isOfSubscription(letter.inbox) ? null : (wire?.refusal(message, error) ?? null);
-    const event = wire?.unrecoverable?.(message, error) ?? null;
+    const told = isOfSubscription(letter.inbox)
+      ? null
+      : this.#worded(letter, () => wire?.refusal(message, error));
+    const event = this.#worded(letter, () => wire?.unrecoverable?.(message, error));
     return [told, event].filter(one => one !== null);
+  }
+
+  /** What a wire has no words for is not said, or it would hold up all that died later. */
+  #worded({ id, dialect }: DeadLetter, word: () => Draft | null | undefined): Draft | null {
+    try {
+      return word() ?? null;
+    } catch (error) {
+      if (!(error instanceof DomainError) || error.code !== 'unprocessable') throw error;
+      this.#parts.log.error('a dead letter cannot be told of', { letter: id, dialect, error: error.message });
+      return null;
+    }
   }
 }
 

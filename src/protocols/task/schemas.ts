@@ -55,9 +55,12 @@ const dependency = Type.Union([
 
 const metrics = Type.Union([encrypted, Type.Record(Type.String(), Type.Number(), { maxProperties: 200 })]);
 
+/** What a report may say went wrong, in characters. */
+export const FAULT_MESSAGE_MAX = 10_000;
+
 const fault = Type.Object({
   code: Type.String({ minLength: 1, maxLength: 200 }),
-  message: Type.Optional(Type.String({ maxLength: 10_000 })),
+  message: Type.Optional(Type.String({ maxLength: FAULT_MESSAGE_MAX })),
   recoverable: Type.Optional(Type.Boolean()),
 });
 

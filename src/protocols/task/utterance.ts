@@ -41,7 +41,8 @@ export function utterance(
   const { tenant, id, to, now, correlationId, traceId, taskId = null, replyTo = null } = terms;
   const { from = COORDINATOR, version = VERSION, priority = DEFAULT_PRIORITY } = terms;
   const envelope = emitted({
-    ...{ message_id: id, from, to: [...to], correlation_id: correlationId, timestamp: instant(now) },
+    ...{ message_id: id, from, correlation_id: correlationId, timestamp: instant(now) },
+    ...(to.length === 0 ? {} : { to: [...to] }),
     ...(replyTo === null ? {} : { reply_to: replyTo }),
     ...{ trace_id: traceId, protocol_version: version },
     ...fields,
