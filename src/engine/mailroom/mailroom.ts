@@ -257,6 +257,10 @@ export class Mailroom implements Service {
     return this.#mail.deadLetters(query);
   }
 
+  deadCounts(tenant: TenantId): ReturnType<MailStore['deadCounts']> {
+    return this.#mail.deadCounts(tenant);
+  }
+
   /** Puts dead letters back into their inboxes; answers which. */
   async replay(tenant: TenantId, ids: readonly number[]): Promise<readonly number[]> {
     const replayed = await this.#mail.replay(tenant, ids);

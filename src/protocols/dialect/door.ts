@@ -77,7 +77,7 @@ export class Door {
       return { status, id: message.id, message, senderInbox: one.senderInbox };
     });
     await this.#note(taken, envelopes, arrival);
-    this.#parts.figures.count(taken, this.#parts.clock.monotonic() - began);
+    this.#parts.figures.count(arrival.caller.tenant, taken, this.#parts.clock.monotonic() - began);
     return taken;
   }
 
@@ -89,7 +89,7 @@ export class Door {
     await this.#bury([{ raw, error }], arrival);
     this.#log(arrival, null, error);
     this.#audit(arrival, null, error);
-    this.#parts.figures.count([{ status: 'rejected', id: null, error }], 0);
+    this.#parts.figures.count(arrival.caller.tenant, [{ status: 'rejected', id: null, error }], 0);
   }
 
   /** The answer to a message, waiting for it if need be; acknowledged by this. */

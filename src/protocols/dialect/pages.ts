@@ -48,16 +48,21 @@ export function pageRoutes({ dialect, mailroom, figures, guardrails }: DialectRo
     route({
       ...common,
       path: `${prefix}/health`,
-      summary: 'Messages by type and outcome, handling time, depth of the inboxes',
+      summary:
+        'Messages by type and outcome, handling time, redeliveries, dead letters, depth and age of the inboxes',
       access: 'message:receive',
       rate: 'free',
       answers: { 200: anything },
       async handle({ principal }) {
-        const inboxes = await mailroom.depths(principal.tenant);
+        const { tenant } = principal;
+        const [inboxes, dead] = await Promise.all([mailroom.depths(tenant), mailroom.deadCounts(tenant)]);
+        const { messages, handlingMs, deliveries, redeliveries } = figures.show(tenant);
+        const ours = dead.filter(one => one.dialect === dialect.name);
         return json(200, {
           status: 'healthy',
-          ...figures.show(),
-          guardrails: guardrails.counts(principal.tenant),
+          ...{ messages, handling_ms: handlingMs, deliveries, redeliveries },
+          dead_letters: Object.fromEntries(ours.map(({ reason, count }) => [reason, count])),
+          guardrails: guardrails.counts(tenant),
           inboxes: inboxes.map(({ inbox, waiting, held, oldestAt }) => ({
             ...{ inbox, waiting, held },
             oldest_at: oldestAt === null ? null : new Date(oldestAt).toISOString(),

@@ -6,6 +6,7 @@ import type { Dialect } from './dialect.ts';
 import { Door, type DoorParts } from './door.ts';
 import { exchangeRoutes } from './exchanges.ts';
 import { Figures } from './figures.ts';
+import { doorMeasures } from './measures.ts';
 import { pageRoutes, versionShown } from './pages.ts';
 import { logRefusal, rendered } from './rendered.ts';
 import { messageRoutes } from './routes.ts';
@@ -34,6 +35,7 @@ export function protocolOf(dialect: Dialect, shared: SharedParts): Protocol {
       ...subscriptionRoutes(parts),
       ...(dialect.routes ?? []),
     ],
+    measures: tenant => doorMeasures(dialect.name, doorParts.figures, tenant),
     changelog: { title: dialect.title, versions: dialect.versions.map(versionShown) },
     sockets: [socketDoor(parts)],
     renderError(error, scene) {

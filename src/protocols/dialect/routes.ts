@@ -216,7 +216,7 @@ async function readInbox(
   >,
   parts: DialectRouteParts,
 ): Promise<Reply> {
-  const { dialect, mailroom } = parts;
+  const { dialect, mailroom, figures } = parts;
   const { wait: waitS = 0, max = 10, visibility = VISIBILITY_S } = call.query;
   const { caller } = await arrivalOf(call, parts);
   const { inboxes, worker, reader, isDead } = await openInbox(call.params.name, caller, dialect);
@@ -230,6 +230,7 @@ async function readInbox(
     ...{ visibilityMs: visibility * 1_000, waitMs: waitS * 1_000 },
     ...(worker === null ? {} : { worker: { agentId: worker, dialect: dialect.name } }),
   });
+  figures.handedOut(caller.tenant, handouts);
   const shown = handouts.map(handout => ({ ...handout, encoded: encoded(handout.message, dialect) }));
   const messagesIn = (mediaType: string): readonly object[] =>
     shown.map(({ id, attempt, visibleUntil, message, encoded: said }) => ({

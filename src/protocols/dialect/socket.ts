@@ -170,7 +170,7 @@ class Session implements SocketSession {
 
   /** Hands out what comes, never more than was granted, until the socket is over. */
   async #deliver(opened: Opened): Promise<void> {
-    const { mailroom, dialect, clock } = this.#parts;
+    const { mailroom, dialect, clock, figures } = this.#parts;
     const { signal } = this.#over;
     while (!signal.aborted) {
       if (this.#credit <= 0 || this.#farEnd.buffered > BUFFERED_MAX) {
@@ -184,6 +184,7 @@ class Session implements SocketSession {
         ...{ limit: Math.min(100, this.#credit), visibilityMs: opened.visibilityMs, waitMs: WAIT_MS },
         ...(opened.worker === null ? {} : { worker: { agentId: opened.worker, dialect: dialect.name } }),
       });
+      figures.handedOut(this.#call.principal.tenant, handouts);
       for (const handout of handouts) {
         this.#credit -= 1;
         this.#held.set(handout.id, handout);

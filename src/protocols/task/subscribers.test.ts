@@ -7,10 +7,10 @@ import { after, before, type TestContext, test } from 'node:test';
 import { unpack } from 'msgpackr';
 import { events } from '../../../test/dialects/conformance-streams.ts';
 import { socketOf } from '../../../test/dialects/setup.ts';
-import { type Correspondent, openPost, type Post } from '../../../test/post.ts';
+import { type Correspondent, correspondent, openPost, type Post } from '../../../test/post.ts';
 import type { Loose } from '../../../test/serve.ts';
 import type { JsonObject } from '../../domain/json.ts';
-import { exchange, readerOf, SETTINGS, until, written } from './fixture.test.ts';
+import { exchange, readerOf, refused, SETTINGS, until, written } from './fixture.test.ts';
 
 let post: Post;
 before(async () => {
@@ -218,7 +218,7 @@ async function entriesOf(action: string, object: string): Promise<readonly Loose
   return [];
 }
 
-test('TASK-60 TASK-61 each submission and refusal is in the audit with principal, type, task and outcome, and counted', async () => {
+test('TASK-61 each submission and refusal is in the audit with principal, type, task and outcome', async () => {
   const ann = await post.register('a-ann');
   await exchange(ann, submit('audited'));
   await ann.send('task', written('state.changed', 'not-mine', { task_id: 'audited', version: 1 }));
@@ -227,6 +227,55 @@ test('TASK-60 TASK-61 each submission and refusal is in the audit with principal
   assert.ok(String(accepted?.principal).includes('a-ann') && Date.parse(accepted?.timestamp) > 0);
   const [refusedOne] = await entriesOf('message.refused', 'not-mine');
   assert.deepEqual([refusedOne?.detail.type, refusedOne?.detail.outcome], ['state.changed', 'forbidden']);
-  const { body } = await ann.ask('GET', '/protocols/task/health');
-  assert.ok(body.messages['task.submit'].accepted >= 1 && body.messages.refused.forbidden >= 1);
+});
+
+test('TASK-60 health and metrics show messages by type and outcome, handling time, depth and age of inboxes, redeliveries and dead letters, each tenant its own', async () => {
+  const other = await post.admin.ask('POST', '/api/v2/tenants', { tenant_id: 'counted', name: 'Counted' });
+  const { api_key: key, api_secret: secret } = other.body;
+  const boss = correspondent(post.url, { 'x-api-key': key, 'x-api-secret': secret });
+  const shown = async () => (await boss.ask('GET', '/protocols/task/health')).body;
+  const nothing = { messages: {}, handling_ms: { p50: null, p99: null }, deliveries: 0, redeliveries: 0 };
+  const { status: _, guardrails: __, ...first } = await shown();
+  assert.deepEqual(first, { ...nothing, dead_letters: {}, inboxes: [] }, 'no tenant sees another’s');
+  const made = await boss.ask('POST', '/api/v2/api-keys', {
+    ...{ name: 'c-ann', agent_id: 'c-ann' },
+    permissions: ['message:send', 'message:receive', 'task:execute', 'task:read'],
+  });
+  const own = { 'x-api-key': made.body.api_key, 'x-api-secret': made.body.api_secret };
+  const ann = correspondent(post.url, own);
+  await exchange(ann, submit('counted-1'));
+  await exchange(ann, submit('counted-2'));
+  await refused(ann, submit('counted-3', { priority: -1 }));
+  const inbox = '/protocols/task/inbox/c-ann';
+  const [delivery] = (await ann.ask('GET', `${inbox}?wait=8&max=1`)).body.messages;
+  await ann.settle('task', 'c-ann', delivery.delivery_id, { outcome: 'nack' });
+  await ann.ask('GET', `${inbox}?wait=8&max=1`);
+  const health = await shown();
+  assert.deepEqual(health.messages, {
+    'task.submit': { accepted: 2 },
+    refused: { invalid_request: 1 },
+  });
+  assert.ok(health.handling_ms.p50 > 0 && health.handling_ms.p99 >= health.handling_ms.p50);
+  assert.deepEqual([health.deliveries, health.redeliveries], [2, 1]);
+  assert.deepEqual(health.dead_letters, { invalid: 1 });
+  const depth = health.inboxes.find((one: Loose) => one.inbox === 'agent:c-ann');
+  assert.ok(depth.waiting + depth.held > 0 && Date.parse(depth.oldest_at) > 0);
+  const { body: text, headers } = await boss.ask('GET', '/api/v2/metrics');
+  assert.equal(headers.get('content-type'), 'text/plain; version=0.0.4; charset=utf-8');
+  const figure = (name: string): number => {
+    const line = String(text)
+      .split('\n')
+      .find(one => one.startsWith(`${name} `));
+    return Number(line?.slice(name.length + 1) ?? Number.NaN);
+  };
+  assert.equal(figure('batuta_messages_total{protocol="task",type="task.submit",outcome="accepted"}'), 2);
+  assert.equal(figure('batuta_messages_total{protocol="task",type="refused",outcome="invalid_request"}'), 1);
+  assert.equal(figure('batuta_messages_handled_total{protocol="task"}'), 3);
+  assert.ok(figure('batuta_message_handling_seconds_total{protocol="task"}') > 0);
+  assert.equal(figure('batuta_message_redeliveries_total{protocol="task"}'), 1);
+  assert.equal(figure('batuta_dead_letters{protocol="task",reason="invalid"}'), 1);
+  assert.ok(figure('batuta_inbox_depth{inbox="agent:c-ann"}') > 0);
+  assert.ok(figure('batuta_inbox_oldest_seconds{inbox="agent:c-ann"}') >= 0);
+  assert.match(String(text), /^# TYPE batuta_messages_total counter$/m);
+  assert.equal((await ann.ask('GET', '/api/v2/metrics')).status, 403);
 });
