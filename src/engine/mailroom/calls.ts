@@ -60,7 +60,8 @@ export class Calls {
 
   /** Makes a subscription's calls until it is gone, this node is no more the one that does it, or the signal aborts. */
   async serve({ tenant, id, find }: Served, signal: AbortSignal): Promise<void> {
-    const { clock, mail, waiting, leads, self } = this.#parts;
+    const { clock, mail, waiting, leads, self, webhooks } = this.#parts;
+    if (webhooks === null) return;
     const reader = `call:${self}:${id}`;
     let bell = new AbortController();
     const leave = waiting.join(tenant, [inboxOfSubscription(id)], () => bell.abort());
@@ -124,12 +125,15 @@ export class Calls {
     signal: AbortSignal,
   ): Promise<void> {
     const stuck = new Set<string>();
+    let called = 0;
     for (const one of taken) {
       const lane = laneOf(one.mail);
       if (signal.aborted || this.#lines.restMs(urlsOf(subscription)) > 0) break;
-      if (!stuck.has(lane) && !(await this.#call(subscription, one, reader))) stuck.add(lane);
+      if (stuck.has(lane)) continue;
+      called += 1;
+      if (!(await this.#call(subscription, one, reader))) stuck.add(lane);
     }
-    await this.#parts.mail.release(reader);
+    if (called < taken.length) await this.#parts.mail.release(reader);
   }
 
   /** Answers whether the copy is done with. */
@@ -137,7 +141,7 @@ export class Calls {
     const { tenant, id, dialect, target, owner } = subscription;
     const { webhooks, secrets, wires, mail, sorting } = this.#parts;
     const wire = wires.get(dialect);
-    if (webhooks === null || wire === undefined) return false;
+    if (webhooks === null || wire === undefined) throw new Error(`nobody calls subscribers by ${dialect}`);
     const { entry, attempt } = taken;
     const message = messageOf(taken.mail);
     const endpoint = this.#lines.pick(urlsOf(subscription));
@@ -232,6 +236,6 @@ function httpHeadersOf(headers: ReturnType<NonNullable<MessageWire['headersOf']>
   for (const [name, value] of Object.entries(headers))
     if (value !== null)
       named[name.includes('_') ? `x-${name.replaceAll('_', '-')}` : `x-message-${name}`] =
-        /^[\x20-\x7e]*$/.test(value) ? value : encodeURIComponent(value);
+        /^[\x20-\x7e]*$/.test(value) ? value : encodeURIComponent(value.toWellFormed());
   return named;
 }

@@ -1,12 +1,13 @@
 // The mailroom over a real store and engine: sending, answering, reading, dying.
 
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { VirtualClock } from '../../../test/simulation/clock.ts';
 import { DomainError } from '../../domain/errors.ts';
 import { type AgentId, DEFAULT_TENANT, type TenantId } from '../../domain/ids.ts';
-import type { Draft, Message, MessageId } from '../../domain/message.ts';
-import { DESK, draft, setup } from './fixture.test.ts';
+import { type Draft, inboxOfAgent, type Message } from '../../domain/message.ts';
+import { type Choice, DESK, draft, setup } from './fixture.test.ts';
+import { ownSending, packed } from './packing.ts';
 
 test('a built-in agent answers before the sender is answered, and what it says is in the inbox then', async t => {
   const answer = async ({ id, from }: Message) => [
@@ -62,48 +63,50 @@ test('messages about one task have their effects in order, others meanwhile', as
   assert.deepEqual(order, ['b1', 'a1', 'a2']);
 });
 
-test('what was taken in but not answered when a process died is answered by whoever comes after', async t => {
-  const { house, mailroom, open, seen } = await setup(t);
-  // Held by a process that is gone: nobody will settle it.
-  await house.store.mail.post([
-    {
-      ...{
-        tenant: DEFAULT_TENANT,
-        id: 'orphan' as MessageId,
-        name: 'plain orphan',
-        fingerprint: 'x',
-        dialect: 'plain',
-      },
-      ...{
-        type: 'note',
-        from: 'ann',
-        correlationId: 'orphan',
-        replyTo: null,
-        taskId: null,
-        priority: 5,
-        expiresAt: null,
-      },
-      content: {
-        to: ['desk'],
-        sentAt: 0,
-        traceId: '0'.repeat(32),
-        actor: 'key:ann',
-        agentId: 'ann',
-        meaning: { act: 'say', body: 1 },
-        envelope: null,
-      },
-      entries: [{ inbox: DESK, lane: 'ann', held: { by: 'node:gone', ms: 50 } }],
-      inboxMax: 10,
-    },
-  ]);
+/** Has two messages taken in by a process that died before it answered them: one, and one that tells of an error. */
+async function orphaned(t: TestContext, choice: Choice = {}) {
+  const { house, mailroom, open, seen, read } = await setup(t, choice);
+  const entries = [{ inbox: DESK, lane: 'ann', held: { by: 'node:gone', ms: 50 } }];
+  const posts = ['orphan', 'orphaned-error'].map(id => ({
+    ...packed(ownSending(draft(id, { type: id === 'orphan' ? 'note' : 'error' })), entries),
+    fingerprint: 'x',
+  }));
+  await house.store.mail.post(posts);
   await mailroom.stop();
-  const after = open();
-  await after.start();
-  t.after(() => after.stop());
-  const until = Date.now() + 5_000;
-  while (!seen.includes('orphan') && Date.now() < until)
+  const next = open();
+  await next.start();
+  t.after(() => next.stop());
+  const signal = AbortSignal.timeout(5_000);
+  while (seen.length < 2) {
+    signal.throwIfAborted();
     await new Promise(resolve => setTimeout(resolve, 20));
-  assert.deepEqual(seen, ['orphan']);
+  }
+  return { seen, read, next };
+}
+
+test('what was taken in but not answered when a process died is answered by whoever comes after', async t => {
+  assert.deepEqual((await orphaned(t)).seen, ['orphan', 'orphaned-error']);
+});
+
+test('TASK-103 ARMY-126 BLOG-116 NOOB-155 what an agent inside the server finds wrong only after acceptance reaches the sender’s inbox and names the message, unless that was an error', async t => {
+  const { next } = await orphaned(t, {
+    async handle() {
+      throw new DomainError('conflict', 'not like this');
+    },
+  });
+  const inboxes = [inboxOfAgent('ann')];
+  const request = { tenant: DEFAULT_TENANT, reader: 'ann', inboxes, limit: 10, visibilityMs: 30_000 };
+  const [told, ...more] = await next.read({ ...request, waitMs: 5_000 });
+  const { meaning, replyTo } = told?.message ?? {};
+  assert.deepEqual(
+    [replyTo, meaning?.act === 'refuse' && meaning.fault.code, more.length],
+    ['orphan', 'conflict', 0],
+  );
+  const log = await next.messages({ tenant: DEFAULT_TENANT, limit: 10 });
+  assert.deepEqual(
+    log.map(({ id }) => id),
+    ['orphan', 'orphaned-error', 'refused.orphan'],
+  );
 });
 
 test('an agent with its role takes the place of one inside the server, which goes on once that is gone', async t => {
