@@ -14,6 +14,7 @@ import { SchemaGuard } from '../guards/schemas.ts';
 import { createServer, type HttpServer } from '../http/server.ts';
 import type { Dialect } from '../protocols/dialect/dialect.ts';
 import type { DialectHands, DialectKit } from '../protocols/dialect/hands.ts';
+import { mailMeasures } from '../protocols/dialect/measures.ts';
 import { Pace, type PaceLimit } from '../protocols/dialect/pace.ts';
 import { protocolOf } from '../protocols/dialect/protocol-of.ts';
 import { createSeals } from '../protocols/dialect/seals.ts';
@@ -257,7 +258,7 @@ async function startMailroom(
 
 /** The dialects as wires. */
 function dialectProtocols(
-  { guards, config }: Floor,
+  { log, guards, config }: Floor,
   { mailroom, dialects, seals, outbound }: Upstairs,
 ): readonly Protocol[] {
   const { guardrails } = guards;
@@ -273,7 +274,7 @@ function dialectProtocols(
       ? common
       : new Pace(clock, ({ tenant }) => limitOf(tenant, pacePerMinute(tenant)));
   const shared = {
-    ...{ clock, random, mailroom, guardrails, audit: guards.audit, seals },
+    ...{ log, clock, random, mailroom, guardrails, audit: guards.audit, seals },
     checkTarget: (url: string) => outbound.check(url),
     sealSecret: (tenant: TenantId, secret: string) => guards.secrets.sealWebhookSecret(tenant, secret),
   };
@@ -307,6 +308,8 @@ async function startHttp(floor: Floor, upstairs: Upstairs): Promise<HttpServer> 
   const { engine, executors, workflows, remoteAgents, reviews } = upstairs;
   const { log, config, store, blobs, guards, auditKey, undo } = floor;
   const { host, port, serverId, publicUrl, trustedProxies } = config;
+  const wires = dialectProtocols(floor, upstairs);
+  const { mailroom } = upstairs;
   const server = createServer({
     protocols: [
       ...createProtocols({
@@ -320,10 +323,14 @@ async function startHttp(floor: Floor, upstairs: Upstairs): Promise<HttpServer> 
         workflows,
         reviews,
         privacy: new Privacy({ store, engine, memory: engine.memory, blobs }),
+        measures: async tenant => [
+          ...wires.flatMap(wire => wire.measures?.(tenant) ?? []),
+          ...(await mailMeasures({ mailroom, clock }, tenant)),
+        ],
         health: createHealth({ clock, config, engine, executors }),
         options: { serverId, version: VERSION, auditKey },
       }),
-      ...dialectProtocols(floor, upstairs),
+      ...wires,
     ],
     authenticator: guards.authenticator,
     limits: guards.limits,

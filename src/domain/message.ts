@@ -9,7 +9,10 @@ import type { Priority } from './priority.ts';
 declare const brand: unique symbol;
 /** A message's name, its sender's choice, unique in its tenant and wire. */
 export type MessageId = string & { readonly [brand]: 'MessageId' };
-/** Where messages wait: `agent:<id>` for one agent, `role:<name>` for whoever has a role, `desk:<name>` for a part of this server. */
+/**
+ * Where messages wait: `agent:<id>` for one agent, `role:<name>` for whoever has a role, `desk:<name>` for a part of this server,
+ * `subscription:<id>` for what a subscriber is to be called with.
+ */
 export type InboxName = string & { readonly [brand]: 'InboxName' };
 
 /** Why a message is a dead letter. */
@@ -151,4 +154,16 @@ export function inboxOfRole(dialect: string, role: string): InboxName {
 /** The inbox of a part of this server. */
 export function inboxOfDesk(name: string): InboxName {
   return `desk:${name}` as InboxName;
+}
+
+const OF_SUBSCRIPTION = 'subscription:';
+
+/** The inbox of what a subscriber is to be called with. */
+export function inboxOfSubscription(id: string): InboxName {
+  return `${OF_SUBSCRIPTION}${id}` as InboxName;
+}
+
+/** Whether what waits there is a subscriber's copy, which its sender knows nothing of. */
+export function isOfSubscription(inbox: InboxName | null): boolean {
+  return inbox?.startsWith(OF_SUBSCRIPTION) === true;
 }

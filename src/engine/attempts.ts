@@ -37,18 +37,22 @@ export interface RunningAttempt {
   stop: ((cause: AttemptAbort['cause']) => void) | null;
 }
 
+/** Marks in its event that an attempt was handed back. */
+export const HANDED_BACK = 'handed_back';
+
 const READ_UNASKED_MAX = 100;
+const EVENTS_MAX = 1_000;
 
 /** Attempts by fencing token. */
 export class Attempts {
   readonly #byToken = new Map<FencingToken, RunningAttempt>();
-  readonly #store: Pick<Store, 'leases' | 'read'>;
+  readonly #store: Pick<Store, 'leases' | 'read' | 'events'>;
   readonly #roster: Roster;
   /** Led no task at the last count; a result that is just being written down looks so for a moment. */
   #missed: ReadonlySet<FencingToken> = new Set();
   #onOver: (attempt: RunningAttempt, how: AttemptEnd) => void = () => {};
 
-  constructor(store: Pick<Store, 'leases' | 'read'>, roster: Roster) {
+  constructor(store: Pick<Store, 'leases' | 'read' | 'events'>, roster: Roster) {
     this.#store = store;
     this.#roster = roster;
   }
@@ -95,6 +99,19 @@ export class Attempts {
     if (attempt.parked || !this.#byToken.has(attempt.token)) return;
     attempt.parked = true;
     this.#roster.gaveBack(attempt.agentTenant, attempt.agentId, attempt.task.spec.resources, 'returned');
+  }
+
+  /** How many attempts of a task were handed back, which uses none of them up (`TASK-26`). */
+  async handedBack({ key }: Pick<Task, 'key'>): Promise<number> {
+    let count = 0;
+    for (let afterSequence = 0; ; ) {
+      const events = await this.#store.events({ of: 'task', key, afterSequence, limit: EVENTS_MAX });
+      count += events.filter(
+        one => one.kind === 'state' && one.error?.details?.[HANDED_BACK] === true,
+      ).length;
+      if (events.length < EVENTS_MAX) return count;
+      afterSequence = events.at(-1)?.sequence ?? afterSequence;
+    }
   }
 
   /** Forgets the attempt and, where it runs in this process, stops its work. */

@@ -9,7 +9,7 @@ import { delayAfter, jittered, retries } from '../domain/retry.ts';
 import { type Progress, type Task, type TaskError, type TaskResult, workTypeOf } from '../domain/task.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Random } from '../runtime/random.ts';
-import type { AttemptEnd, Attempts, RunningAttempt } from './attempts.ts';
+import { type AttemptEnd, type Attempts, HANDED_BACK, type RunningAttempt } from './attempts.ts';
 import { advance, type Cause, type Draft, end, requeue, saveCheckpoint, warnOf } from './changes.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { AttemptAlert, AttemptResult, ProgressReport } from './ports/executor.ts';
@@ -110,9 +110,10 @@ export class Settlement {
     const tools = this.#lifecycle.tools();
     // What only looks after others loses nothing with its node, and may outlive very many.
     const isExcused = lost !== null && task.attempt < LOST_MAX && this.#coordinates(task);
-    if (isExcused || retries(retry, task.attempt, cause.error)) {
+    const used = await this.#usedUp(task);
+    if (isExcused || retries(retry, used, cause.error)) {
       // A lost worker says nothing about the task: its next attempt need not wait.
-      const delayMs = lost === null ? jittered(delayAfter(retry, task.attempt), this.#random.fraction()) : 0;
+      const delayMs = lost === null ? jittered(delayAfter(retry, used), this.#random.fraction()) : 0;
       const retryAfter = cause.error.details?.retry_after_ms;
       const waitMs = typeof retryAfter === 'number' ? Math.max(delayMs, retryAfter) : delayMs;
       await this.#commit(
@@ -125,9 +126,18 @@ export class Settlement {
     }
   }
 
+  /** Attempts that count, which need not be known exactly before they may be too many. */
+  async #usedUp(task: Task): Promise<number> {
+    const { attempt, spec } = task;
+    return attempt < spec.retry.attemptsMax
+      ? attempt
+      : Math.max(1, attempt - (await this.#attempts.handedBack(task)));
+  }
+
   /** Gives a task back to its queue unharmed: its attempt is over, its checkpoint stays; throws `lease_lost`. */
   async handBack(attempt: RunningAttempt, reason: string): Promise<void> {
-    const error: TaskError = { code: 'unavailable', message: reason, recoverable: true };
+    const details = { [HANDED_BACK]: true };
+    const error: TaskError = { code: 'unavailable', message: reason, recoverable: true, details };
     const cause = { actor: `agent:${attempt.agentId}`, reason, error, delayMs: 0, lostAgent: null };
     await this.#commit(attempt, requeue(attempt.task, cause, this.#lifecycle.tools()), 'returned');
   }

@@ -101,6 +101,7 @@ suite('the document', () => {
       '/api/v2/execute-task',
       '/api/v2/task-status/{task_id}',
       '/api/v2/work',
+      '/docs/changelog',
       '/docs/errors/{code}',
     ])
       assert.ok(path in document.paths, path);

@@ -11,7 +11,7 @@ import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
 import type { Random } from '../runtime/random.ts';
 import type { Service } from '../runtime/service.ts';
-import { errorPagesRoute } from './errorpages.ts';
+import { changelogRoute, errorPagesRoute } from './errorpages.ts';
 import { Exchange, type ExchangeSetting } from './exchange.ts';
 import type { Gatekeeper, RequestLimits, RequestRepeats } from './gate.ts';
 import { mount, overBudget, refuse, translated } from './mount.ts';
@@ -172,7 +172,7 @@ function addRoutes(app: FastifyInstance, deps: ServerDeps, setting: ExchangeSett
   const documents: Protocol = {
     name: house.name,
     prefix: house.prefix,
-    routes: [document, pages],
+    routes: [document, pages, changelogRoute(protocols)],
     renderError: (error, scene) => house.renderError(error, scene),
     errorSchema: house.errorSchema,
   };

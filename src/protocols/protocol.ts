@@ -4,9 +4,11 @@
 import type { Readable } from 'node:stream';
 import type { TSchema } from 'typebox';
 import type { DomainError } from '../domain/errors.ts';
+import type { TenantId } from '../domain/ids.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { Permission, Principal } from '../domain/principal.ts';
 import type { Authenticated } from '../guards/authentication.ts';
+import type { Measure } from './measures.ts';
 
 /** Which budget a request is charged to (`SAM-53`); `free` routes are charged to none. */
 export type RateClass = 'standard' | 'status' | 'free';
@@ -167,6 +169,18 @@ export interface Protocol {
   readonly errorSchema: TSchema;
   /** The paths that take WebSockets. */
   readonly sockets?: readonly SocketDoor[];
+  /** A tenant's figures, for metrics; absent: none. */
+  measures?(tenant: TenantId): readonly Measure[];
+  /** Its versions, newest first, and what each brought; absent: it is not versioned by itself. */
+  readonly changelog?: {
+    readonly title: string;
+    readonly versions: readonly {
+      readonly version: string;
+      readonly changes?: string;
+      readonly deprecated_at?: string;
+      readonly sunset_at?: string;
+    }[];
+  };
   /** A page for each code of this wire. */
   readonly errorPages?: Readonly<Record<string, ErrorPage>>;
 }

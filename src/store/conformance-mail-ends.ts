@@ -271,6 +271,10 @@ export const dying = suite(test => {
     assert.deepEqual(await found({ dialect: 'other' }), []);
     assert.deepEqual(await found({ since: raw.diedAt + 1 }), []);
     assert.deepEqual(await found({ limit: 1 }), [first.id]);
+    assert.deepEqual(await mail.deadCounts(ACME), [
+      { dialect: 'sam', reason: 'invalid', count: 1 },
+      { dialect: 'sam', reason: first.reason, count: 1 },
+    ]);
   });
 
   test('a sender is told once of a dead letter, by the message that tells it or by nobody', async ({

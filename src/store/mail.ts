@@ -243,6 +243,10 @@ export interface MailStore {
   /** Keeps what was refused as dead letters. */
   bury(letters: readonly NewDeadLetter[]): Promise<void>;
   deadLetters(query: DeadLetterQuery): Promise<readonly DeadLetter[]>;
+  /** How many dead letters a tenant has, by wire and reason. */
+  deadCounts(
+    tenant: TenantId,
+  ): Promise<readonly { readonly dialect: string; readonly reason: DeadReason; readonly count: number }[]>;
   /** Dead letters with a message whose sender was not told yet, of all tenants, oldest first. */
   untold(limit: number): Promise<readonly DeadLetter[]>;
   /** Marks dead letters as told where there is nobody to tell. */

@@ -1,8 +1,9 @@
 // What every message wire must show of an exchange, and to whom.
 
 import assert from 'node:assert/strict';
+import type { Correspondent } from '../post.ts';
 import type { Loose } from '../serve.ts';
-import { suite } from './setup.ts';
+import { socketOf, suite } from './setup.ts';
 
 /** Claims about exchanges. */
 export const exchanges = suite(test => {
@@ -40,6 +41,45 @@ export const exchanges = suite(test => {
     assert.equal((await elsewhere.ask('GET', path)).status, 404);
     const mute = await post.agent('mute', { permissions: ['message:send'] });
     assert.equal((await mute.ask('GET', path)).status, 403);
+  });
+
+  test('TASK-103 ARMY-126 BLOG-116 NOOB-155 a refusal answers the call or frame that brought it, one found after acceptance reaches the sender’s inbox and names the message; nobody is told that an error was refused', async bench => {
+    const { post, name, sender, receiver, senderInbox, receiverInbox } = bench;
+    const answered = await sender.send(name, bench.broken());
+    assert.equal(bench.codeOf(answered.body), bench.words.invalid_request);
+    const socket = await socketOf(bench, sender);
+    socket.say({ frame: 'send', ref: 'r', message: bench.broken() });
+    const sent = await socket.next('sent');
+    assert.deepEqual([sent.ref, sent.results[0].status], ['r', 'rejected']);
+    assert.equal(bench.codeOf(sent.results[0].error), bench.words.invalid_request);
+    socket.close();
+    const rejected = async (who: Correspondent, inbox: string): Promise<Loose> => {
+      const [found] = await who.read(name, inbox, { wait: 8 });
+      await who.settle(name, inbox, found?.delivery_id, { outcome: 'reject', reason: 'not this' });
+      return found?.message;
+    };
+    const sendAndReject = async (id: string): Promise<Loose> => {
+      const message = bench.message(id);
+      assert.equal((await sender.send(name, message)).status, 202);
+      const delivered = await rejected(receiver, receiverInbox);
+      const told = await rejected(sender, senderInbox);
+      assert.ok(
+        bench.isError(told) && JSON.stringify(told).includes(String(message.id ?? message.message_id)),
+      );
+      return delivered;
+    };
+    const delivered = await sendAndReject('unwanted');
+    // Dead letters are told of in the order they died: once the second is, the error about the first had its turn.
+    await sendAndReject('later');
+    const path = `/protocols/${name}/exchanges/${encodeURIComponent(correlationOf(delivered))}`;
+    const { body } = await post.admin.ask('GET', path);
+    assert.equal(body.messages.filter((one: Loose) => bench.isError(one.message)).length, 1);
+    const letters = await post.admin.ask(
+      'GET',
+      `/protocols/${name}/dead-letters?reason=rejected_by_receiver&inbox=${encodeURIComponent(senderInbox)}`,
+    );
+    assert.ok(letters.body.dead_letters.every((one: Loose) => bench.isError(one.message)));
+    assert.equal(letters.body.dead_letters.length, 2);
   });
 });
 

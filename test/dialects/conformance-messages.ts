@@ -98,5 +98,9 @@ export const messagesIn = suite(test => {
       { accept: 'application/msgpack' },
     );
     assert.equal(inbox.headers.get('content-type'), 'application/msgpack');
+    const refused = await bench.sender.ask('POST', `/protocols/${bench.name}/messages`, bench.broken(), {
+      accept: 'application/msgpack',
+    });
+    assert.deepEqual([refused.status, refused.headers.get('content-type')], [400, 'application/msgpack']);
   });
 });

@@ -147,7 +147,11 @@ interface Streamed {
 }
 
 /** Reads server-sent events as the operator, who sees all. */
-function events(bench: Bench, lastId: string | undefined, path = `/protocols/${bench.name}/events`) {
+export function events(
+  bench: Pick<Bench, 'post' | 'name' | 'isError'>,
+  lastId: string | undefined,
+  path = `/protocols/${bench.name}/events`,
+) {
   const stop = new AbortController();
   const opening = fetch(`${bench.post.url}${path}`, {
     headers: { ...bench.post.admin.headers, ...(lastId === undefined ? {} : { 'last-event-id': lastId }) },

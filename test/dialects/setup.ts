@@ -106,7 +106,10 @@ export interface TestSocket {
 }
 
 /** Opens a dialect's socket. */
-export async function socketOf({ post, name }: Bench, who: Correspondent): Promise<TestSocket> {
+export async function socketOf(
+  { post, name }: Pick<Bench, 'post' | 'name'>,
+  who: Correspondent,
+): Promise<TestSocket> {
   const socket = new WebSocket(`${post.url.replace('http', 'ws')}/protocols/${name}/socket`, {
     headers: { ...who.headers },
   });

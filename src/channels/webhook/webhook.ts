@@ -50,6 +50,7 @@ async function post(options: WebhookChannelOptions, message: ChannelMessage): Pr
     url: message.endpoint,
     method: 'POST',
     headers: {
+      ...message.headers,
       'User-Agent': `batuta/${version}`,
       'X-SAM-Agent-ID': message.agentId,
       'X-Webhook-Event': message.event,

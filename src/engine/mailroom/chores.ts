@@ -3,7 +3,7 @@
 
 import { DomainError } from '../../domain/errors.ts';
 import { DEFAULT_TENANT, type TenantId } from '../../domain/ids.ts';
-import type { InboxName } from '../../domain/message.ts';
+import { type Draft, type InboxName, isOfSubscription } from '../../domain/message.ts';
 import { type Clock, pause } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { DeadLetter, MailStore, MailTerms } from '../../store/mail.ts';
@@ -116,28 +116,49 @@ export class Chores {
         if (waiting > 0) await this.#takeUp(tenant, inbox);
   }
 
-  /** Tells the senders of dead letters, each once. */
+  /** Tells the senders of dead letters, and whoever watches, each once. */
   async #tellTheBereaved(): Promise<number> {
     const { mail, sorting } = this.#parts;
     const letters = await mail.untold(LIMIT);
     const silent: number[] = [];
     for (const letter of letters) {
-      const draft = this.#obituary(letter);
-      if (draft === null) {
+      const drafts = this.#obituaries(letter);
+      if (drafts.length === 0) {
         silent.push(letter.id);
         continue;
       }
-      const [packed] = await sorting.pack([draft]);
-      if (packed !== undefined) await sorting.posted(await mail.post([{ ...packed, tellsOf: letter.id }]));
+      const packed = await sorting.pack(drafts);
+      // Only once all of it is said, the letter is told of.
+      const last = packed.length - 1;
+      const posts = packed.map((one, index) => (index === last ? { ...one, tellsOf: letter.id } : one));
+      await sorting.posted(await mail.post(posts));
     }
     if (silent.length > 0) await mail.told(silent);
     return letters.length;
   }
 
-  #obituary(letter: DeadLetter): ReturnType<MessageWire['refusal']> {
-    if (letter.mail === null) return null;
+  /** To its sender, who does not know of a subscriber's copy; and to whoever watches what is lost. */
+  #obituaries(letter: DeadLetter): readonly Draft[] {
+    if (letter.mail === null) return [];
     const message = messageOf(letter.mail);
-    return this.#parts.wires.get(message.dialect)?.refusal(message, errorOf(letter)) ?? null;
+    const wire = this.#parts.wires.get(message.dialect);
+    const error = errorOf(letter);
+    const told = isOfSubscription(letter.inbox)
+      ? null
+      : this.#worded(letter, () => wire?.refusal(message, error));
+    const event = this.#worded(letter, () => wire?.unrecoverable?.(message, error));
+    return [told, event].filter(one => one !== null);
+  }
+
+  /** What a wire has no words for is not said, or it would hold up all that died later. */
+  #worded({ id, dialect }: DeadLetter, word: () => Draft | null | undefined): Draft | null {
+    try {
+      return word() ?? null;
+    } catch (error) {
+      if (!(error instanceof DomainError) || error.code !== 'unprocessable') throw error;
+      this.#parts.log.error('a dead letter cannot be told of', { letter: id, dialect, error: error.message });
+      return null;
+    }
   }
 }
 

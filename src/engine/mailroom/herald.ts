@@ -4,10 +4,11 @@
 import { DomainError } from '../../domain/errors.ts';
 import type { TaskEvent } from '../../domain/event.ts';
 import { DEFAULT_TENANT, type TaskKey, type TenantId } from '../../domain/ids.ts';
-import type { Draft } from '../../domain/message.ts';
+import type { Draft, MessageId } from '../../domain/message.ts';
 import type { Task } from '../../domain/task.ts';
 import { type Clock, pause } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
+import type { MailStore } from '../../store/mail.ts';
 import type { Store } from '../../store/store.ts';
 import type { EngineApi } from '../api.ts';
 import type { MessageWire } from '../ports/message-wire.ts';
@@ -20,6 +21,7 @@ export interface HeraldParts {
   readonly store: Pick<Store, 'documents' | 'putDocuments' | 'events' | 'read'>;
   readonly engine: Pick<EngineApi, 'changes'>;
   readonly wires: ReadonlyMap<string, MessageWire>;
+  readonly mail: Pick<MailStore, 'bury'>;
   readonly say: (drafts: readonly Draft[]) => Promise<void>;
   readonly leads: () => boolean;
   /** Who may hold back what is told of a task's end. */
@@ -28,6 +30,7 @@ export interface HeraldParts {
 
 const KIND = 'herald';
 const BATCH = 500;
+const RAW_MAX = 1_048_576;
 const TRY_AGAIN_MS = 1_000;
 /** So often a node looks for tenants that others began to follow, and whether the chores are its own. */
 const LOOK_MS = 1_000;
@@ -157,8 +160,27 @@ export class Herald {
   async #toldOf(task: Task, event: TaskEvent, wires: readonly MessageWire[]): Promise<readonly Draft[]> {
     const passed = await this.#parts.release.passed(task, event);
     if (passed === null) return [];
-    const told = await Promise.all(wires.map(wire => wire.taskNews(passed.task, passed.event)));
+    const told = await Promise.all(wires.map(wire => this.#wordedBy(wire, passed.task, passed.event)));
     return told.flat();
+  }
+
+  /** What a wire cannot word is a dead letter of its own, or it would hold up all that comes after it. */
+  async #wordedBy(wire: MessageWire, task: Task, event: TaskEvent): Promise<readonly Draft[]> {
+    try {
+      return await wire.taskNews(task, event);
+    } catch (error) {
+      if (!(error instanceof DomainError) || error.code !== 'unprocessable') throw error;
+      const { tenant, id: taskId, executionId, spec } = task;
+      const { message } = error;
+      const sender = 'system';
+      const letter = { tenant, dialect: wire.name, reason: 'invalid', error: message, sender } as const;
+      await this.#parts.mail.bury([{ ...letter, raw: JSON.stringify(event).slice(0, RAW_MAX) }]);
+      const id = `news.${executionId}.${event.sequence}` as MessageId;
+      const correlationId = spec.requester.correlationId ?? taskId;
+      const lost = { tenant, id, type: event.kind, taskId, correlationId, traceId: spec.traceId };
+      const alarm = wire.unrecoverable?.(lost, error) ?? null;
+      return alarm === null ? [] : [alarm];
+    }
   }
 
   async #tasksOf(

@@ -22,6 +22,12 @@ export class Lines {
     this.#clock = clock;
   }
 
+  /** How long it is until one of the endpoints may be called; 0 where one may now. */
+  restMs(urls: readonly string[]): number {
+    const now = this.#clock.monotonic();
+    return Math.max(0, Math.min(...urls.map(url => (this.#lines.get(url)?.openUntil ?? 0) - now)));
+  }
+
   /** The endpoint to call now; where all rest, the one that has done so longest. */
   pick(urls: readonly string[]): string {
     const now = this.#clock.monotonic();

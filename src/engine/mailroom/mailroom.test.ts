@@ -1,124 +1,13 @@
-// The mailroom over a real store and engine, with a wire that says nothing and agents that do what a test says.
+// The mailroom over a real store and engine: sending, answering, reading, dying.
 
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { openHouse } from '../../../test/harness.ts';
 import { VirtualClock } from '../../../test/simulation/clock.ts';
 import { DomainError } from '../../domain/errors.ts';
-import { DEFAULT_GUARDRAILS } from '../../domain/guardrails.ts';
 import { type AgentId, DEFAULT_TENANT, type TenantId } from '../../domain/ids.ts';
-import { type Draft, inboxOfAgent, inboxOfRole, type Message, type MessageId } from '../../domain/message.ts';
-import { type Clock, systemClock } from '../../runtime/clock.ts';
-import { silentLog } from '../../runtime/log.ts';
-import { seededRandom } from '../../runtime/random.ts';
-import type { MessageWire } from '../ports/message-wire.ts';
-import type { Validator } from '../ports/validator.ts';
-import { Reviews } from '../reviews.ts';
-import { Mailroom } from './mailroom.ts';
-
-const DESK = inboxOfRole('plain', 'desk');
-
-/** What a message is, where a test does not care. */
-function draft(id: string, more: Partial<Draft> = {}): Draft {
-  return {
-    ...{
-      tenant: DEFAULT_TENANT,
-      id: id as MessageId,
-      dialect: 'plain',
-      type: 'note',
-      from: 'ann',
-      to: ['desk'],
-    },
-    ...{ correlationId: id, replyTo: null, taskId: null, priority: 5 as const, sentAt: 0, expiresAt: null },
-    ...{ traceId: '0'.repeat(32), actor: 'key:ann', agentId: 'ann', envelope: null },
-    meaning: { act: 'say', body: id },
-    ...more,
-  };
-}
-
-const wire: MessageWire = {
-  name: 'plain',
-  route: async ({ to, from }) =>
-    to.map(name => ({ inbox: name === 'desk' ? DESK : inboxOfAgent(name), lane: from })),
-  encode: () => ({}),
-  wants: () => true,
-  refusal: (message, error) =>
-    message.type === 'error'
-      ? null
-      : draft(`refused.${message.id}`, {
-          ...{ type: 'error', from: 'desk', to: [message.from], replyTo: message.id, actor: 'system' },
-          meaning: {
-            act: 'refuse',
-            taskId: null,
-            fault: { code: error.code, message: error.message, recoverable: false, details: error.details },
-          },
-        }),
-  taskRequest: () => assert.fail('nobody asks for tasks here'),
-  taskStop: () => assert.fail('nobody stops tasks here'),
-  taskNews: () => [],
-};
-
-const nothingToValidate = (): never => assert.fail('nothing is validated here');
-const validator: Validator = {
-  orderOf: nothingToValidate,
-  validate: nothingToValidate,
-  offencesIn: nothingToValidate,
-  schemaStep: nothingToValidate,
-  moderationStep: nothingToValidate,
-  qualityStep: nothingToValidate,
-  seoStep: nothingToValidate,
-};
-
-interface Choice {
-  readonly clock?: Clock;
-  readonly handle?: (message: Message) => Promise<readonly Draft[]>;
-}
-
-async function setup(t: TestContext, { clock = systemClock, handle = async () => [] }: Choice = {}) {
-  const house = await openHouse({ clock });
-  const { engine, store } = house;
-  const seen: string[] = [];
-  const open = (): Mailroom =>
-    new Mailroom({
-      ...{ log: silentLog, clock, store, engine, wires: [wire], webhooks: null },
-      secrets: { webhookSecrets: async () => [] },
-      ...{ validator, reviews: new Reviews(clock, store, engine) },
-      guardrails: { of: () => DEFAULT_GUARDRAILS, bit: () => {} },
-      seals: {
-        isSigned: () => false,
-        isConfidential: () => false,
-        open: async message => message,
-        sign: async one => one,
-      },
-      participants: [
-        {
-          name: 'desk',
-          inboxes: [DESK],
-          async handle(message) {
-            seen.push(message.id);
-            return handle(message);
-          },
-        },
-      ],
-      options: { self: `node:${seededRandom(seen.length + 1, () => 0).uuid()}`, leads: () => true },
-    });
-  const mailroom = open();
-  await mailroom.start();
-  t.after(async () => {
-    await mailroom.stop();
-    await house.stop();
-  });
-  const send = async (one: Draft, fingerprint = 'same') => {
-    const [outcome] = await mailroom.send([{ draft: one, fingerprint }]);
-    return outcome ?? assert.fail('every message is answered');
-  };
-  const read = (name: string, more: { readonly waitMs?: number; readonly tenant?: TenantId } = {}) =>
-    mailroom.read({
-      ...{ tenant: more.tenant ?? DEFAULT_TENANT, reader: name, inboxes: [inboxOfAgent(name)] },
-      ...{ limit: 10, visibilityMs: 30_000, waitMs: more.waitMs ?? 0 },
-    });
-  return { house, mailroom, open, seen, send, read };
-}
+import { type Draft, inboxOfAgent, type Message } from '../../domain/message.ts';
+import { type Choice, DESK, draft, setup } from './fixture.test.ts';
+import { ownSending, packed } from './packing.ts';
 
 test('a built-in agent answers before the sender is answered, and what it says is in the inbox then', async t => {
   const answer = async ({ id, from }: Message) => [
@@ -174,48 +63,50 @@ test('messages about one task have their effects in order, others meanwhile', as
   assert.deepEqual(order, ['b1', 'a1', 'a2']);
 });
 
-test('what was taken in but not answered when a process died is answered by whoever comes after', async t => {
-  const { house, mailroom, open, seen } = await setup(t);
-  // Held by a process that is gone: nobody will settle it.
-  await house.store.mail.post([
-    {
-      ...{
-        tenant: DEFAULT_TENANT,
-        id: 'orphan' as MessageId,
-        name: 'plain orphan',
-        fingerprint: 'x',
-        dialect: 'plain',
-      },
-      ...{
-        type: 'note',
-        from: 'ann',
-        correlationId: 'orphan',
-        replyTo: null,
-        taskId: null,
-        priority: 5,
-        expiresAt: null,
-      },
-      content: {
-        to: ['desk'],
-        sentAt: 0,
-        traceId: '0'.repeat(32),
-        actor: 'key:ann',
-        agentId: 'ann',
-        meaning: { act: 'say', body: 1 },
-        envelope: null,
-      },
-      entries: [{ inbox: DESK, lane: 'ann', held: { by: 'node:gone', ms: 50 } }],
-      inboxMax: 10,
-    },
-  ]);
+/** Has two messages taken in by a process that died before it answered them: one, and one that tells of an error. */
+async function orphaned(t: TestContext, choice: Choice = {}) {
+  const { house, mailroom, open, seen, read } = await setup(t, choice);
+  const entries = [{ inbox: DESK, lane: 'ann', held: { by: 'node:gone', ms: 50 } }];
+  const posts = ['orphan', 'orphaned-error'].map(id => ({
+    ...packed(ownSending(draft(id, { type: id === 'orphan' ? 'note' : 'error' })), entries),
+    fingerprint: 'x',
+  }));
+  await house.store.mail.post(posts);
   await mailroom.stop();
-  const after = open();
-  await after.start();
-  t.after(() => after.stop());
-  const until = Date.now() + 5_000;
-  while (!seen.includes('orphan') && Date.now() < until)
+  const next = open();
+  await next.start();
+  t.after(() => next.stop());
+  const signal = AbortSignal.timeout(5_000);
+  while (seen.length < 2) {
+    signal.throwIfAborted();
     await new Promise(resolve => setTimeout(resolve, 20));
-  assert.deepEqual(seen, ['orphan']);
+  }
+  return { seen, read, next };
+}
+
+test('what was taken in but not answered when a process died is answered by whoever comes after', async t => {
+  assert.deepEqual((await orphaned(t)).seen, ['orphan', 'orphaned-error']);
+});
+
+test('TASK-103 ARMY-126 BLOG-116 NOOB-155 what an agent inside the server finds wrong only after acceptance reaches the sender’s inbox and names the message, unless that was an error', async t => {
+  const { next } = await orphaned(t, {
+    async handle() {
+      throw new DomainError('conflict', 'not like this');
+    },
+  });
+  const inboxes = [inboxOfAgent('ann')];
+  const request = { tenant: DEFAULT_TENANT, reader: 'ann', inboxes, limit: 10, visibilityMs: 30_000 };
+  const [told, ...more] = await next.read({ ...request, waitMs: 5_000 });
+  const { meaning, replyTo } = told?.message ?? {};
+  assert.deepEqual(
+    [replyTo, meaning?.act === 'refuse' && meaning.fault.code, more.length],
+    ['orphan', 'conflict', 0],
+  );
+  const log = await next.messages({ tenant: DEFAULT_TENANT, limit: 10 });
+  assert.deepEqual(
+    log.map(({ id }) => id),
+    ['orphan', 'orphaned-error', 'refused.orphan'],
+  );
 });
 
 test('an agent with its role takes the place of one inside the server, which goes on once that is gone', async t => {

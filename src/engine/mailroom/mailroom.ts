@@ -6,6 +6,7 @@ import type { AgentId, TenantId } from '../../domain/ids.ts';
 import type { Draft, InboxName, Message, MessageId } from '../../domain/message.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
+import type { Random } from '../../runtime/random.ts';
 import type { Service } from '../../runtime/service.ts';
 import type {
   DeadLetter,
@@ -65,6 +66,7 @@ export type VerdictOutcome =
 export interface MailroomParts {
   readonly log: Log;
   readonly clock: Clock;
+  readonly random: Pick<Random, 'fraction'>;
   readonly store: Store;
   readonly engine: EngineApi;
   readonly wires: readonly MessageWire[];
@@ -133,8 +135,9 @@ export class Mailroom implements Service {
     this.#reading = new Reading({ clock, mail, waiting, tasks: this.#handout, lookMs });
     this.#receipts = new Receipts(wires, mail, store, () => clock.now());
     const { webhooks, secrets } = parts;
-    this.subscriptions = new Subscriptions({ ...common, log, waiting, webhooks, secrets, leads });
     const sorting = this.#sorting;
+    const calling = { random: parts.random, webhooks, secrets, sorting, ...options };
+    this.subscriptions = new Subscriptions({ ...common, log, waiting, ...calling });
     this.#chores = new Chores({ log, clock, store, mail, wires, sorting, waiting, ...options });
   }
 
@@ -252,6 +255,10 @@ export class Mailroom implements Service {
 
   deadLetters(query: DeadLetterQuery): Promise<readonly DeadLetter[]> {
     return this.#mail.deadLetters(query);
+  }
+
+  deadCounts(tenant: TenantId): ReturnType<MailStore['deadCounts']> {
+    return this.#mail.deadCounts(tenant);
   }
 
   /** Puts dead letters back into their inboxes; answers which. */

@@ -1,55 +1,43 @@
-// Keeps subscriptions and tells them what they want, each from where it was left: copies into inboxes, calls to webhooks. One node does
-// it; a copy made twice is one, a call made twice has one id. Who cannot be reached holds up nobody else.
+// Keeps subscriptions and tells them what they want, each from where it was left: copies into inboxes, of which those of webhooks are called.
+// One node does it; a copy made twice is one. Who cannot be reached holds up nobody else.
 
 import { DomainError } from '../../domain/errors.ts';
 import type { TenantId } from '../../domain/ids.ts';
 import type { JsonObject } from '../../domain/json.ts';
-import type { Message } from '../../domain/message.ts';
+import { inboxOfSubscription, type Message } from '../../domain/message.ts';
 import type { Subscription } from '../../domain/subscription.ts';
-import { type Clock, pause } from '../../runtime/clock.ts';
+import { pause } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
-import type { MailStore } from '../../store/mail.ts';
 import type { StoredDocument } from '../../store/rows.ts';
 import type { Store } from '../../store/store.ts';
-import type { Channel } from '../ports/channel.ts';
-import type { MessageWire } from '../ports/message-wire.ts';
-import type { SecretKeeper } from '../ports/secrets.ts';
+import { Calls, type CallsParts, laneOf } from './calls.ts';
 import { ONCE } from './handout.ts';
-import { Lines } from './lines.ts';
 import { messageOf } from './packing.ts';
-import type { Waiting } from './waiting.ts';
 
 /** What subscriptions are served with. */
-export interface SubscriptionsParts {
+export interface SubscriptionsParts extends CallsParts {
   readonly log: Log;
-  readonly clock: Clock;
   readonly store: Pick<Store, 'documents' | 'putDocuments'>;
-  readonly mail: MailStore;
-  readonly waiting: Waiting;
-  readonly wires: ReadonlyMap<string, MessageWire>;
-  readonly webhooks: Channel | null;
-  readonly secrets: Pick<SecretKeeper, 'webhookSecrets'>;
-  readonly leads: () => boolean;
 }
 
 const KIND = 'mail_subscription';
 const OWNED_MAX = 100;
 const BATCH = 200;
 const LOOK_MS = 1_000;
-const CALL_MS = 10_000;
-const TRIES_MAX = 20;
+/** Copies that wait to be called with, at most about so many a subscription. */
+const COPIES_MAX = 1_000;
 
 /** The subscriptions of all tenants. */
 export class Subscriptions {
   readonly #parts: SubscriptionsParts;
   readonly #serving = new Map<string, Promise<void>>();
   readonly #stop = new AbortController();
-  readonly #lines: Lines;
+  readonly #calls: Calls;
   #looking: Promise<void> | null = null;
 
   constructor(parts: SubscriptionsParts) {
     this.#parts = parts;
-    this.#lines = new Lines(parts.clock);
+    this.#calls = new Calls(parts);
   }
 
   start(): void {
@@ -89,6 +77,7 @@ export class Subscriptions {
 
   async remove(tenant: TenantId, id: string): Promise<void> {
     await this.#parts.store.putDocuments([{ tenant, kind: KIND, id, body: null }]);
+    await this.#calls.empty(tenant, id);
   }
 
   /** Notes how far a stream's reader has come; a subscription that is gone stays so. */
@@ -119,10 +108,13 @@ export class Subscriptions {
     }
   }
 
-  #serve({ tenant, id, dialect }: Subscription): void {
+  #serve({ tenant, id, dialect, target }: Subscription): void {
     const key = `${tenant}\n${id}`;
     if (this.#serving.has(key)) return;
-    const work = this.#follow(tenant, dialect, id)
+    const served = { tenant, id, find: () => this.find(tenant, dialect, id) };
+    const calling = target.by === 'webhook' ? this.#calls.serve(served, this.#stop.signal) : null;
+    const work = Promise.all([this.#follow(tenant, dialect, id), calling])
+      .then(() => {})
       .catch(error => this.#parts.log.warn('a subscription is served later', { id, error: String(error) }))
       .finally(() => this.#serving.delete(key));
     this.#serving.set(key, work);
@@ -140,12 +132,14 @@ export class Subscriptions {
         const subscription = await this.find(tenant, dialect, id);
         if (subscription === null) return;
         const { cursor } = subscription;
-        const page = await mail.mail({
-          tenant,
-          dialect,
-          limit: BATCH,
-          ...(cursor === null ? {} : { after: cursor }),
-        });
+        const page = (await this.#isBehind(subscription))
+          ? []
+          : await mail.mail({
+              tenant,
+              dialect,
+              limit: BATCH,
+              ...(cursor === null ? {} : { after: cursor }),
+            });
         for (const stored of page) {
           const message = messageOf(stored);
           if (this.#parts.wires.get(dialect)?.wants(message, subscription) === true)
@@ -165,6 +159,13 @@ export class Subscriptions {
     }
   }
 
+  /** Whoever is not called for long has its messages kept in the log rather than twice. */
+  async #isBehind({ tenant, id, target }: Subscription): Promise<boolean> {
+    if (target.by !== 'webhook') return false;
+    const [depth] = await this.#parts.mail.depths(tenant, [inboxOfSubscription(id)]);
+    return depth !== undefined && depth.waiting + depth.held >= COPIES_MAX;
+  }
+
   async #tell(subscription: Subscription, message: Message): Promise<void> {
     const { tenant, id, target } = subscription;
     if (target.by === 'inbox') {
@@ -174,49 +175,11 @@ export class Subscriptions {
       this.#parts.waiting.wake(tenant, [target.inbox]);
       return;
     }
-    if (target.by === 'webhook') await this.#call(subscription, target, message);
-  }
-
-  /** Calls until it is taken or never will be; after twenty tries the message is passed over, and the log says so. */
-  async #call(
-    { tenant, id, dialect, owner }: Subscription,
-    target: Subscription['target'] & { readonly by: 'webhook' },
-    message: Message,
-  ): Promise<void> {
-    const { clock, log, webhooks, secrets, wires } = this.#parts;
-    const wire = wires.get(dialect);
-    if (webhooks === null || wire === undefined) return;
-    const urls = [target.url, ...(target.backups ?? [])];
-    const signing = await secrets.webhookSecrets(tenant, target.secretSealed);
-    for (let attempt = 1; attempt <= TRIES_MAX; attempt++) {
-      const endpoint = this.#lines.pick(urls);
-      const { verdict, retryAfterMs } = await webhooks.send({
-        ...{
-          endpoint,
-          deliveryId: `${id}:${message.id}:${attempt}`,
-          notificationId: `${id}:${message.id}`,
-        },
-        ...{
-          event: message.type,
-          attempt,
-          agentId: owner,
-          traceparent: `00-${message.traceId}-${'0'.repeat(15)}1-01`,
-        },
-        ...{ secrets: signing, body: wire.encode(message), timeoutMs: CALL_MS },
-      });
-      this.#lines.note(endpoint, verdict === 'delivered');
-      if (verdict === 'delivered') return;
-      if (verdict === 'fail' && urls.length === 1) break;
-      log.debug('a subscriber was not reached', { subscription: id, message: message.id, endpoint, attempt });
-      // Where another endpoint is to be tried, there is nothing to wait for.
-      if (this.#lines.pick(urls) !== endpoint) continue;
-      await pause(clock, retryAfterMs ?? Math.min(60_000, 1_000 * 2 ** (attempt - 1)), this.#stop.signal);
-    }
-    log.warn('a subscription was not told of a message', {
-      subscription: id,
-      message: message.id,
-      url: target.url,
-    });
+    if (target.by !== 'webhook') return;
+    const inbox = inboxOfSubscription(id);
+    const entry = { inbox, lane: laneOf(message), cause: `subscription:${id}` };
+    await this.#parts.mail.fanOut([{ tenant, position: message.position, entry }]);
+    this.#parts.waiting.wake(tenant, [inbox]);
   }
 }
 

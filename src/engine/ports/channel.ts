@@ -21,6 +21,8 @@ export interface ChannelMessage {
   readonly traceparent: string;
   /** Newest first: all sign, so receivers may hold either during a rotation. */
   readonly secrets: readonly string[];
+  /** Further headers of a call; none of the channel's own is replaced by them. */
+  readonly headers?: Readonly<Record<string, string>>;
   readonly body: JsonObject | readonly JsonObject[];
   readonly encoding?: 'gzip';
   readonly format?: 'msgpack';

@@ -38,6 +38,23 @@ export interface OpenReview {
   readonly task: Task;
 }
 
+/** A message nobody will get, or what could not be made one. */
+export type Lost = Pick<Message, 'tenant' | 'id' | 'type' | 'taskId' | 'correlationId' | 'traceId'>;
+
+/** One try to call a subscriber with a message. */
+export interface CallTry {
+  readonly subscription: string;
+  /** From 1. */
+  readonly attempt: number;
+  /** Without what its query may keep secret. */
+  readonly endpoint: string;
+  readonly outcome: 'delivered' | 'retry' | 'fail';
+  /** Null where there was no answer. */
+  readonly status: number | null;
+  /** Null where there is no further try. */
+  readonly retryInMs: number | null;
+}
+
 /** A wire as the mailroom sees it. */
 export interface MessageWire {
   readonly name: string;
@@ -49,6 +66,12 @@ export interface MessageWire {
   wants(message: Message, subscription: Subscription): boolean;
   /** That a message was refused or died after it was accepted; null where its sender is not to be told, as about an error. */
   refusal(message: Message, error: DomainError): Draft | null;
+  /** What is published of a message that is past help, the same each time, and told to operators; absent or null: nothing. */
+  unrecoverable?(lost: Lost, error: DomainError): Draft | null;
+  /** What is published of a try to call a subscriber; absent or null: nothing. */
+  callTried?(message: Message, tried: CallTry): Draft | null;
+  /** What stands beside a message wherever it is published, by name; absent: nothing. */
+  headersOf?(message: Message): Readonly<Record<string, string | null>>;
   /** What an agent can do by its roles and name, beside the capabilities it was registered with; absent: nothing. */
   abilitiesOf?(agent: Pick<Agent, 'id' | 'roles'>): readonly string[];
   /** Whether an agent is asked for a first attempt by the very message that asked for the task, as it came; absent: always. */

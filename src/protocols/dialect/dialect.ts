@@ -65,6 +65,8 @@ export interface NamedInbox {
 /** A version of the wire; instants as ISO 8601. */
 export interface DialectVersion {
   readonly version: string;
+  /** What it brought, in a sentence or a few. */
+  readonly changes?: string;
   readonly deprecatedAt?: string;
   readonly sunsetAt?: string;
 }
@@ -74,6 +76,8 @@ export interface WireCode {
   readonly code: string;
   /** Null where it never answers a request. */
   readonly status: number | null;
+  /** How severe the wire calls it, where it does. */
+  readonly severity?: 'warning' | 'error' | 'critical';
 }
 
 /** A message wire. */
@@ -126,6 +130,8 @@ export interface Dialect extends MessageWire {
 /** What an error's body is made from. */
 export interface ErrorBodyScene {
   readonly about: string | null;
+  /** The version that message says it is written in; null or absent where there is none or it does not say. */
+  readonly version?: string | null;
   readonly traceId: string;
   readonly requestId: string;
   readonly now: number;

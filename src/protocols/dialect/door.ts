@@ -12,6 +12,7 @@ import type { AuditRecorder } from '../../guards/audit.ts';
 import type { GuardrailBook } from '../../guards/guardrails.ts';
 import { mask } from '../../guards/mask.ts';
 import type { Clock } from '../../runtime/clock.ts';
+import type { Log } from '../../runtime/log.ts';
 import type { Random } from '../../runtime/random.ts';
 import { fingerprintOf } from '../fingerprint.ts';
 import type { Caller, Dialect, EnvelopeScene } from './dialect.ts';
@@ -19,11 +20,13 @@ import type { Figures } from './figures.ts';
 import { MESSAGE_BYTES_MAX, sizeOf } from './media.ts';
 import type { Pace } from './pace.ts';
 import { cleanEnvelope, refuseOffence } from './policy.ts';
+import { logRefusal } from './rendered.ts';
 import type { Seals } from './seals.ts';
 import type { Accepted, Taken } from './taken.ts';
 
 /** What a door is made of. */
 export interface DoorParts {
+  readonly log: Log;
   readonly clock: Clock;
   readonly random: Random;
   readonly mailroom: Mailroom;
@@ -74,7 +77,7 @@ export class Door {
       return { status, id: message.id, message, senderInbox: one.senderInbox };
     });
     await this.#note(taken, envelopes, arrival);
-    this.#parts.figures.count(taken, this.#parts.clock.monotonic() - began);
+    this.#parts.figures.count(arrival.caller.tenant, taken, this.#parts.clock.monotonic() - began);
     return taken;
   }
 
@@ -84,8 +87,9 @@ export class Door {
     if (error.code === 'internal') return;
     const raw = mask(Buffer.from(bytes.subarray(0, RAW_MAX)).toString('utf8'));
     await this.#bury([{ raw, error }], arrival);
+    this.#log(arrival, null, error);
     this.#audit(arrival, null, error);
-    this.#parts.figures.count([{ status: 'rejected', id: null, error }], 0);
+    this.#parts.figures.count(arrival.caller.tenant, [{ status: 'rejected', id: null, error }], 0);
   }
 
   /** The answer to a message, waiting for it if need be; acknowledged by this. */
@@ -149,8 +153,10 @@ export class Door {
     const refused: { raw: string; error: DomainError }[] = [];
     taken.forEach((one, index) => {
       if (one.status === 'rejected') refused.push({ raw: this.#rawOf(envelopes[index]), error: one.error });
-      if (one.status === 'rejected') this.#audit(arrival, envelopes[index], one.error);
-      else if (one.message.taskId !== null) this.#audit(arrival, envelopes[index], null, one.message);
+      if (one.status === 'rejected') {
+        this.#log(arrival, envelopes[index], one.error);
+        this.#audit(arrival, envelopes[index], one.error);
+      } else if (one.message.taskId !== null) this.#audit(arrival, envelopes[index], null, one.message);
     });
     if (refused.length > 0) await this.#bury(refused, arrival);
   }
@@ -170,6 +176,14 @@ export class Door {
         ...{ reason: 'invalid' as const, error: `${error.code}: ${error.message}` },
       })),
     );
+  }
+
+  #log({ caller, requestId, traceId }: Arrival, envelope: unknown, error: DomainError): void {
+    const type = isJsonObject(envelope) && typeof envelope.type === 'string' ? envelope.type : null;
+    logRefusal(this.#parts.log, this.#dialect, error, {
+      ...{ traceId, requestId, tenant: caller.tenant, principal: caller.principal.id },
+      ...{ message_id: this.#dialect.idOf(envelope), type },
+    });
   }
 
   #audit(

@@ -1,12 +1,14 @@
 // A dialect as a wire the http floor can mount: its own routes and those that all dialects have.
 
-import type { DomainError } from '../../domain/errors.ts';
-import type { ErrorScene, Protocol } from '../protocol.ts';
+import type { Protocol } from '../protocol.ts';
 import { deadLetterRoutes } from './dead-letters.ts';
 import type { Dialect } from './dialect.ts';
 import { Door, type DoorParts } from './door.ts';
 import { exchangeRoutes } from './exchanges.ts';
 import { Figures } from './figures.ts';
+import { doorMeasures } from './measures.ts';
+import { pageRoutes, versionShown } from './pages.ts';
+import { logRefusal, rendered } from './rendered.ts';
 import { messageRoutes } from './routes.ts';
 import { socketDoor } from './socket.ts';
 import { streamRoutes } from './streams.ts';
@@ -26,30 +28,19 @@ export function protocolOf(dialect: Dialect, shared: SharedParts): Protocol {
     errorPages: dialect.errorPages,
     routes: [
       ...messageRoutes(parts),
+      ...pageRoutes(parts),
       ...deadLetterRoutes(parts),
       ...exchangeRoutes(parts),
       ...streamRoutes(parts),
       ...subscriptionRoutes(parts),
       ...(dialect.routes ?? []),
     ],
+    measures: tenant => doorMeasures(dialect.name, doorParts.figures, tenant),
+    changelog: { title: dialect.title, versions: dialect.versions.map(versionShown) },
     sockets: [socketDoor(parts)],
-    renderError: (error, scene) => rendered(dialect, error, scene),
-  };
-}
-
-function rendered(
-  dialect: Dialect,
-  error: DomainError,
-  scene: ErrorScene,
-): ReturnType<Protocol['renderError']> {
-  const about = typeof error.details.message_id === 'string' ? error.details.message_id : null;
-  const { retryAfterMs } = error;
-  return {
-    status: dialect.codes[error.code].status ?? 500,
-    body: dialect.errorBody(error, { ...scene, about }),
-    headers:
-      retryAfterMs === undefined
-        ? {}
-        : { 'retry-after': String(Math.max(1, Math.ceil(retryAfterMs / 1_000))) },
+    renderError(error, scene) {
+      logRefusal(shared.log, dialect, error, { traceId: scene.traceId, requestId: scene.requestId });
+      return rendered(dialect, error, scene);
+    },
   };
 }

@@ -1,18 +1,19 @@
-// The HTTP doors that every dialect has under `/protocols/<name>`: messages in, inboxes out, dead letters, schemas, health, and a front
-// page that says what is spoken here.
+// The HTTP doors that every dialect has under `/protocols/<name>`: messages in, inboxes out, verdicts on deliveries.
 
-import Type, { type TSchema } from 'typebox';
-import { DomainError } from '../../domain/errors.ts';
+import Type from 'typebox';
+import { asDomainError, DomainError } from '../../domain/errors.ts';
 import type { Message } from '../../domain/message.ts';
 import { requirePermission } from '../../guards/permissions.ts';
 import type { Call, Reply, Route } from '../protocol.ts';
-import { json, route } from '../route.ts';
+import { route } from '../route.ts';
 import { callerOf } from './callers.ts';
 import { deadHandout } from './dead-handout.ts';
 import type { Dialect, ErrorBodyScene } from './dialect.ts';
 import type { Arrival, Door, DoorParts } from './door.ts';
 import { ackItem } from './frames.ts';
-import { answer, BATCH_MAX, BODY_BYTES_MAX, MESSAGE_BYTES_MAX, readBody } from './media.ts';
+import { headersBeside } from './headed.ts';
+import { answer, answerIn, BATCH_MAX, BODY_BYTES_MAX, readBody } from './media.ts';
+import { rendered } from './rendered.ts';
 import type { Taken } from './taken.ts';
 
 /** What a dialect's routes are made of. */
@@ -84,7 +85,6 @@ export function messageRoutes(parts: DialectRouteParts): readonly Route[] {
       answers: { 200: anything },
       handle: call => acknowledge(call, parts),
     }),
-    ...pages(parts, prefix),
   ];
 }
 
@@ -95,90 +95,6 @@ export interface AckItem {
   readonly delay_ms?: number;
   readonly visibility_s?: number;
   readonly reason?: string;
-}
-
-function pages(
-  { dialect, mailroom, figures, guardrails }: DialectRouteParts,
-  prefix: string,
-): readonly Route[] {
-  const common = { method: 'GET', tag: dialect.name, rate: 'standard' } as const;
-  return [
-    route({
-      ...common,
-      path: prefix,
-      summary: `What is spoken here: versions, types, limits of ${dialect.title}`,
-      access: 'public',
-      rate: 'free',
-      answers: { 200: anything },
-      async handle() {
-        return json(200, frontPage(dialect));
-      },
-    }),
-    route({
-      ...common,
-      path: `${prefix}/schemas/:type`,
-      summary: 'The JSON Schema of a message type',
-      access: 'public',
-      rate: 'free',
-      params: Type.Object({ type: Type.String({ maxLength: 200 }) }),
-      answers: { 200: anything },
-      async handle({ params: { type } }) {
-        const schema: TSchema | undefined = Object.hasOwn(dialect.types, type)
-          ? dialect.types[type]
-          : undefined;
-        if (schema === undefined)
-          throw new DomainError('not_found', `there is no message type ${type}`, {
-            details: { types: Object.keys(dialect.types) },
-          });
-        return json(200, { $schema: 'https://json-schema.org/draft/2020-12/schema', title: type, ...schema });
-      },
-    }),
-    route({
-      ...common,
-      path: `${prefix}/health`,
-      summary: 'Messages by type and outcome, handling time, depth of the inboxes',
-      access: 'message:receive',
-      rate: 'free',
-      answers: { 200: anything },
-      async handle({ principal }) {
-        const inboxes = await mailroom.depths(principal.tenant);
-        return json(200, {
-          status: 'healthy',
-          ...figures.show(),
-          guardrails: guardrails.counts(principal.tenant),
-          inboxes: inboxes.map(({ inbox, waiting, held, oldestAt }) => ({
-            ...{ inbox, waiting, held },
-            oldest_at: oldestAt === null ? null : new Date(oldestAt).toISOString(),
-          })),
-        });
-      },
-    }),
-  ];
-}
-
-/** What a dialect says of itself. */
-export function frontPage(dialect: Dialect): object {
-  return {
-    protocol: dialect.name,
-    title: dialect.title,
-    versions: dialect.versions.map(({ version, deprecatedAt, sunsetAt }) => ({
-      version,
-      ...(deprecatedAt === undefined ? {} : { deprecated_at: deprecatedAt }),
-      ...(sunsetAt === undefined ? {} : { sunset_at: sunsetAt }),
-    })),
-    types: Object.keys(dialect.types),
-    schemas: Object.fromEntries(
-      Object.keys(dialect.types).map(type => [
-        type,
-        `/protocols/${dialect.name}/schemas/${encodeURIComponent(type)}`,
-      ]),
-    ),
-    error_codes: Object.fromEntries(
-      Object.entries(dialect.codes).map(([code, { code: word }]) => [code, word]),
-    ),
-    limits: { message_bytes: MESSAGE_BYTES_MAX, batch_items: BATCH_MAX, nesting: 64, wait_seconds: 60 },
-    ...dialect.about(),
-  };
 }
 
 async function send(
@@ -195,17 +111,22 @@ async function send(
     refuseLength(body);
   } catch (error) {
     await door.refuseBytes(bytes, error, arrival);
-    throw error;
+    const version = headers['protocol-version'] ?? null;
+    return refused(dialect, asDomainError(error), { scene: sceneOf(call, null, version), headers });
   }
-  const more = versionHeaders(dialect, body);
+  const envelopes = Array.isArray(body) ? body : [body];
+  const versions = envelopes.map(one => dialect.versionOf(one) ?? headers['protocol-version'] ?? null);
+  const more = versionHeaders(dialect, versions);
+  const allTaken = await door.take(envelopes, arrival);
   if (Array.isArray(body)) {
-    const taken = await door.take(body, arrival);
-    const results = taken.map(one => resultOf(one, call, dialect));
+    const results = allTaken.map((one, index) => resultOf(one, call, dialect, versions[index]));
     return answer(207, { results }, headers, more);
   }
-  const [taken] = await door.take([body], arrival);
+  const [taken] = allTaken;
   if (taken === undefined) throw new Error('the door answered nothing');
-  if (taken.status === 'rejected') throw naming(taken.error, taken.id);
+  if (taken.status === 'rejected') {
+    return refused(dialect, taken.error, { scene: sceneOf(call, taken.id, versions[0]), headers, more });
+  }
   const reply =
     query.wait === undefined || query.wait === 0
       ? null
@@ -215,6 +136,24 @@ async function send(
   return answer(status, { message_id: taken.id, status: taken.status, ...told }, headers, more);
 }
 
+/** The door has noted it already; what is left is to say it as the caller reads. */
+function refused(
+  dialect: Dialect,
+  error: DomainError,
+  {
+    scene,
+    headers,
+    more = {},
+  }: {
+    readonly scene: ErrorBodyScene;
+    readonly headers: Call['headers'];
+    readonly more?: Readonly<Record<string, string>>;
+  },
+): Reply {
+  const { status, body, headers: own } = rendered(dialect, error, scene);
+  return answer(status, body, headers, { ...more, ...own });
+}
+
 function refuseLength(body: unknown): void {
   if (!Array.isArray(body)) return;
   if (body.length === 0) throw new DomainError('invalid_request', 'an array of messages holds at least one');
@@ -222,24 +161,13 @@ function refuseLength(body: unknown): void {
     throw new DomainError('payload_too_large', `an array of messages holds at most ${BATCH_MAX}`);
 }
 
-/** The error, saying which message it is about, for whoever words it. */
-function naming(error: DomainError, id: string | null): DomainError {
-  if (id === null) return error;
-  const { code, message, details, retryAfterMs, cause } = error;
-  return new DomainError(code, message, {
-    details: { ...details, message_id: id },
-    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-    ...(cause === undefined ? {} : { cause }),
-  });
-}
-
 /** What came of one envelope among several. */
-export function resultOf(taken: Taken, call: Call, dialect: Dialect): object {
+export function resultOf(taken: Taken, call: Call, dialect: Dialect, version: string | null = null): object {
   if (taken.status !== 'rejected') return { message_id: taken.id, status: taken.status };
   return {
     message_id: taken.id,
     status: 'rejected',
-    error: dialect.errorBody(taken.error, sceneOf(call, taken.id)),
+    error: dialect.errorBody(taken.error, sceneOf(call, taken.id, version)),
   };
 }
 
@@ -247,9 +175,10 @@ export function resultOf(taken: Taken, call: Call, dialect: Dialect): object {
 export function sceneOf(
   call: Pick<Call, 'traceId' | 'requestId' | 'receivedAt' | 'origin'>,
   about: string | null,
+  version: string | null = null,
 ): ErrorBodyScene {
   const { traceId, requestId, receivedAt, origin } = call;
-  return { about, traceId, requestId, now: receivedAt, origin };
+  return { about, version, traceId, requestId, now: receivedAt, origin };
 }
 
 /** How a call came, for the door. */
@@ -267,9 +196,11 @@ export async function arrivalOf(
 }
 
 /** An old version's end is told with every answer to one who speaks it. */
-function versionHeaders(dialect: Dialect, body: unknown): Readonly<Record<string, string>> {
-  const spoken = dialect.versionOf(Array.isArray(body) ? body[0] : body);
-  const old = dialect.versions.find(({ version }) => version === spoken);
+function versionHeaders(
+  { versions }: Dialect,
+  spoken: readonly (string | null)[],
+): Readonly<Record<string, string>> {
+  const old = versions.find(one => one.deprecatedAt !== undefined && spoken.includes(one.version));
   if (old?.deprecatedAt === undefined) return {};
   return {
     deprecation: `@${Math.floor(Date.parse(old.deprecatedAt) / 1_000)}`,
@@ -285,7 +216,7 @@ async function readInbox(
   >,
   parts: DialectRouteParts,
 ): Promise<Reply> {
-  const { dialect, mailroom } = parts;
+  const { dialect, mailroom, figures } = parts;
   const { wait: waitS = 0, max = 10, visibility = VISIBILITY_S } = call.query;
   const { caller } = await arrivalOf(call, parts);
   const { inboxes, worker, reader, isDead } = await openInbox(call.params.name, caller, dialect);
@@ -299,13 +230,15 @@ async function readInbox(
     ...{ visibilityMs: visibility * 1_000, waitMs: waitS * 1_000 },
     ...(worker === null ? {} : { worker: { agentId: worker, dialect: dialect.name } }),
   });
-  const messages = handouts.map(({ id, attempt, visibleUntil, message }) => ({
-    delivery_id: id,
-    attempt,
-    visible_until: new Date(visibleUntil).toISOString(),
-    message: encoded(message, dialect),
-  }));
-  return answer(200, { messages }, call.headers);
+  figures.handedOut(caller.tenant, handouts);
+  const shown = handouts.map(handout => ({ ...handout, encoded: encoded(handout.message, dialect) }));
+  const messagesIn = (mediaType: string): readonly object[] =>
+    shown.map(({ id, attempt, visibleUntil, message, encoded: said }) => ({
+      ...{ delivery_id: id, attempt, visible_until: new Date(visibleUntil).toISOString() },
+      ...headersBeside(message, dialect, mediaType),
+      message: said,
+    }));
+  return answerIn(200, mediaType => ({ messages: messagesIn(mediaType) }), call.headers);
 }
 
 /** The message in the dialect's words; what it has no words for is said to be there. */

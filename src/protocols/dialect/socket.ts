@@ -9,7 +9,9 @@ import { parseJson } from '../json.ts';
 import type { Call, FarEnd, SocketDoor, SocketSession } from '../protocol.ts';
 import { bodyCheck } from '../validation.ts';
 import { ackFrame, creditFrame, helloFrame, sendFrame } from './frames.ts';
+import { headersBeside } from './headed.ts';
 import { BATCH_MAX, MESSAGE_BYTES_MAX } from './media.ts';
+import { logRefusal } from './rendered.ts';
 import {
   type AckItem,
   arrivalOf,
@@ -132,7 +134,10 @@ class Session implements SocketSession {
     try {
       const arrival = await arrivalOf(this.#call, this.#parts);
       const taken = await door.take(envelopes, arrival);
-      const results = taken.map(one => resultOf(one, this.#call, dialect));
+      const told = this.#call.headers['protocol-version'] ?? null;
+      const results = taken.map((one, index) =>
+        resultOf(one, this.#call, dialect, dialect.versionOf(envelopes[index]) ?? told),
+      );
       this.#say({ frame: 'sent', ...(ref === undefined ? {} : { ref }), results, credit: envelopes.length });
     } finally {
       this.#underWay -= envelopes.length;
@@ -165,7 +170,7 @@ class Session implements SocketSession {
 
   /** Hands out what comes, never more than was granted, until the socket is over. */
   async #deliver(opened: Opened): Promise<void> {
-    const { mailroom, dialect, clock } = this.#parts;
+    const { mailroom, dialect, clock, figures } = this.#parts;
     const { signal } = this.#over;
     while (!signal.aborted) {
       if (this.#credit <= 0 || this.#farEnd.buffered > BUFFERED_MAX) {
@@ -179,6 +184,7 @@ class Session implements SocketSession {
         ...{ limit: Math.min(100, this.#credit), visibilityMs: opened.visibilityMs, waitMs: WAIT_MS },
         ...(opened.worker === null ? {} : { worker: { agentId: opened.worker, dialect: dialect.name } }),
       });
+      figures.handedOut(this.#call.principal.tenant, handouts);
       for (const handout of handouts) {
         this.#credit -= 1;
         this.#held.set(handout.id, handout);
@@ -186,6 +192,7 @@ class Session implements SocketSession {
         this.#say({
           ...{ frame: 'deliver', delivery_id: id, attempt },
           visible_until: new Date(visibleUntil).toISOString(),
+          ...headersBeside(message, dialect),
           message: encoded(message, dialect) as JsonObject,
         });
       }
@@ -217,7 +224,9 @@ class Session implements SocketSession {
 
   #fail(thrown: unknown, ref: string | null): void {
     const error = asDomainError(thrown);
-    const { dialect } = this.#parts;
+    const { dialect, log } = this.#parts;
+    const { traceId, requestId } = this.#call;
+    logRefusal(log, dialect, error, { traceId, requestId, ref });
     const about = ref ?? (typeof error.details.ref === 'string' ? error.details.ref : null);
     const told = { frame: 'error', ...(about === null ? {} : { ref: about }) };
     this.#say({ ...told, error: dialect.errorBody(error, sceneOf(this.#call, null)) });

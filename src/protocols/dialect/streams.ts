@@ -9,6 +9,7 @@ import type { Route, SseItem } from '../protocol.ts';
 import { route } from '../route.ts';
 import { callerOf } from './callers.ts';
 import type { Caller, Dialect } from './dialect.ts';
+import { headersBeside } from './headed.ts';
 import { matchesType, patternsIn } from './matching.ts';
 import { type DialectRouteParts, encoded } from './routes.ts';
 
@@ -16,7 +17,7 @@ const PAGE = 200;
 const LOOK_MS = 1_000;
 
 /** The route that streams messages as they are accepted. */
-export function streamRoutes({ dialect, mailroom, clock }: DialectRouteParts): readonly Route[] {
+export function streamRoutes({ dialect, mailroom, clock, seals }: DialectRouteParts): readonly Route[] {
   return [
     route({
       method: 'GET',
@@ -42,7 +43,7 @@ export function streamRoutes({ dialect, mailroom, clock }: DialectRouteParts): r
         const from = call.headers['last-event-id'] ?? (await newestPosition(mailroom, caller));
         return {
           kind: 'sse',
-          items: follow({ mailroom, clock, dialect, caller, from, wanted, signal: call.signal }),
+          items: follow({ mailroom, clock, dialect, seals, caller, from, wanted, signal: call.signal }),
         };
       },
     }),
@@ -120,15 +121,25 @@ async function* follow({
   signal,
   ...log
 }: Parameters<typeof messagesAfter>[0] & {
+  readonly seals: DialectRouteParts['seals'];
   readonly from: string | null;
   readonly wanted: (message: Message) => boolean;
   readonly signal: AbortSignal;
 }): AsyncIterable<SseItem> {
   for await (const message of messagesAfter(log, from, signal))
-    if (wanted(message))
-      yield {
-        id: message.position,
-        event: message.type,
-        data: JSON.stringify(encoded(message, log.dialect)),
-      };
+    if (wanted(message)) yield streamed(message, log);
+}
+
+/** A message as an event of a stream; its headers within, but for one that is signed or encrypted and goes on as it came. */
+export function streamed(
+  message: Message,
+  { dialect, seals }: Pick<DialectRouteParts, 'dialect' | 'seals'>,
+): SseItem {
+  const isSealed = seals.isSigned(message) || seals.isConfidential(message);
+  const beside = isSealed ? {} : headersBeside(message, dialect);
+  return {
+    id: message.position,
+    event: message.type,
+    data: JSON.stringify({ ...encoded(message, dialect), ...beside }),
+  };
 }

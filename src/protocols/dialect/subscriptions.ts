@@ -9,8 +9,8 @@ import type { Call, Route, SseItem } from '../protocol.ts';
 import { json, route } from '../route.ts';
 import { callerOf } from './callers.ts';
 import type { Caller } from './dialect.ts';
-import { type DialectRouteParts, encoded, openInbox } from './routes.ts';
-import { messagesAfter, newestPosition } from './streams.ts';
+import { type DialectRouteParts, openInbox } from './routes.ts';
+import { messagesAfter, newestPosition, streamed } from './streams.ts';
 
 const anything = Type.Object({}, { additionalProperties: true });
 const params = Type.Object({ id: Type.String({ minLength: 1, maxLength: 200 }) });
@@ -103,7 +103,7 @@ export function subscriptionRoutes(parts: SubscriptionParts): readonly Route[] {
       rate: 'free',
       params,
       answers: { 200: Type.String({ contentMediaType: 'text/event-stream' }) },
-      handle: async call => ({ kind: 'sse', items: stream(await streamed(call, parts), call, parts) }),
+      handle: async call => ({ kind: 'sse', items: stream(await ownStream(call, parts), call, parts) }),
     }),
   ];
 }
@@ -182,7 +182,7 @@ async function own(
   return found;
 }
 
-async function streamed(call: Parameters<typeof own>[0], parts: DialectRouteParts): Promise<Subscription> {
+async function ownStream(call: Parameters<typeof own>[0], parts: DialectRouteParts): Promise<Subscription> {
   const subscription = await own(call, parts);
   if (subscription.target.by === 'sse') return subscription;
   throw new DomainError('invalid_request', `this subscription is told by ${subscription.target.by}`);
@@ -207,7 +207,7 @@ async function* stream(
   const log = { mailroom, clock: parts.clock, caller: subscription, dialect };
   for await (const message of messagesAfter(log, from, signal)) {
     if (!dialect.wants(message, subscription)) continue;
-    yield { id: message.position, event: message.type, data: JSON.stringify(encoded(message, dialect)) };
+    yield streamed(message, parts);
     await mailroom.subscriptions.advance(subscription.tenant, subscription.id, message.position);
   }
 }

@@ -10,6 +10,7 @@ import type { Random } from '../../runtime/random.ts';
 import type { Blobs } from '../../store/blobs.ts';
 import type { Store } from '../../store/store.ts';
 import type { HealthReport } from '../health.ts';
+import type { Measure } from '../measures.ts';
 import type { Protocol, Route } from '../protocol.ts';
 import { errorPages, errorSchema, renderError } from './errors.ts';
 import { PREFIX } from './route.ts';
@@ -27,6 +28,7 @@ import { eventRoutes } from './routes/events.ts';
 import { executeRoutes } from './routes/execute.ts';
 import { healthRoutes } from './routes/health.ts';
 import { jwtKeyRoutes } from './routes/jwt-keys.ts';
+import { metricsRoutes } from './routes/metrics.ts';
 import { nodeRoutes } from './routes/nodes.ts';
 import { observeRoutes } from './routes/observe.ts';
 import { pipeRoutes } from './routes/pipes.ts';
@@ -73,6 +75,8 @@ export interface SamDeps {
   readonly reviews: Reviews;
   readonly privacy: Privacy;
   health(): Promise<HealthReport>;
+  /** What is measured of a tenant, for metrics; nothing unless given. */
+  measures?(tenant: TenantId): Promise<readonly Measure[]>;
   readonly options: {
     /** The agent id shown while no agent is known: this server's own. */
     readonly serverId: string;
@@ -136,5 +140,9 @@ function administrativeRoutes(deps: SamDeps): readonly Route[] {
     ...approvalRoutes({ reviews: deps.reviews, audit, workflows }),
     ...privacyRoutes({ privacy: deps.privacy, audit }),
     ...healthRoutes({ clock, version, health: () => deps.health() }),
+    ...metricsRoutes({
+      health: () => deps.health(),
+      measures: async tenant => (await deps.measures?.(tenant)) ?? [],
+    }),
   ];
 }

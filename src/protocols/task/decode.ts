@@ -10,7 +10,7 @@ import type { Decoded, EnvelopeScene } from '../dialect/dialect.ts';
 import { bodyCheck, type Fault, instantOf } from '../validation.ts';
 import { meaningOf } from './meaning.ts';
 import { isMessageType, SCHEMAS, type TaskMessageType } from './schemas.ts';
-import { actingPriority, STATUSES, TASK, VERSION } from './vocabulary.ts';
+import { actingPriority, isSealed, MAJOR, STATUSES, TASK, VERSION } from './vocabulary.ts';
 
 /** Says who a message goes to, or throws why this sender may not say it. */
 export type Authorise = (
@@ -18,7 +18,6 @@ export type Authorise = (
   scene: EnvelopeScene,
 ) => Promise<readonly string[]>;
 
-const MAJOR = VERSION.slice(0, VERSION.indexOf('.'));
 const CHECKS = Object.fromEntries(
   Object.entries(SCHEMAS).map(([type, schema]) => [type, bodyCheck(schema)]),
 ) as Readonly<Record<TaskMessageType, ReturnType<typeof bodyCheck>>>;
@@ -28,11 +27,12 @@ const COMMANDS = new Set(['pause', 'resume', 'cancel']);
 
 /** What an envelope means; throws `invalid_request` listing every fault. */
 export async function decode(
-  envelope: JsonObject,
+  received: JsonObject,
   scene: EnvelopeScene,
   authorise: Authorise,
 ): Promise<Decoded> {
   const { caller, headers, now, traceId } = scene;
+  const envelope = withVersion(received, headers);
   requireVersion(envelope.protocol_version ?? headers['protocol-version']);
   const type = scene.again === undefined ? typeOf(envelope, headers) : (scene.again.type as TaskMessageType);
   const fields = normalized(envelope, type);
@@ -103,6 +103,13 @@ export function versionOf(envelope: unknown): string | null {
 export function textAt(fields: JsonObject, name: string): string | undefined {
   const value = fields[name];
   return typeof value === 'string' ? value : undefined;
+}
+
+/** The header serves messages without the field (`TASK-105`); to one that is signed or encrypted nothing may be added. */
+function withVersion(envelope: JsonObject, headers: EnvelopeScene['headers']): JsonObject {
+  const told = headers['protocol-version'];
+  if (told === undefined || envelope.protocol_version !== undefined || isSealed(envelope)) return envelope;
+  return { ...envelope, protocol_version: told };
 }
 
 function requireVersion(version: Json | undefined): void {

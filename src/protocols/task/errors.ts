@@ -6,7 +6,7 @@ import { type DomainError, ERROR_CODES, type ErrorCode } from '../../domain/erro
 import type { Json, JsonObject } from '../../domain/json.ts';
 import type { ErrorBodyScene, WireCode } from '../dialect/dialect.ts';
 import type { ErrorPage } from '../protocol.ts';
-import { instant, isTaskId, VERSION } from './vocabulary.ts';
+import { instant, isTaskId, versionFor } from './vocabulary.ts';
 
 /** The protocol errors. */
 export type ProtocolErrorCode = 'MSG001' | 'MSG002' | 'COM001' | 'COM002' | 'COM-AUTH';
@@ -88,8 +88,17 @@ const WORDS = {
 
 /** Every canonical code in this wire's words. */
 export const CODES = Object.fromEntries(
-  Object.entries(WORDS).map(([code, [word, status]]) => [code, { code: word, status }]),
+  Object.entries(WORDS).map(([code, [word, status]]) => [
+    code,
+    { code: word, status, severity: severityOf(code as ErrorCode) },
+  ]),
 ) as unknown as Readonly<Record<ErrorCode, WireCode>>;
+
+/** A rejection or denial is an error like any. */
+function severityOf(code: ErrorCode): ProtocolError['severity'] {
+  const [word] = WORDS[code];
+  return word === 'reject' || word === 'resource.denied' ? 'error' : PROTOCOL_ERRORS[word].severity;
+}
 
 /** The body of a refusal: `protocol.error`, `task.control.reject` or `resource.denied`. */
 export const errorSchema: TSchema = Type.Object(
@@ -152,7 +161,7 @@ export function errorBody(error: DomainError, scene: ErrorBodyScene): JsonObject
     message_id: `error.${requestId}`,
     ...(about === null ? {} : { reply_to: about }),
     timestamp: instant(now),
-    protocol_version: VERSION,
+    protocol_version: versionFor(scene.version ?? undefined),
   };
 }
 

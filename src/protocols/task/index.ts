@@ -16,6 +16,7 @@ import { fieldsOf } from './meaning.ts';
 import { reachesAsIs, requestFor, stopFor, taskNews } from './news.ts';
 import type { TaskParts } from './parts.ts';
 import { createJudge, RULES } from './permissions.ts';
+import { headersOf, tryNews, unrecoverableNews } from './published.ts';
 import { Reports } from './reports.ts';
 import { FIELD_REQUIREMENTS } from './requirements.ts';
 import { createResourceManager } from './resource-manager.ts';
@@ -25,17 +26,18 @@ import { createService } from './service.ts';
 import { SharedStates } from './shared-state.ts';
 import { emitted, idFor, utterance } from './utterance.ts';
 import {
+  CONFIDENTIAL,
   COORDINATOR,
   COORDINATOR_DESK,
   instant,
+  isSealed,
   RESOURCE_DESK,
   RESOURCE_MANAGER,
   TASK,
   VERSION,
+  versionFor,
 } from './vocabulary.ts';
 
-/** The members of an envelope that may each be encrypted (`TASK-89`). */
-const CONFIDENTIAL = ['metadata', 'metrics', 'result', 'state', 'reason', 'checkpoint'];
 const ERRORS: readonly string[] = ['protocol.error', 'task.control.reject', 'resource.denied'];
 
 /** Makes the dialect. */
@@ -61,7 +63,7 @@ function dialectOf(parts: TaskParts): Dialect {
   return {
     name: TASK,
     title: 'Task messages',
-    versions: [{ version: VERSION }],
+    versions: VERSIONS,
     types: SCHEMAS,
     about: () => ABOUT,
     idOf: envelope =>
@@ -83,12 +85,23 @@ function dialectOf(parts: TaskParts): Dialect {
     routes: taskRoutes(parts),
     route: async draft => routesOf(draft),
     refusal: (message, error) => refusalOf(message, error, parts),
+    unrecoverable: (lost, error) => unrecoverableNews(lost, error, parts),
+    callTried: (message, tried) => tryNews(message, tried, parts.clock.now()),
+    headersOf,
     reachesAsIs,
     taskRequest: (task, agent) => requestFor(task, agent, parts.clock.now()),
     taskStop: (task, agent, reason) => stopFor(task, agent, reason, parts.clock.now()),
     taskNews: (task, event) => taskNews(task, event, parts),
   };
 }
+
+const VERSIONS: Dialect['versions'] = [
+  {
+    version: VERSION,
+    changes:
+      'Task protocols 1.0.0, the first: submission, status reports, control of tasks and of resources, events, shared state, protocol errors.',
+  },
+];
 
 const ABOUT: JsonObject = {
   receivers: [COORDINATOR, RESOURCE_MANAGER],
@@ -106,8 +119,7 @@ function encode(message: Message): JsonObject {
   const { envelope, dialect, id, type, from, to, correlationId, replyTo, sentAt, acceptedAt, traceId } =
     message;
   if (envelope !== null && dialect === TASK) {
-    if (message.actor === 'system' || envelope.signature !== undefined || isConfidential(envelope))
-      return envelope;
+    if (message.actor === 'system' || isSealed(envelope)) return envelope;
     const { command: _, message_type: __, type: bare, ...rest } = envelope;
     const kind = type === 'task.submit' && bare !== type ? { task_type: envelope.task_type ?? bare } : {};
     const known = { message_id: id, from, timestamp: instant(sentAt), protocol_version: VERSION };
@@ -118,13 +130,6 @@ function encode(message: Message): JsonObject {
     ...(replyTo === null ? {} : { reply_to: replyTo }),
     ...{ trace_id: traceId, protocol_version: VERSION, priority: message.priority },
     ...fieldsOf(message),
-  });
-}
-
-function isConfidential(envelope: JsonObject): boolean {
-  return CONFIDENTIAL.some(name => {
-    const member = envelope[name];
-    return isJsonObject(member) && member.jwe !== undefined;
   });
 }
 
@@ -154,24 +159,17 @@ function routesOf({ type, to, actor, from, taskId, correlationId, meaning }: Dra
   return isTold ? [...named, ...desk] : desk;
 }
 
-/** Errors are told about anything but errors (`TASK-103`); what is past help is in the audit besides (`TASK-59`). */
-function refusalOf(message: Message, error: DomainError, { clock, audit, log }: TaskParts): Draft | null {
+/** Errors are told about anything but errors (`TASK-103`). */
+function refusalOf(message: Message, error: DomainError, { clock }: TaskParts): Draft | null {
   const { tenant, id, type, from, correlationId, traceId, taskId, actor } = message;
   const { code, message: why, details } = error;
-  if (details.reason !== undefined) {
-    log.warn('a task message is past help', { type, message: id, code, trace: traceId, error: why });
-    audit.record({
-      ...{ tenant, action: 'alert.unrecoverable', principal: actor, object: id },
-      detail: { dialect: TASK, type, task_id: taskId, code, message: why, trace_id: traceId },
-    });
-  }
   if (ERRORS.includes(type) || actor === 'system') return null;
   const about = { ...details, ...(taskId === null ? {} : { task_id: taskId }) };
   const fields = failureFields({ code, message: why, details: about }, { about: id, traceId });
   return utterance(
     {
       ...{ tenant, id: idFor('refusal', id), to: [from], now: clock.now(), correlationId, traceId },
-      ...{ taskId, replyTo: id },
+      ...{ taskId, replyTo: id, version: versionFor(message.envelope?.protocol_version) },
     },
     { type: 'protocol.error', ...fields },
     { act: 'refuse', taskId, fault: { code, message: why, details: about, recoverable: false } },

@@ -7,7 +7,7 @@ import type { TaskId } from '../../domain/ids.ts';
 import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
 import type { Fault, Meaning, Message } from '../../domain/message.ts';
 import { failureFields } from './errors.ts';
-import type { TaskMessageType } from './schemas.ts';
+import { FAULT_MESSAGE_MAX, type TaskMessageType, unknownFields } from './schemas.ts';
 import { DEFAULT_TOPIC, type Status } from './vocabulary.ts';
 
 /** What a message says; its fields were found to be as its schema wants them. */
@@ -110,13 +110,13 @@ export function fieldsOf({ meaning, type, replyTo, traceId }: Message): JsonObje
   }
 }
 
-/** A failure as a report tells it. */
+/** A failure as a report tells it; of a message too long for one, the beginning. */
 export function wireFault({
   code,
   message,
   recoverable,
 }: Pick<Fault, 'code' | 'message' | 'recoverable'>): JsonObject {
-  return { code, message, recoverable };
+  return { code, message: message.slice(0, FAULT_MESSAGE_MAX), recoverable };
 }
 
 /** The same of an error. */
@@ -136,7 +136,11 @@ function requestOf(fields: JsonObject, taskId: TaskId): Extract<Meaning, { act: 
     deadline,
     priority,
   } = fields;
-  const terms = { requirements, dependencies, metadata, deadline, priority };
+  const more = unknownFields(fields);
+  const terms = {
+    ...{ requirements, dependencies, metadata, deadline, priority },
+    ...(Object.keys(more).length === 0 ? {} : { more }),
+  };
   return {
     ...{ taskId, taskType: String(taskType), description: String(taskType), input, retryCount: 0 },
     terms: Object.fromEntries(Object.entries(terms).filter(([, value]) => value !== undefined)),

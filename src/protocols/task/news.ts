@@ -104,6 +104,7 @@ export function requestFor(task: Task, agent: AgentId, now: number): Draft {
   const deadline = lease?.deadlineAt ?? createdAt + spec.timeoutMs;
   const priority = typeof terms.priority === 'number' ? terms.priority : spec.priority;
   const fields = {
+    ...(isJsonObject(terms.more) ? terms.more : {}),
     ...{
       type: 'task.submit',
       task_id: task.id,

@@ -104,16 +104,27 @@ test('TASK-25 TASK-27 TASK-101 a result or failure reaches the submitter, a reco
   );
 });
 
-test('TASK-26 a holder that reports pending hands the task back to the queue', async () => {
+test('TASK-26 a holder that reports pending hands the task back to the queue, however often, without using up an attempt', async () => {
   const { held, reader, report, task, found } = await setup();
   await held('back');
-  assert.equal((await exchange(reader.who, report('back', { status: 'pending' }))).status, 'applied');
-  const again = await until(
-    reader,
-    ({ type, task_id, attempt }) => type === 'task.submit' && task_id === task('back') && attempt === 2,
-  );
-  assert.equal(again.task_id, task('back'));
-  assert.equal((await found('back')).outcome, null);
+  const { attemptsMax } = (await found('back')).spec.retry;
+  const asked = (attempt: number) =>
+    until(
+      reader,
+      one => one.type === 'task.submit' && one.task_id === task('back') && one.attempt === attempt,
+    );
+  for (let attempt = 1; attempt <= attemptsMax; attempt++) {
+    await asked(attempt);
+    assert.equal((await exchange(reader.who, report('back', { status: 'pending' }))).status, 'applied');
+  }
+  await asked(attemptsMax + 1);
+  const error = { code: 'boom', message: 'it broke', recoverable: true };
+  assert.equal((await exchange(reader.who, report('back', { status: 'failed', error }))).status, 'applied');
+  assert.deepEqual([(await found('back')).state, (await found('back')).outcome], ['queued', null]);
+  await asked(attemptsMax + 2);
+  const last = { status: 'failed', error: { ...error, recoverable: false } };
+  await exchange(reader.who, report('back', last));
+  assert.equal((await found('back')).outcome, 'failed');
 });
 
 test('TASK-41 every request gets exactly one answer that names it', async () => {

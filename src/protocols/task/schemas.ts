@@ -2,7 +2,8 @@
 // may be confidential may be encrypted instead.
 
 import Type, { type TSchema } from 'typebox';
-import { DEFAULT_TOPIC, STATUSES } from './vocabulary.ts';
+import type { JsonObject } from '../../domain/json.ts';
+import { DEFAULT_TOPIC, STATUSES, VERSION_FORM } from './vocabulary.ts';
 
 const id = Type.String({ pattern: '^[A-Za-z0-9._:-]{1,200}$' });
 const name = Type.String({ minLength: 1, maxLength: 400 });
@@ -22,7 +23,7 @@ const envelope = {
   reply_to: Type.Optional(id),
   timestamp: Type.Optional(timestamp),
   expires_at: Type.Optional(timestamp),
-  protocol_version: Type.Optional(Type.String({ pattern: '^\\d{1,4}(\\.\\d{1,4}){0,2}$' })),
+  protocol_version: Type.Optional(Type.String({ pattern: VERSION_FORM.source })),
   signature: Type.Optional(Type.String({ maxLength: 2_048 })),
   priority: Type.Optional(
     Type.Integer({
@@ -54,9 +55,12 @@ const dependency = Type.Union([
 
 const metrics = Type.Union([encrypted, Type.Record(Type.String(), Type.Number(), { maxProperties: 200 })]);
 
+/** What a report may say went wrong, in characters. */
+export const FAULT_MESSAGE_MAX = 10_000;
+
 const fault = Type.Object({
   code: Type.String({ minLength: 1, maxLength: 200 }),
-  message: Type.Optional(Type.String({ maxLength: 10_000 })),
+  message: Type.Optional(Type.String({ maxLength: FAULT_MESSAGE_MAX })),
   recoverable: Type.Optional(Type.Boolean()),
 });
 
@@ -171,6 +175,15 @@ export const SCHEMAS = Object.fromEntries(
     Type.Object({ type: Type.Literal(type), ...envelope, ...fields }, { additionalProperties: true }),
   ]),
 ) as unknown as Readonly<Record<TaskMessageType, TSchema>>;
+
+/** The fields of a submission that its schema does not know, which its agent is given as they came (`TASK-106`). */
+export function unknownFields(fields: JsonObject): JsonObject {
+  return Object.fromEntries(
+    Object.entries(fields).filter(([name]) => !OUR_FIELDS.has(name) && !Object.hasOwn(submit, name)),
+  );
+}
+
+const OUR_FIELDS = new Set([...Object.keys(envelope), 'type', 'message_type', 'command']);
 
 /** What is emitted beside that never lacks: `TASK-5`, and of reports `TASK-20`. */
 const ALWAYS = ['type', 'message_id', 'timestamp', 'protocol_version'] as const;

@@ -9,7 +9,7 @@ import type { Draft, Meaning, Message, MessageId } from '../../domain/message.ts
 import { DEFAULT_PRIORITY } from '../../domain/priority.ts';
 import { bodyCheck } from '../validation.ts';
 import { EMITTED, isMessageType } from './schemas.ts';
-import { COORDINATOR, instant, TASK, VERSION } from './vocabulary.ts';
+import { COORDINATOR, instant, TASK, VERSION, versionFor } from './vocabulary.ts';
 
 /** What an utterance has beside its own fields. */
 export interface UtteranceTerms {
@@ -41,7 +41,8 @@ export function utterance(
   const { tenant, id, to, now, correlationId, traceId, taskId = null, replyTo = null } = terms;
   const { from = COORDINATOR, version = VERSION, priority = DEFAULT_PRIORITY } = terms;
   const envelope = emitted({
-    ...{ message_id: id, from, to: [...to], correlation_id: correlationId, timestamp: instant(now) },
+    ...{ message_id: id, from, correlation_id: correlationId, timestamp: instant(now) },
+    ...(to.length === 0 ? {} : { to: [...to] }),
     ...(replyTo === null ? {} : { reply_to: replyTo }),
     ...{ trace_id: traceId, protocol_version: version },
     ...fields,
@@ -61,11 +62,11 @@ export function answer(
   meaning?: Meaning,
 ): Draft {
   const { tenant, id, from, correlationId, traceId, taskId, envelope } = message;
-  const version = envelope?.protocol_version;
+  const version = versionFor(envelope?.protocol_version);
   return utterance(
     {
       ...{ tenant, id: idFor('reply', id), to: [from], now, correlationId, traceId, taskId, replyTo: id },
-      ...(typeof version === 'string' ? { version } : {}),
+      version,
     },
     fields,
     meaning,

@@ -2,6 +2,7 @@
 // is made from another.
 
 import type { TaskId } from '../../domain/ids.ts';
+import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
 import { type InboxName, inboxOfDesk } from '../../domain/message.ts';
 import type { Priority } from '../../domain/priority.ts';
 import type { Task } from '../../domain/task.ts';
@@ -11,6 +12,12 @@ import { hasEnded } from '../../domain/transitions.ts';
 export const TASK = 'task';
 /** What is spoken where a message does not say. */
 export const VERSION = '1.0.0';
+/** What a version looks like. */
+export const VERSION_FORM = /^\d{1,4}(\.\d{1,4}){0,2}$/;
+/** Whatever begins so is spoken here (`TASK-106`). */
+export const MAJOR = VERSION.slice(0, VERSION.indexOf('.'));
+/** The members of an envelope that may each be encrypted (`TASK-89`). */
+export const CONFIDENTIAL = ['metadata', 'metrics', 'result', 'state', 'reason', 'checkpoint'];
 /** The name of who takes requests about tasks; it answers by rules alone (`TASK-84`). */
 export const COORDINATOR = 'coordinator';
 /** The name of who takes requests for resources; so does it. */
@@ -38,6 +45,22 @@ export function statusOf({ state, outcome }: Pick<Task, 'state' | 'outcome'>): S
 /** An instant as this wire writes it. */
 export function instant(ms: number): string {
   return new Date(ms).toISOString();
+}
+
+/** The version an answer is written in: that of whom it answers, where it is spoken here. */
+export function versionFor(asked: Json | undefined): string {
+  return typeof asked === 'string' && VERSION_FORM.test(asked) && asked.split('.')[0] === MAJOR
+    ? asked
+    : VERSION;
+}
+
+/** Whether an envelope is signed or has encrypted members, and so goes on as it came. */
+export function isSealed(envelope: JsonObject): boolean {
+  if (envelope.signature !== undefined) return true;
+  return CONFIDENTIAL.some(name => {
+    const member = envelope[name];
+    return isJsonObject(member) && member.jwe !== undefined;
+  });
 }
 
 /** A priority as it acts: whatever is above 9 acts as 9 (`TASK-12`). */

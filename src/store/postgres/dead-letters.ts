@@ -2,7 +2,7 @@
 
 import type { TenantId } from '../../domain/ids.ts';
 import type { InboxName } from '../../domain/message.ts';
-import type { DeadLetter, DeadLetterQuery, NewDeadLetter } from '../mail.ts';
+import type { DeadLetter, DeadLetterQuery, MailStore, NewDeadLetter } from '../mail.ts';
 import { type DeadLetterRow, letterOf } from '../mail-row.ts';
 import { Conditions, type Context, reading, repeatable, writing } from './context.ts';
 import { MailLog } from './mail-log.ts';
@@ -15,6 +15,11 @@ const BURY = writing(
   `INSERT INTO batuta.dead_letter (tenant, dialect, reason, error, raw, sender, attempts, died_at)
    SELECT tenant, dialect, reason, error, raw, sender, 0, batuta.moment($2) FROM json_to_recordset($1)
      d(tenant text, dialect text, reason text, error text, raw text, sender text)`,
+);
+const COUNTS = reading(
+  'dead letters counted',
+  `SELECT dialect, reason, count(*)::integer AS count FROM batuta.dead_letter WHERE tenant = $1
+   GROUP BY dialect, reason ORDER BY dialect, reason`,
 );
 const UNTOLD = reading(
   'untold dead letters',
@@ -64,6 +69,11 @@ export class DeadLetters {
       `SELECT * FROM batuta.dead_letter ${where} ORDER BY id LIMIT ${conditions.param(query.limit)}`,
     );
     return this.#lettersOf(await this.#context.read<Row>(statement, conditions.values));
+  }
+
+  /** How many a tenant has, by wire and reason. */
+  counts(tenant: TenantId): ReturnType<MailStore['deadCounts']> {
+    return this.#context.read(COUNTS, [plain(tenant)]);
   }
 
   /** Dead letters with a message whose sender was not told yet. */

@@ -92,6 +92,7 @@ export function mailOf(context: Context): MailStore {
       context.read(DEPTHS, [plain(tenant), inboxes === undefined ? null : inboxes.map(plain)]),
     bury: letters => dead.bury(letters),
     deadLetters: query => dead.list(query),
+    deadCounts: tenant => dead.counts(tenant),
     untold: limit => dead.untold(limit),
     told: ids => dead.told(ids),
     replay: (tenant, ids) => dead.replay(tenant, ids),

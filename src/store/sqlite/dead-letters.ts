@@ -2,7 +2,7 @@
 
 import type { TenantId } from '../../domain/ids.ts';
 import type { DeadReason } from '../../domain/message.ts';
-import type { DeadLetter, DeadLetterQuery, NewDeadLetter } from '../mail.ts';
+import type { DeadLetter, DeadLetterQuery, MailStore, NewDeadLetter } from '../mail.ts';
 import { type DeadLetterRow, letterOf } from '../mail-row.ts';
 import type { Boxes } from './boxes.ts';
 import type { Connection, Prepared, Value } from './connection.ts';
@@ -94,6 +94,16 @@ export class DeadLetters {
       .prepare<Row>(`SELECT * FROM dead_letter WHERE ${conditions.join(' AND ')} ORDER BY id LIMIT +?`)
       .all(...values, query.limit)
       .map(row => this.#letterOf(row));
+  }
+
+  /** How many a tenant has, by wire and reason. */
+  counts(tenant: TenantId): Awaited<ReturnType<MailStore['deadCounts']>> {
+    return this.#connection
+      .prepare<{ dialect: string; reason: DeadReason; count: number }>(
+        'SELECT dialect, reason, count(*) AS count FROM dead_letter WHERE tenant = ? GROUP BY 1, 2 ORDER BY 1, 2',
+      )
+      .all(tenant)
+      .map(row => ({ ...row }));
   }
 
   /** Dead letters with a message whose sender was not told yet. */

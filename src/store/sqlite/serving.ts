@@ -23,7 +23,7 @@ export interface SqliteOptions {
 
 /** Reads whose cost grows with all there ever was, not with what they answer. */
 const BROAD_READS: ReadonlySet<VerbName> = new Set<VerbName>([
-  ...(['list', 'deliveries', 'audit', 'logs', 'mail.depths', 'mail.deadLetters'] as const),
+  ...(['list', 'deliveries', 'audit', 'logs', 'mail.depths', 'mail.deadLetters', 'mail.deadCounts'] as const),
   ...(['memory.find', 'memory.unembedded'] as const),
 ]);
 

@@ -101,6 +101,7 @@ function mailOf(send: Send): MailStore {
     depths: (tenant, inboxes) => send('mail.depths', tenant, inboxes),
     bury: letters => send('mail.bury', letters),
     deadLetters: query => send('mail.deadLetters', query),
+    deadCounts: tenant => send('mail.deadCounts', tenant),
     untold: limit => send('mail.untold', limit),
     told: ids => send('mail.told', ids),
     replay: (tenant, ids) => send('mail.replay', tenant, ids),
