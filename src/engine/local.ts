@@ -123,8 +123,10 @@ export class LocalWorker {
     const controller = new AbortController();
     attempt.stop = cause => controller.abort(new AttemptAbort(cause));
     try {
-      const result = await this.#attempt(lane.executor, attempt, controller.signal);
-      if (result !== null) await this.#settlement.settle(attempt, result);
+      for (let isOutdated = true; isOutdated; ) {
+        const result = await this.#attempt(lane.executor, attempt, controller.signal);
+        isOutdated = result !== null && (await this.#settlement.settle(attempt, result)) === 'outdated';
+      }
     } catch (error) {
       // Another end won the race (cancel, timeout, lost lease): it has been recorded, and this result changes nothing.
       this.#log.debug('an attempt ended without effect', { task: attempt.task.id, error: String(error) });

@@ -135,6 +135,14 @@ test('BLOG-21 BLOG-22 BLOG-105 contents are created, changed, published once app
   );
   assert.equal((await fail('c-5', { action: 'publish_content', contentId: 'bread' })).status, 422);
   await check('c-6', changed);
+  const other = await fail('c-6-other', {
+    ...{
+      action: 'publish_content',
+      contentId: 'bread',
+      content: { ...changed, title: 'Not what was approved' },
+    },
+  });
+  assert.deepEqual([other.status, other.body.code], [422, 'PRECONDITION_FAILED']);
   const published = await change('c-7', { action: 'publish_content', contentId: 'bread' });
   assert.ok(Date.parse(published.payload.publishedAt) > 0);
   const again = await fail('c-8', { action: 'create_content', contentId: 'bread', content: POST_TEXT });

@@ -48,7 +48,7 @@ interface Errand {
 
 /** The desks, as agents inside this server. */
 export function createDesks(parts: DeskParts): readonly Participant[] {
-  const contents = new Contents(parts.store);
+  const contents = new Contents(parts);
   const conditions = new Conditions(parts.clock);
   const errands: Readonly<Record<BuiltIn, (message: Message, payload: Json) => Promise<Errand>>> = {
     planner: async (_message, payload) => {

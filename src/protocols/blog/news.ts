@@ -81,7 +81,6 @@ function ended(task: Task, event: TaskEvent): readonly Draft[] {
   const told = [
     ...(isAsked(task) ? [happened(task, event, endedBy(task, error))] : []),
     ...(isSkill(task.spec.typeName ?? '') ? [happened(task, event, skillTold(task, error))] : []),
-    ...contentTold(task, event),
     ...(error === null ? [] : [trouble(task, event, error)]),
   ];
   return isAsked(task) ? [...told, answer(task, event, error)] : told;
@@ -163,17 +162,6 @@ function skillTold(task: Task, error: TaskError | null): Told {
   const data = { skillId: skill, executionId: task.id };
   if (error === null) return { type: 'skill.executed', data };
   return { type: 'skill.failed', data: { ...data, code: codeOf(error), message: error.message } };
-}
-
-/** A change of a content is told once it is for good: its task bears it. */
-function contentTold(task: Task, event: TaskEvent): readonly Draft[] {
-  const output = task.result?.output;
-  if (task.outcome !== 'completed' || task.spec.typeName !== 'change_content' || !isJsonObject(output))
-    return [];
-  const { event: type, contentId = null, title = null, publishedAt } = output;
-  if (typeof type !== 'string' || !isEventType(type)) return [];
-  const data = { contentId, title, ...(publishedAt === undefined ? {} : { publishedAt }) };
-  return [happened(task, event, { type, data })];
 }
 
 function trouble(task: Task, event: TaskEvent, error: TaskError): Draft {
