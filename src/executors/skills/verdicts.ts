@@ -36,7 +36,8 @@ export async function validated(
 ): Promise<Json> {
   const { contentId, content = null, steps: given, metadata, leaves_approval: leaves } = payload;
   const { checkpoint, task, signal } = context;
-  const began = isJsonObject(checkpoint) ? checkpoint : { startedAt: parts.clock.now(), steps: [] };
+  const isOurs = isJsonObject(checkpoint) && typeof checkpoint.startedAt === 'number';
+  const began = isOurs ? checkpoint : { startedAt: parts.clock.now(), steps: [] };
   const done = (began.steps ?? []) as unknown as readonly Step[];
   const planned = stepsOf(given);
   const steps: Step[] = [...done];

@@ -17,7 +17,7 @@ import { policyOf } from './errors.ts';
 import { approvalFlowOf, flowOf } from './flows.ts';
 import { executorAsked, planAsked, type SkillOrder, skillAsked, validationAsked } from './orders.ts';
 import type { Settings } from './settings.ts';
-import { standInFor, takesTasks } from './stand-in.ts';
+import { fallbackOf, standInFor, takesTasks } from './stand-in.ts';
 import { BUILT_IN, type BuiltIn, uuidOf, VERSION } from './vocabulary.ts';
 
 /** Where agents' words on how their tasks ended are taken. */
@@ -75,7 +75,7 @@ export function createDesks(parts: DeskParts): readonly Participant[] {
       },
     }),
   );
-  return [...desks, reportsDesk(parts, conditions), acksDesk(parts)];
+  return [...desks, reportsDesk(parts, conditions, contents), acksDesk(parts)];
 }
 
 /** A year: persons take their time. */
@@ -93,10 +93,8 @@ async function take(
   // Asked before: whatever was made of it stands.
   if (await isOrdered(message, id, desk)) return;
   const remote = await standInFor(engine, message.tenant, agent);
-  const errand =
-    remote !== null && takesTasks(remote)
-      ? { work: agent, input: payload }
-      : await errandOf(message, payload);
+  const own = (): Promise<Errand> => errandOf(message, payload);
+  const errand = remote === null ? await own() : await standInErrand(agent, payload, own);
   const isFlow = errand.work === 'workflow_orchestration';
   await desk.order(
     message,
@@ -107,6 +105,12 @@ async function take(
     },
     { byAgents: !isFlow, ...errand.order },
   );
+}
+
+/** What the remote agent is asked, as it was asked; once it is gone the built-in one does what it would have done (`BLOG-23`). */
+async function standInErrand(agent: BuiltIn, input: Json, own: () => Promise<Errand>): Promise<Errand> {
+  const fallback = await fallbackOf(own);
+  return { work: agent, input, order: fallback === null ? {} : { fallback } };
 }
 
 async function isOrdered(message: Message, id: TaskId, desk: { task: DeskTask }): Promise<boolean> {
@@ -201,7 +205,11 @@ function contextIn(payload: Json, traceId: string): JsonObject {
   };
 }
 
-function reportsDesk({ mailroom }: DeskParts, conditions: Conditions): Participant {
+function reportsDesk(
+  { mailroom, clock }: DeskParts,
+  conditions: Conditions,
+  contents: Contents,
+): Participant {
   return {
     name: 'blog reports',
     inboxes: [REPORTS],
@@ -209,7 +217,14 @@ function reportsDesk({ mailroom }: DeskParts, conditions: Conditions): Participa
       const { meaning, tenant } = message;
       if (meaning.act !== 'report_outcome') return [];
       const { desk } = mailroom();
-      const execution = (await desk.task(tenant, meaning.taskId)).spec.origin?.terms.execution;
+      const { origin } = (await desk.task(tenant, meaning.taskId)).spec;
+      const execution = origin?.terms.execution;
+      const verdict = origin?.taskType === 'reviewer' ? verdictIn(origin.input, meaning.result) : null;
+      if (verdict !== null)
+        await contents.noteVerdict(tenant, verdict.contentId, verdict.content, {
+          approved: verdict.approved,
+          at: clock.now(),
+        });
       const refusal =
         meaning.status === 'completed' && isJsonObject(execution)
           ? postconditionFailed(conditions, tenant, execution, meaning.result)
@@ -231,6 +246,16 @@ function reportsDesk({ mailroom }: DeskParts, conditions: Conditions): Participa
       return [];
     },
   };
+}
+
+/** What a remote reviewer found of the very content it was asked about; null where it gave no verdict on it. */
+function verdictIn(asked: Json, told: Json) {
+  if (!isJsonObject(asked) || !isJsonObject(told) || !isJsonObject(told.result)) return null;
+  const { contentId, content } = asked;
+  const { approved } = told.result;
+  if (typeof contentId !== 'string' || told.contentId !== contentId || typeof approved !== 'boolean')
+    return null;
+  return { contentId, content, approved };
 }
 
 function acksDesk({ mailroom }: DeskParts): Participant {

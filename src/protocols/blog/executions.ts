@@ -4,14 +4,15 @@ import { isJsonObject, type JsonObject } from '../../domain/json.ts';
 import { isSkill } from '../../domain/skill.ts';
 import type { Task } from '../../domain/task.ts';
 import { systemErrorOf } from './errors.ts';
-import { agentOf, toldError } from './news.ts';
+import { agentOf, carriedOut, toldError } from './news.ts';
 import { instant } from './vocabulary.ts';
 
 /** How an execution stands. */
 export type ExecutionStatus = 'pending' | 'validating' | 'executing' | 'completed' | 'failed' | 'cancelled';
 
 /** What a task executes; null where it runs no skill that was asked for by this wire or as a step of its workflows. */
-function executionIn({ spec }: Pick<Task, 'spec'>): JsonObject | null {
+function executionIn(task: Pick<Task, 'spec' | 'agentId'>): JsonObject | null {
+  const spec = carriedOut(task);
   const kept = spec.origin?.terms.execution;
   if (isJsonObject(kept)) return kept;
   return isSkill(spec.typeName ?? '') && isJsonObject(spec.payload.input) ? spec.payload : null;
@@ -40,7 +41,7 @@ export function executionOf(task: Task): JsonObject | null {
   const status = statusOf(task);
   const scene = isJsonObject(context) ? context : {};
   return {
-    ...{ executionId: task.id, skillId: task.spec.typeName ?? '', input: input ?? {} },
+    ...{ executionId: task.id, skillId: carriedOut(task).typeName ?? '', input: input ?? {} },
     context: { environment: 'production', traceId: task.spec.traceId, ...scene },
     ...{ preconditions, postconditions },
     ...(config === undefined ? {} : { config }),

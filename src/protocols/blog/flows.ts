@@ -12,7 +12,7 @@ const TAKEN: Readonly<Record<string, readonly string[]>> = {
   summarize_content: ['content'],
 };
 
-/** A plan's steps, one after another; each is done by this server, or by the remote agent that stands in for the coder. */
+/** A plan's steps, one after another; each is done by this server, or by the remote agent that stands in for the coder, while it is there. */
 export function flowOf(steps: readonly PlanStep[], context: JsonObject, isRemote: boolean): JsonObject {
   const written = steps.map(({ skill, params }, index): JsonObject => {
     const input = filled(steps, index, { skill, params });
@@ -20,8 +20,8 @@ export function flowOf(steps: readonly PlanStep[], context: JsonObject, isRemote
       id: idOf(index),
       task_type: 'custom',
       task_data: isRemote
-        ? { type_name: 'coder', skill, params: input }
-        : { type_name: skill, input, context, preconditions: [], postconditions: [], config: {} },
+        ? { type_name: 'coder', skill, params: input, fallback: skillData(skill, input, context) }
+        : skillData(skill, input, context),
       ...(index === 0 ? {} : { depends_on: [idOf(index - 1)] }),
       retry: { max_attempts: 4, strategy: 'exponential', delay: 1 },
       description: `${skill}, step ${index + 1} of ${steps.length}`,
@@ -75,6 +75,10 @@ function filled(steps: readonly PlanStep[], index: number, { skill, params }: Pl
     ...Object.fromEntries(missing.map(name => [name, rendered(`steps.${idOf(source)}.output.${name}`)])),
     ...params,
   };
+}
+
+function skillData(skill: string, input: JsonObject, context: JsonObject): JsonObject {
+  return { type_name: skill, input, context, preconditions: [], postconditions: [], config: {} };
 }
 
 function outputOf(index: number): string {
