@@ -17,7 +17,7 @@ import { Models, SkillFailure } from './model.ts';
 import { runSkill, type SkillParts } from './running.ts';
 import { INPUTS, RESULTS } from './shapes.ts';
 import { Sessions } from './talking.ts';
-import { concluded, validated } from './verdicts.ts';
+import { validated } from './verdicts.ts';
 
 /** What skills are made of. */
 export interface SkillsParts {
@@ -97,11 +97,6 @@ class SkillsExecutor implements Executor {
         return {
           status: 'completed',
           output: await validated(payload, context, { clock, contents, models }),
-        };
-      case 'conclude_validation':
-        return {
-          status: 'completed',
-          output: await concluded(payload, context, { clock, contents, models }),
         };
     }
   }

@@ -94,9 +94,10 @@ test('BLOG-20 the executor runs an intent’s steps in order as a workflow, each
     task.body.task_type ?? task.body.current_status.task_type ?? 'workflow_orchestration',
     'workflow_orchestration',
   );
-  const steps = { steps: [{ skill: 'summarize_content', params: { content: 'One. Two. Three. Four.' } }] };
+  const params = { content: `One \${{ 1 }} and two. Three. Four.`, maxSentences: 1 };
+  const steps = { steps: [{ skill: 'summarize_content', params }] };
   const own = await ask(ops, 'flow-21', { from: 'flow-ops', to: 'executor', payload: steps });
-  assert.ok(own.payload.steps[0].result.summary.length > 0);
+  assert.equal(own.payload.steps[0].result.summary, `One \${{ 1 }} and two.`);
   const failing = { steps: [{ skill: 'summarize_content', params: { content: '' } }] };
   const failed = await ask(ops, 'flow-22', { from: 'flow-ops', to: 'executor', payload: failing });
   assert.equal(failed.type, 'error');

@@ -2,7 +2,7 @@
 // remote agent that stands in. What becomes of the tasks is told by news.ts.
 
 import { DomainError } from '../../domain/errors.ts';
-import { isCallerId, type TaskId } from '../../domain/ids.ts';
+import { isCallerId, type TaskId, type TenantId } from '../../domain/ids.ts';
 import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
 import { inboxOfAgent, inboxOfDesk, type Message } from '../../domain/message.ts';
 import { isSkill, SKILLS } from '../../domain/skill.ts';
@@ -14,10 +14,18 @@ import { type Condition, Conditions } from '../../guards/conditions.ts';
 import type { DialectHands } from '../dialect/hands.ts';
 import { taskOf, versionOf } from './decode.ts';
 import { policyOf } from './errors.ts';
-import { approvalFlowOf, flowOf } from './flows.ts';
-import { executorAsked, planAsked, type SkillOrder, skillAsked, validationAsked } from './orders.ts';
+import { flowOf, type Judge, validationFlowOf } from './flows.ts';
+import {
+  defaultSteps,
+  executorAsked,
+  isBuiltInValidator,
+  planAsked,
+  type SkillOrder,
+  skillAsked,
+  validationAsked,
+} from './orders.ts';
 import type { Settings } from './settings.ts';
-import { fallbackOf, standInFor, takesTasks } from './stand-in.ts';
+import { fallbackOf, standInFor, takesTasks, validatorsOf } from './stand-in.ts';
 import { BUILT_IN, type BuiltIn, uuidOf, VERSION } from './vocabulary.ts';
 
 /** Where agents' words on how their tasks ended are taken. */
@@ -56,13 +64,7 @@ export function createDesks(parts: DeskParts): readonly Participant[] {
       return { work: 'plan_content', input: { intent, context } };
     },
     coder: (message, payload) => skillErrand(message, payload, parts, conditions),
-    reviewer: async ({ tenant }, payload) => {
-      const validation = validationAsked(payload);
-      const { finalApproval } = await parts.settings.of(tenant);
-      if (finalApproval === 'automatic')
-        return { work: 'validate_content', input: validation as unknown as JsonObject };
-      return { work: 'workflow_orchestration', input: approvalFlowOf(validation), order: LONG };
-    },
+    reviewer: ({ tenant }, payload) => reviewErrand(tenant, payload, parts),
     executor: (message, payload) => executorErrand(message, payload, parts, contents),
   };
   const desks = BUILT_IN.map(
@@ -76,6 +78,31 @@ export function createDesks(parts: DeskParts): readonly Participant[] {
     }),
   );
   return [...desks, reportsDesk(parts, conditions, contents), acksDesk(parts)];
+}
+
+async function reviewErrand(
+  tenant: TenantId,
+  payload: Json,
+  { engine, settings }: DeskParts,
+): Promise<Errand> {
+  const registered = await validatorsOf(engine, tenant);
+  const asked = validationAsked(payload, registered);
+  const { finalApproval } = await settings.of(tenant);
+  const judgeOf = (step: string): Judge | null => {
+    if (finalApproval === 'person' && step === 'final-approval') return 'person';
+    return isBuiltInValidator(step) ? null : 'agent';
+  };
+  const { contentId, content, metadata, steps = defaultSteps() } = asked;
+  // Where a person is to have the last word, what no person saw is not approved for publication, however well it is.
+  const isAdvisory = finalApproval === 'person' && steps.every(({ id }) => id !== 'final-approval');
+  const validation = {
+    ...{ contentId, content, steps },
+    ...(metadata === undefined ? {} : { metadata }),
+    ...(isAdvisory ? { advisory: true } : {}),
+  };
+  if (steps.every(({ id }) => judgeOf(id) === null))
+    return { work: 'validate_content', input: validation as unknown as JsonObject };
+  return { work: 'workflow_orchestration', input: validationFlowOf(validation, judgeOf), order: LONG };
 }
 
 /** A year: persons take their time. */

@@ -1,5 +1,5 @@
-// Who stands in for one of the four built-in agents (`BLOG-23`): a remote agent of that name, as long as it is there; and what the
-// built-in one goes on with once it is not.
+// Who stands in for one of the four built-in agents (`BLOG-23`): a remote agent of that name, as long as it is there; what the built-in
+// one goes on with once it is not; and who judges content beside it.
 
 import { asDomainError, ERROR_CODES } from '../../domain/errors.ts';
 import type { TenantId } from '../../domain/ids.ts';
@@ -7,7 +7,7 @@ import { isJsonObject, type Json } from '../../domain/json.ts';
 import { CHORES, isSkill } from '../../domain/skill.ts';
 import type { TaskSpec } from '../../domain/task.ts';
 import type { AgentView, EngineApi } from '../../engine/api.ts';
-import type { BuiltIn } from './vocabulary.ts';
+import { type BuiltIn, VALIDATOR_TYPE } from './vocabulary.ts';
 
 /** The remote agent, as of now; null where the built-in one answers. */
 export async function standInFor(
@@ -23,6 +23,17 @@ export async function standInFor(
 /** Whether it takes what is asked of it as tasks, as agents do that registered for the type of its name. */
 export function takesTasks({ agent }: AgentView): boolean {
   return agent.types.includes(`custom:${agent.id}`);
+}
+
+/** The ids of the validators that agents of the tenant are registered as (`BLOG-49`). */
+export async function validatorsOf(
+  engine: Pick<EngineApi, 'agents'>,
+  tenant: TenantId,
+): Promise<ReadonlySet<string>> {
+  const prefix = `custom:${VALIDATOR_TYPE}`;
+  const agents = await engine.agents(tenant);
+  const types = agents.flatMap(({ agent }) => agent.types).filter(type => type.startsWith(prefix));
+  return new Set(types.map(type => type.slice(prefix.length)));
 }
 
 /** What the built-in agent would make of the same request; null where it could do nothing with it. */
