@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { correspondent } from '../../../test/post.ts';
 import type { Loose } from '../../../test/serve.ts';
-import { ask, message, refused, sharedPost } from './bench.test.ts';
+import { ask, historyOf, message, refused, sharedPost } from './bench.test.ts';
 
 const open = sharedPost();
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
@@ -334,6 +334,11 @@ test('BLOG-33 a skill a remote agent brought is run by it, with conditions judge
     ['failed', 'POSTCONDITION_FAILED', undefined],
   );
   assert.deepEqual(body.inspection.result, payload);
+  const stages = (await historyOf(post.admin, 'tr-2')).filter(({ name }) => name === 'skill.stage');
+  assert.deepEqual(
+    stages.map(({ detail }) => detail.stage),
+    ['validating_result'],
+  );
   const wrong = await post.admin.send(
     'blog',
     message('tr-4', { payload: { skillId: 'translate', input: {} } }),

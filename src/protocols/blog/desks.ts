@@ -5,9 +5,9 @@ import { DomainError } from '../../domain/errors.ts';
 import { isCallerId, type TaskId, type TenantId } from '../../domain/ids.ts';
 import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
 import { inboxOfAgent, inboxOfDesk, type Message } from '../../domain/message.ts';
-import { isSkill, SKILLS } from '../../domain/skill.ts';
+import { isSkill, SKILLS, type SkillStage } from '../../domain/skill.ts';
 import { Contents } from '../../engine/contents.ts';
-import type { OrderTerms } from '../../engine/mailroom/task-desk.ts';
+import type { OrderTerms, TaskDesk } from '../../engine/mailroom/task-desk.ts';
 import type { Planner } from '../../engine/planning.ts';
 import type { Participant } from '../../engine/ports/participant.ts';
 import { type Condition, Conditions } from '../../guards/conditions.ts';
@@ -252,10 +252,10 @@ function reportsDesk(
           approved: verdict.approved,
           at: clock.now(),
         });
+      const judged = meaning.status === 'completed' && isJsonObject(execution) ? execution : null;
+      if (judged !== null) await tellStage(desk, message, meaning.taskId);
       const refusal =
-        meaning.status === 'completed' && isJsonObject(execution)
-          ? postconditionFailed(conditions, tenant, execution, meaning.result)
-          : null;
+        judged === null ? null : postconditionFailed(conditions, tenant, judged, meaning.result);
       await desk.outcome(
         message,
         refusal === null
@@ -273,6 +273,19 @@ function reportsDesk(
       return [];
     },
   };
+}
+
+/** What an agent elsewhere answered is about to be judged, which is an event as it is of skills that run here (`BLOG-35`). */
+async function tellStage(desk: TaskDesk, message: Message, taskId: TaskId): Promise<void> {
+  const stage: SkillStage = 'validating_result';
+  await desk.progress(
+    message,
+    {
+      ...{ act: 'report_progress', taskId, status: 'running', percentage: null, note: stage },
+      ...{ metrics: {}, checkpoint: null },
+    },
+    [{ kind: 'note', name: 'skill.stage', detail: { stage } }],
+  );
 }
 
 /** What a remote reviewer found of the very content it was asked about; null where it gave no verdict on it. */

@@ -107,6 +107,30 @@ test('BLOG-70 a strategy retries only its codes, waits its delays, the last agai
     assert.equal(retries(policy, 1, error), expected, code);
     assert.equal(retries(policy, 5, error), false);
   }
+  const after = {
+    code: 'policy_violation',
+    message: '',
+    recoverable: false,
+    details: { phase: 'after' },
+  } as const;
+  const before = { ...after, details: { phase: 'before' } };
+  const told = (code: string) => {
+    const { wireCode = '', details, ...fault } = faultOf({ code, message: '', recoverable: true });
+    return { ...fault, details: { ...details, wire_code: wireCode } };
+  };
+  const errors = [after, before, ...['POSTCONDITION_FAILED', 'PRECONDITION_FAILED', 'OWN'].map(told)];
+  for (const [code, expected] of [
+    ['POSTCONDITION_FAILED', [true, false, true, false, false]],
+    ['PRECONDITION_FAILED', [false, true, false, true, false]],
+    ['OWN', [false, false, false, false, true]],
+  ] as const) {
+    const only = policyOf({ maxRetries: 1, backoffMs: [], retryableErrors: [code] });
+    assert.deepEqual(
+      errors.map(error => retries(only, 1, error)),
+      expected,
+      code,
+    );
+  }
 });
 
 test('BLOG-71 what passes by itself is told as recoverable with three retries, a failed skill by its cause, all else not', () => {

@@ -18,17 +18,17 @@ function executionIn(task: Pick<Task, 'spec' | 'agentId'>): JsonObject | null {
   return isSkill(spec.typeName ?? '') && isJsonObject(spec.payload.input) ? spec.payload : null;
 }
 
-/** The status of a task in the words of SEP (`BLOG-36`). */
-export function statusOf({
-  state,
-  outcome,
-  progress,
-}: Pick<Task, 'state' | 'outcome' | 'progress'>): ExecutionStatus {
+/** The status of a task in the words of SEP (`BLOG-36`); an attempt in this server that has told no stage yet is at its first. */
+export function statusOf(
+  { state, outcome, progress }: Pick<Task, 'state' | 'outcome' | 'progress'>,
+  isRunHere = false,
+): ExecutionStatus {
   if (outcome === 'completed' || outcome === 'cancelled') return outcome;
   if (outcome !== null || state === 'rejected') return 'failed';
   if (state === 'completing') return 'validating';
   if (state !== 'running') return 'pending';
-  return progress?.currentStep?.startsWith('validating') === true ? 'validating' : 'executing';
+  const stage = progress?.currentStep ?? (isRunHere ? 'validating' : 'executing');
+  return stage.startsWith('validating') ? 'validating' : 'executing';
 }
 
 /** The execution, every field that is not optional told; null where the task is none. */
@@ -38,7 +38,7 @@ export function executionOf(task: Task): JsonObject | null {
   const { type_name: _, input, context, preconditions = [], postconditions = [], config } = execution;
   const { result, createdAt, startedAt, endedAt, outcome } = task;
   const began = startedAt ?? createdAt;
-  const status = statusOf(task);
+  const status = statusOf(task, isSkill(carriedOut(task).typeName ?? ''));
   const scene = isJsonObject(context) ? context : {};
   return {
     ...{ executionId: task.id, skillId: carriedOut(task).typeName ?? '', input: input ?? {} },
