@@ -63,10 +63,6 @@ const validator: Validator = {
   orderOf: nothingToValidate,
   validate: nothingToValidate,
   offencesIn: nothingToValidate,
-  schemaStep: nothingToValidate,
-  moderationStep: nothingToValidate,
-  qualityStep: nothingToValidate,
-  seoStep: nothingToValidate,
 };
 
 interface Choice {

@@ -282,6 +282,14 @@ test('BLOG-30 BLOG-71 a model writes, summarizes, talks and moderates; its rate 
   }
 });
 
+test('BLOG-42 the model and temperature of a config are those the model is asked with', async t => {
+  const asked: TextRequest[] = [];
+  const { run } = await setup(t, [modelOf(request => `# T\n\nanswer ${asked.push(request)}`)]);
+  const config = { model: 'm1', temperature: 0.25 };
+  await run('generate_content', { topic: 'Tea' }, { config });
+  assert.deepEqual([asked[0]?.model, asked[0]?.temperature], ['m1', 0.25]);
+});
+
 test('BLOG-17 a model’s plan is used only if every skill and parameter of it is known', async t => {
   const plan = async (says: string): Promise<Loose> => {
     const { attempt } = await setup(t, [modelOf(() => says)]);

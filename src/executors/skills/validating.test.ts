@@ -9,6 +9,7 @@ import {
   findingsOf,
   judgedElsewhere,
   type Step,
+  seoResult,
   shown,
   stepsOf,
   taken,
@@ -63,6 +64,8 @@ test('BLOG-50 BLOG-47 the schema wants a title, a text and tags that are texts; 
     score: 100,
     issues: [],
   });
+  for (const title of ['x', 'x'.repeat(200)])
+    assert.equal((await take('schema-validation', { ...GOOD, title })).status, 'passed');
   const bad: readonly [Json, string][] = [
     [{ ...GOOD, title: '' }, 'title'],
     [{ ...GOOD, title: 'x'.repeat(201) }, 'title'],
@@ -107,6 +110,18 @@ test('BLOG-52 SEO passes from 60, below it warns, below 80 it suggests', async (
     'Improve readability',
     'Add internal links',
   ]);
+  assert.deepEqual(
+    [59, 60, 79, 80].map(score => {
+      const { passed, issues, suggestions } = seoResult(score);
+      return [passed, issues.length, suggestions?.length];
+    }),
+    [
+      [false, 1, 3],
+      [true, 0, 3],
+      [true, 0, 3],
+      [true, 0, 0],
+    ],
+  );
   const good = await take('seo-analysis', GOOD);
   assert.deepEqual([good.status, good.result?.issues, good.result?.suggestions], ['passed', [], []]);
 });

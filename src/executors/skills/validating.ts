@@ -193,6 +193,11 @@ function bySeo(content: Json): StepResult {
     ...(typeof fields.metaDescription === 'string' ? { metaDescription: fields.metaDescription } : {}),
     ...(Array.isArray(keywords) ? { keywords: keywords.map(String) } : {}),
   });
+  return seoResult(score);
+}
+
+/** What a score of 0–100 for search engines means (`BLOG-52`). */
+export function seoResult(score: number): StepResult {
   return {
     ...{ passed: score >= SEO_PASSED, score },
     issues:

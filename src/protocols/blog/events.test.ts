@@ -132,6 +132,30 @@ test('BLOG-63 taking up, finishing and failing a request, a skill and an error a
   ]);
 });
 
+test('BLOG-63 a skill an agent elsewhere brought is told too, and an error that is grave as system.error', async () => {
+  const post = await open();
+  const ann = await post.register('grave-ann');
+  const worker = await post.register('grave-worker', { types: ['custom:grave_skill'] });
+  const heard = await listen(ann, 'grave-ann', ['skill.*', 'system.*'], {
+    'metadata.correlationId': 'grave-1',
+  });
+  const retryStrategy = { maxRetries: 0, backoffMs: [], retryableErrors: [] };
+  const payload = { skillId: 'grave_skill', input: {}, config: { retryStrategy } };
+  assert.equal((await post.admin.send('blog', message('grave-1', { payload }))).status, 202);
+  const [given] = await worker.read('blog', 'grave-worker', { wait: 10 });
+  const failure = { code: 'NETWORK_ERROR', message: 'no net', details: {}, recoverable: true };
+  const said = { from: 'grave-worker', to: 'executor', type: 'error', correlationId: given?.message.id };
+  assert.equal((await worker.send('blog', message('grave-2', { ...said, payload: failure }))).status, 202);
+  const told = await heard(2);
+  assert.deepEqual(
+    told.map(({ type, data }) => [type, data.code, data.severity ?? data.skillId]),
+    [
+      ['skill.failed', 'NETWORK_ERROR', 'grave_skill'],
+      ['system.error', 'NETWORK_ERROR', 'high'],
+    ],
+  );
+});
+
 test('BLOG-62 each change of a content is told once, with what it is called and when it was published', async () => {
   const post = await open();
   const ann = await post.register('news-ann');

@@ -49,6 +49,7 @@ test('BLOG-44 BLOG-31 BLOG-43 the execution of the source completes, and is read
   const { status, result, preconditions, postconditions, context, input, metadata } = found;
   assert.equal(status, 'completed');
   assert.deepEqual(result, reply.payload);
+  assert.deepEqual([found.executionId, found.skillId], ['exec-001', 'generate_content']);
   assert.deepEqual([preconditions, postconditions], [EXEC_001.preconditions, EXEC_001.postconditions]);
   assert.deepEqual([context, input], [EXEC_001.context, EXEC_001.input]);
   assert.equal(metadata.duration, Date.parse(metadata.endTime) - Date.parse(metadata.startTime));

@@ -78,9 +78,10 @@ export function newsOf(task: Task, event: TaskEvent): readonly Draft[] {
 
 function ended(task: Task, event: TaskEvent): readonly Draft[] {
   const error = task.outcome === 'completed' ? null : errorOf(task);
+  const skill = skillOf(task);
   const told = [
     ...(isAsked(task) ? [happened(task, event, endedBy(task, error))] : []),
-    ...(isSkill(carriedOut(task).typeName ?? '') ? [happened(task, event, skillTold(task, error))] : []),
+    ...(skill === null ? [] : [happened(task, event, skillTold(task, skill, error))]),
     ...(error === null ? [] : [trouble(task, event, error)]),
   ];
   return isAsked(task) ? [...told, answer(task, event, error)] : told;
@@ -100,14 +101,20 @@ export function errorOf({ result, outcome }: Pick<Task, 'result' | 'outcome'>): 
 /** The same as the `error` message tells it: what failed as a skill says which, and why (`BLOG-18`). */
 export function toldError(task: Pick<Task, 'spec' | 'result' | 'outcome' | 'agentId'>): TaskError {
   const error = errorOf(task);
-  const skill = carriedOut(task).typeName ?? '';
-  if (!isSkill(skill)) return error;
+  const skill = skillOf(task);
+  if (skill === null) return error;
   return { ...error, details: { skill, reason: error.message, ...error.details } };
 }
 
 /** The order as it was carried out: by the agent it was for, or as what it falls back to. */
 export function carriedOut({ spec, agentId }: Pick<Task, 'spec' | 'agentId'>): TaskSpec {
   return agentId === null || `custom:${agentId}` === workTypeOf(spec) ? spec : asRunHere(spec);
+}
+
+/** The skill a task runs, of this server or of an agent that brought it; null where it does something else. */
+function skillOf(task: Pick<Task, 'spec' | 'agentId'>): string | null {
+  const { typeName = '', origin } = carriedOut(task);
+  return isSkill(typeName) || isJsonObject(origin?.terms.execution) ? typeName : null;
 }
 
 /** What a task answers: of a workflow what it says it answers. */
@@ -163,8 +170,7 @@ function endedBy(task: Task, error: TaskError | null): Told {
   return { type: 'agent.failed', data: { ...data, code: codeOf(error), message: error.message } };
 }
 
-function skillTold(task: Task, error: TaskError | null): Told {
-  const { typeName: skill = '' } = carriedOut(task);
+function skillTold(task: Task, skill: string, error: TaskError | null): Told {
   const data = { skillId: skill, executionId: task.id };
   if (error === null) return { type: 'skill.executed', data };
   return { type: 'skill.failed', data: { ...data, code: codeOf(error), message: error.message } };
