@@ -61,12 +61,18 @@ try {
   console.log(`executor: not yet: ${error instanceof Error ? error.message : String(error)}`);
 }
 const { result } = await ask('reviewer', { contentId, content: post });
-const { approved, score } = result as JsonObject;
+const { approved, score, issues } = result as JsonObject;
 console.log(`reviewer: ${approved === true ? 'approved' : 'not approved'} with ${String(score)} of 100`);
-await ask('executor', { action: 'publish_content', contentId });
-console.log(`executor: published "${String(post.title)}"`);
-if (values.out !== undefined)
-  writeFileSync(values.out, `# ${String(post.title)}\n\n${String(post.content)}\n`);
+if (approved === true) {
+  await ask('executor', { action: 'publish_content', contentId });
+  console.log(`executor: published "${String(post.title)}"`);
+  if (values.out !== undefined)
+    writeFileSync(values.out, `# ${String(post.title)}\n\n${String(post.content)}\n`);
+} else {
+  for (const { code, message } of issues as unknown as readonly JsonObject[])
+    console.log(`reviewer: ${String(code)}: ${String(message)}`);
+  process.exitCode = 1;
+}
 await editor.stop();
 
 /** What the agent answers; throws what it says went wrong. */

@@ -156,7 +156,7 @@ async function startEngine({ log, config, extras, store, blobs, guards, reached,
   const workflows = createCoordinator({ log, clock, store, engine: (): Engine => engine });
   const executors = [
     ...createExecutors({ ...adapters, outbound: breakers.around(outbound) }),
-    createSkills({ clock, store, models }),
+    createSkills({ clock, store, models, memory: () => engine.memory }),
     workflows,
   ];
   const schemas = new SchemaGuard(

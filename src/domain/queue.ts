@@ -52,12 +52,18 @@ export interface Preference {
 }
 
 const FOR_CANARIES = 'prefer:canary';
-const WISH = /^prefer:(?:canary|region:(.+))$/s;
+const WISH = /^prefer:(?:canary|fallback:.+|region:(.+))$/s;
+const FALLBACK = 'prefer:fallback:';
 
 /** Whom tasks of a queue are for first. */
 export function preferenceOf({ capabilities }: QueueName): Preference {
   const region = capabilities.map(capability => WISH.exec(capability)?.[1]).find(one => one !== undefined);
   return { region: region ?? null, canary: capabilities.includes(FOR_CANARIES) };
+}
+
+/** The work type of those that may take a queue's tasks while nobody else is there for them; null where there are none. */
+export function fallbackOf({ capabilities }: QueueName): WorkType | null {
+  return capabilities.find(one => one.startsWith(FALLBACK))?.slice(FALLBACK.length) ?? null;
 }
 
 /** What a worker itself must be capable of to take tasks of a queue. */
@@ -69,8 +75,9 @@ function permitsOf({ concurrency }: TaskSpec): readonly string[] {
   return concurrency === undefined ? [] : [`permit:concurrency:${concurrency.limit}:${concurrency.key}`];
 }
 
-function wishesOf({ preferredRegion, canary }: TaskSpec): readonly string[] {
+function wishesOf({ preferredRegion, canary, fallback }: TaskSpec): readonly string[] {
   return [
+    ...(fallback === undefined ? [] : [`${FALLBACK}${workTypeOf(fallback)}`]),
     ...(preferredRegion === undefined ? [] : [`prefer:region:${preferredRegion}`]),
     ...(canary === true ? [FOR_CANARIES] : []),
   ];

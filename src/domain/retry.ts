@@ -18,7 +18,7 @@ export interface RetryPolicy {
   readonly delayMaxMs: number;
   /** Custom policies: the delays themselves; the last repeats. */
   readonly delaysMs?: readonly number[];
-  /** Custom policies: only these error codes retry. */
+  /** Custom policies: only these error codes retry, or words that wires have for them. */
   readonly retryCodes?: readonly string[];
 }
 
@@ -77,6 +77,13 @@ export function jittered(delayMs: number, random: number): number {
 /** Whether the attempt with this number, failed by this error, is followed by another (`SAM-127`, `SAM-128`). */
 export function retries(policy: RetryPolicy, attempt: number, error: TaskError): boolean {
   if (attempt >= policy.attemptsMax) return false;
-  if (policy.retryCodes !== undefined) return policy.retryCodes.includes(error.code);
+  if (policy.retryCodes !== undefined)
+    return namesOf(error).some(name => policy.retryCodes?.includes(name) === true);
   return error.recoverable;
+}
+
+/** What codes of a policy may mean an error by: its code (`<code>:after` of work that was done and then not let pass), and its wire's own. */
+function namesOf({ code, details }: TaskError): readonly string[] {
+  const own = details?.wire_code;
+  return [details?.phase === 'after' ? `${code}:after` : code, ...(typeof own === 'string' ? [own] : [])];
 }

@@ -17,7 +17,7 @@ export const SKILLS = [
 export type SkillId = (typeof SKILLS)[number];
 
 /** What is done beside skills: plans made, contents judged and changed. */
-export const CHORES = ['plan_content', 'validate_content', 'conclude_validation', 'change_content'] as const;
+export const CHORES = ['plan_content', 'validate_content', 'change_content'] as const;
 
 /** One of those. */
 export type ChoreId = (typeof CHORES)[number];

@@ -68,6 +68,8 @@ export interface TaskSpec {
   /** Worker type name and capabilities of a `custom` task. */
   readonly typeName?: string;
   readonly requiredCapabilities?: readonly string[];
+  /** What it is to this server while nobody else is there for its type. */
+  readonly fallback?: Pick<TaskSpec, 'type' | 'typeName' | 'payload'>;
   readonly priority: Priority;
   readonly requester: Requester;
   /** Running time summed over attempts, in milliseconds. */
@@ -118,6 +120,12 @@ export interface TaskSpec {
   readonly depth: number;
   /** Fields of the request that no one here knows, kept unchanged (`SAM-3`). */
   readonly extra?: JsonObject;
+}
+
+/** The order as an attempt in this server has it: that of its fallback, where it has one. */
+export function asRunHere(spec: TaskSpec): TaskSpec {
+  const { fallback, requiredCapabilities: _, typeName: __, ...rest } = spec;
+  return fallback === undefined ? spec : { ...rest, ...fallback };
 }
 
 /** A message that asked for a task: by what wire, who sent it, and what it said in that wire's words. */

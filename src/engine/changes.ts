@@ -8,6 +8,7 @@ import type { Json, JsonObject } from '../domain/json.ts';
 import type { Progress, Task, TaskError, TaskResult, TaskSpec } from '../domain/task.ts';
 import { isEnd, type Outcome, phaseOf, type TaskState, walk } from '../domain/transitions.ts';
 import type { NewTimer, TaskChange } from '../store/rows.ts';
+import type { AttemptEffect } from './ports/executor.ts';
 
 /** A change without the task and the guard it will be applied under. */
 export type Draft = Omit<TaskChange, 'key' | 'guard' | 'fired'>;
@@ -54,6 +55,19 @@ export function end(
     result,
     timers: [timer],
     deliveries,
+  };
+}
+
+/** An end with what else changes by it, which is told before the end is. */
+export function withEffect(
+  { events, deliveries = [], ...end }: Draft,
+  { record, note }: AttemptEffect,
+): Draft {
+  return {
+    ...end,
+    record,
+    events: [{ kind: 'note', ...note }, ...events],
+    deliveries: deliveries.map(one => ({ ...one, eventIndex: one.eventIndex + 1 })),
   };
 }
 

@@ -1,13 +1,15 @@
-// The contents of a tenant: versioned, changed by tasks, each change once, and published only as they were approved. Until there is a
-// memory to hold them they are documents.
+// The contents of a tenant: versioned records in a collection of their own, changed by tasks, published only as they were approved. A
+// change is decided here and happens with the end of the task that makes it, so that it is told exactly if it happened.
 
 import { hash } from 'node:crypto';
 import { DomainError } from '../domain/errors.ts';
-import type { TenantId } from '../domain/ids.ts';
+import type { AgentId, TenantId } from '../domain/ids.ts';
 import { isJsonObject, type JsonObject } from '../domain/json.ts';
+import type { MemoryRecord } from '../domain/record.ts';
 import { CONTENT_ACTIONS, type ContentAction } from '../domain/skill.ts';
-import type { StoredDocument } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
+import type { Memory } from './memory/memory.ts';
+import type { AttemptEffect } from './ports/executor.ts';
 
 /** A content as it stands. */
 export interface Content {
@@ -34,75 +36,87 @@ export interface ContentHand {
   readonly at: number;
 }
 
-const KIND = 'content';
-const VERSION_KIND = 'content_version';
+/** A change as it is to happen, and what whoever asked is answered then. */
+export interface ContentChange {
+  readonly told: JsonObject;
+  readonly effect: AttemptEffect;
+}
+
+/** What contents are kept in. */
+export interface ContentsParts {
+  readonly memory: Pick<Memory, 'recall' | 'list' | 'writeOf'>;
+  readonly store: Pick<Store, 'documents' | 'putDocuments'>;
+}
+
+/** The collection that contents are records of (`BLOG-21`). */
+export const CONTENT_COLLECTION = 'content';
+
+const OWNER = 'executor' as AgentId;
 const VERDICT_KIND = 'content_verdict';
-const TRIES_MAX = 5;
 const SEARCHED_MAX = 2_000;
+const PAGE = 200;
 
 /** Keeps contents. */
 export class Contents {
-  readonly #store: Pick<Store, 'documents' | 'putDocuments'>;
+  readonly #parts: ContentsParts;
 
-  constructor(store: Pick<Store, 'documents' | 'putDocuments'>) {
-    this.#store = store;
+  constructor(parts: ContentsParts) {
+    this.#parts = parts;
   }
 
   /** The content; null where there is none, or none any more. */
   async find(tenant: TenantId, contentId: string): Promise<Content | null> {
-    const document = await this.#document(tenant, contentId);
-    return document === null ? null : contentOf(document);
+    const record = await this.#record(tenant, contentId);
+    return record === null ? null : contentOf(record);
   }
 
   /** Published contents, at most 2,000. */
   async published(tenant: TenantId): Promise<readonly Content[]> {
-    const documents = await this.#store.documents({ tenant, kind: KIND, limit: SEARCHED_MAX });
-    return documents
-      .map(contentOf)
-      .filter(one => one !== null && one.state === 'published') as readonly Content[];
+    const found: Content[] = [];
+    for (let after: number | null = 0; after !== null && found.length < SEARCHED_MAX; ) {
+      const page: Awaited<ReturnType<Memory['list']>> = await this.#parts.memory.list({
+        ...{ tenant, collections: [CONTENT_COLLECTION], metadata: { state: 'published' } },
+        ...{ after, limit: PAGE },
+      });
+      found.push(...page.records.map(contentOf));
+      after = page.next;
+    }
+    return found;
   }
 
   /** Throws why a change cannot be: `not_found`, `conflict`, `invalid_request`, and `unprocessable` for what nobody approved (`BLOG-22`). */
-  async require(tenant: TenantId, order: ContentOrder): Promise<Content | null> {
-    const { action, contentId, content } = order;
-    if (action === 'create_content') {
-      if (content === undefined) throw lacking('content');
-      const known = contentId === undefined ? null : await this.find(tenant, contentId);
-      if (known !== null) throw new DomainError('conflict', `there is a content ${contentId} already`);
-      return null;
-    }
-    if (contentId === undefined) throw lacking('contentId');
-    const known = await this.find(tenant, contentId);
-    if (known === null)
-      throw new DomainError('not_found', `there is no content ${contentId}`, {
-        details: { errors: [{ field: 'contentId', message: 'names no content' }] },
-      });
-    if (action === 'update_content' && content === undefined) throw lacking('content');
-    if (action === 'publish_content' && !(await this.isApproved(tenant, contentId, known.content)))
-      throw new DomainError('unprocessable', `content ${contentId} was not approved as it stands`, {
-        details: { contentId, version: known.version, hint: 'have the reviewer validate it first' },
-      });
-    return known;
+  async require(tenant: TenantId, order: ContentOrder): Promise<void> {
+    const known = order.contentId === undefined ? null : await this.find(tenant, order.contentId);
+    await this.#require(tenant, order, known);
   }
 
-  /** Makes the change, the same task's only once; answers what is told of it. */
-  async change(tenant: TenantId, order: ContentOrder, hand: ContentHand): Promise<JsonObject> {
-    const contentId = order.contentId ?? hand.taskId;
-    for (let attempt = 0; attempt < TRIES_MAX; attempt++) {
-      const before = await this.#document(tenant, contentId);
-      if (before?.body.task === hand.taskId && isJsonObject(before.body.told)) return before.body.told;
-      const known = await this.require(tenant, order);
-      const after = changed(known, { ...order, contentId }, hand, before);
-      const outcomes = await this.#store.putDocuments([
-        { tenant, kind: KIND, id: contentId, body: after, expected: before?.version ?? 'absent' },
-        {
-          ...{ tenant, kind: VERSION_KIND, id: `${contentId}@${after.change}` },
-          ...{ body: after, expected: 'absent' },
-        },
-      ]);
-      if (outcomes[0]?.status === 'done') return after.told;
-    }
-    throw new DomainError('unavailable', `content ${contentId} is being changed by many at once`);
+  /** The change as it is to happen, if the content is then still what it is now; throws as `require`. */
+  async decide(tenant: TenantId, order: ContentOrder, hand: ContentHand): Promise<ContentChange> {
+    const { action, contentId = hand.taskId } = order;
+    const before = await this.#record(tenant, contentId);
+    const known = before === null ? null : contentOf(before);
+    await this.#require(tenant, order, known);
+    const after = changed(known, { ...order, contentId }, hand);
+    const told: JsonObject = {
+      ...{ contentId, title: typeof after.content.title === 'string' ? after.content.title : null },
+      ...(action === 'publish_content' ? { publishedAt: new Date(hand.at).toISOString() } : {}),
+    };
+    const { content, version, state, publishedAt } = after;
+    const name = { tenant, collection: CONTENT_COLLECTION, key: contentId };
+    const expected = before?.version ?? 'absent';
+    return {
+      told: { event: CONTENT_ACTIONS[action], version, ...told },
+      effect: {
+        note: { name: CONTENT_ACTIONS[action], detail: told },
+        record:
+          action === 'delete_content'
+            ? { ...name, record: null, expected }
+            : await this.#parts.memory.writeOf({
+                ...{ ...name, owner: OWNER, expected, metadata: { state } },
+                value: { content, version, state, publishedAt },
+              }),
+      },
+    };
   }
 
   /** Notes how a validation of exactly this content ended. */
@@ -112,7 +126,7 @@ export class Contents {
     content: unknown,
     verdict: { readonly approved: boolean; readonly at: number },
   ): Promise<void> {
-    await this.#store.putDocuments([
+    await this.#parts.store.putDocuments([
       { tenant, kind: VERDICT_KIND, id: verdictId(contentId, content), body: { contentId, ...verdict } },
     ]);
   }
@@ -120,45 +134,57 @@ export class Contents {
   /** Whether the last validation of exactly this content approved it. */
   async isApproved(tenant: TenantId, contentId: string, content: unknown): Promise<boolean> {
     const ids = [verdictId(contentId, content)];
-    const [verdict] = await this.#store.documents({ tenant, kind: VERDICT_KIND, ids });
+    const [verdict] = await this.#parts.store.documents({ tenant, kind: VERDICT_KIND, ids });
     return verdict?.body.approved === true;
   }
 
-  async #document(tenant: TenantId, contentId: string): Promise<StoredDocument | null> {
-    const [found] = await this.#store.documents({ tenant, kind: KIND, ids: [contentId] });
-    return found ?? null;
+  async #require(
+    tenant: TenantId,
+    { action, contentId, content }: ContentOrder,
+    known: Content | null,
+  ): Promise<void> {
+    if (action === 'create_content') {
+      if (content === undefined) throw lacking('content');
+      if (known !== null) throw new DomainError('conflict', `there is a content ${known.contentId} already`);
+      return;
+    }
+    if (contentId === undefined) throw lacking('contentId');
+    if (known === null)
+      throw new DomainError('not_found', `there is no content ${contentId}`, {
+        details: { errors: [{ field: 'contentId', message: 'names no content' }] },
+      });
+    if (action === 'update_content' && content === undefined) throw lacking('content');
+    if (action !== 'publish_content') return;
+    const isOther = content !== undefined && canonical(content) !== canonical(known.content);
+    if (isOther || !(await this.isApproved(tenant, contentId, known.content)))
+      throw new DomainError('unprocessable', `content ${contentId} was not approved as it stands`, {
+        details: { contentId, version: known.version, hint: 'have the reviewer validate it first' },
+      });
+  }
+
+  #record(tenant: TenantId, key: string): Promise<MemoryRecord | null> {
+    return this.#parts.memory.recall({ tenant, collection: CONTENT_COLLECTION, key });
   }
 }
-
-type Kept = JsonObject & { readonly change: number; readonly told: JsonObject };
 
 function changed(
   known: Content | null,
   { action, contentId, content }: ContentOrder & { readonly contentId: string },
-  { taskId, at }: ContentHand,
-  before: StoredDocument | null,
-): Kept {
+  { at }: ContentHand,
+): Content {
   const isPublished = action === 'publish_content';
-  const says = content ?? known?.content ?? {};
-  const version = (known?.version ?? 0) + (isPublished || action === 'delete_content' ? 0 : 1);
-  const publishedAt = isPublished ? at : (known?.publishedAt ?? null);
-  const told: JsonObject = {
-    ...{ event: CONTENT_ACTIONS[action], contentId, version },
-    title: typeof says.title === 'string' ? says.title : null,
-    ...(isPublished ? { publishedAt: new Date(at).toISOString() } : {}),
+  const isRewritten = action === 'create_content' || action === 'update_content';
+  return {
+    contentId,
+    content: (isRewritten ? content : known?.content) ?? {},
+    version: (known?.version ?? 0) + (isRewritten ? 1 : 0),
+    state: isPublished ? 'published' : 'draft',
+    publishedAt: isPublished ? at : (known?.publishedAt ?? null),
   };
-  const state = action === 'delete_content' ? 'deleted' : isPublished ? 'published' : 'draft';
-  const change = Number(before?.body.change ?? 0) + 1;
-  return { contentId, content: says, version, state, publishedAt, updatedAt: at, task: taskId, change, told };
 }
 
-function contentOf({ id, body }: StoredDocument): Content | null {
-  const { content, version, state, publishedAt } = body;
-  if (!isJsonObject(content) || (state !== 'draft' && state !== 'published')) return null;
-  return {
-    ...{ contentId: id, content, state, version: Number(version) },
-    publishedAt: typeof publishedAt === 'number' ? publishedAt : null,
-  };
+function contentOf({ key, value }: MemoryRecord): Content {
+  return { contentId: key, ...(value as unknown as Omit<Content, 'contentId'>) };
 }
 
 function verdictId(contentId: string, content: unknown): string {

@@ -3,7 +3,7 @@
 
 import type { AgentId, TaskId, TaskKey, TenantId } from '../domain/ids.ts';
 import type { LimitModes, ResourceLimits, Task, TaskSpec } from '../domain/task.ts';
-import { workTypeOf } from '../domain/task.ts';
+import { asRunHere, workTypeOf } from '../domain/task.ts';
 import type { Cancel } from '../runtime/clock.ts';
 import type { Service } from '../runtime/service.ts';
 import { Watch } from '../runtime/watch.ts';
@@ -171,7 +171,8 @@ export class Engine implements EngineApi, Service {
 
   async cancel(call: ControlCall & { readonly graceMs?: number }): Promise<Task> {
     const { tenant, actor } = call;
-    const task = await this.task(tenant, call.id);
+    const known = await this.task(tenant, call.id);
+    const task = { ...known, spec: asRunHere(known.spec) };
     // First, so that a crash in between cannot leave undone what the task was to see to.
     const farewell =
       task.outcome === null ? executorOf(this.#rooms.executors, task.spec)?.farewell?.(task) : null;

@@ -6,7 +6,7 @@ import type { EventBody } from '../domain/event.ts';
 import { DEFAULT_GUARDRAILS, violation } from '../domain/guardrails.ts';
 import type { ExecutionId } from '../domain/ids.ts';
 import { queueOf } from '../domain/queue.ts';
-import { ISOLATION_LEVELS, type TaskSpec, type TaskType, workTypeOf } from '../domain/task.ts';
+import { asRunHere, ISOLATION_LEVELS, type TaskSpec, type TaskType, workTypeOf } from '../domain/task.ts';
 import { Batcher } from '../runtime/batcher.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Random } from '../runtime/random.ts';
@@ -197,10 +197,12 @@ export class Intake {
   /** Whether an agent can ever run it: one may have registered with another node a moment ago. */
   async #someoneCan(tenant: TaskOrder['tenant'], spec: TaskSpec): Promise<boolean> {
     const { roster } = this.#parts;
-    if (roster.canEverRun(tenant, spec)) return true;
+    const kinds = spec.fallback === undefined ? [spec] : [spec, asRunHere(spec)];
+    const canSome = (): boolean => kinds.some(one => roster.canEverRun(tenant, one));
+    if (canSome()) return true;
     if (!this.#store.capabilities.shared) return false;
     await roster.load();
-    return roster.canEverRun(tenant, spec);
+    return canSome();
   }
 
   #nobody(tenant: TaskOrder['tenant'], spec: TaskSpec): DomainError {

@@ -3,7 +3,7 @@
 import { asDomainError } from '../domain/errors.ts';
 import type { AgentId } from '../domain/ids.ts';
 import { DEFAULT_TENANT } from '../domain/ids.ts';
-import type { TaskError, TaskType, WorkType } from '../domain/task.ts';
+import { asRunHere, type TaskError, type TaskType, type WorkType } from '../domain/task.ts';
 import type { Cancel, Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
 import type { Store } from '../store/store.ts';
@@ -80,7 +80,7 @@ export class LocalWorker {
     this.#open = false;
     await Promise.all(this.#lanes.map(lane => lane.withdraw?.()));
     for (const [attempt] of this.#running)
-      if (this.#coordinators.has(attempt.task.spec.type)) attempt.stop?.('shutdown');
+      if (this.#coordinators.has(asRunHere(attempt.task.spec).type)) attempt.stop?.('shutdown');
     if (this.#running.size === 0) return this.#stopRenewing();
     const done = Promise.all(this.#running.values());
     const cancel = this.#clock.after(graceMs, () => {
@@ -123,8 +123,10 @@ export class LocalWorker {
     const controller = new AbortController();
     attempt.stop = cause => controller.abort(new AttemptAbort(cause));
     try {
-      const result = await this.#attempt(lane.executor, attempt, controller.signal);
-      if (result !== null) await this.#settlement.settle(attempt, result);
+      for (let isOutdated = true; isOutdated; ) {
+        const result = await this.#attempt(lane.executor, attempt, controller.signal);
+        isOutdated = result !== null && (await this.#settlement.settle(attempt, result)) === 'outdated';
+      }
     } catch (error) {
       // Another end won the race (cancel, timeout, lost lease): it has been recorded, and this result changes nothing.
       this.#log.debug('an attempt ended without effect', { task: attempt.task.id, error: String(error) });

@@ -9,14 +9,26 @@ import { delayAfter, jittered, retries } from '../domain/retry.ts';
 import { type Progress, type Task, type TaskError, type TaskResult, workTypeOf } from '../domain/task.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Random } from '../runtime/random.ts';
+import type { CommitOutcome } from '../store/rows.ts';
 import { type AttemptEnd, type Attempts, HANDED_BACK, type RunningAttempt } from './attempts.ts';
-import { advance, type Cause, type Draft, end, requeue, saveCheckpoint, warnOf } from './changes.ts';
+import {
+  advance,
+  type Cause,
+  type Draft,
+  end,
+  requeue,
+  saveCheckpoint,
+  warnOf,
+  withEffect,
+} from './changes.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { AttemptAlert, AttemptResult, ProgressReport } from './ports/executor.ts';
 import type { RunStatistics } from './statistics.ts';
 
 /** Checks a completed output against what was promised; answers the fault, or null (`SAM-83`, `SAM-175`). */
 export type OutputCheck = (task: Task, output: Json) => Promise<TaskError | null>;
+
+type RecordRefusal = Extract<CommitOutcome, { status: 'refused' }>['record'];
 
 /** Attempts after which even a coordinator lost with its node is taken for what breaks the nodes. */
 const LOST_MAX = 10_000;
@@ -53,8 +65,11 @@ export class Settlement {
     this.#keep = keep;
   }
 
-  /** Ends an attempt by its result; throws `lease_lost` when it no longer leads its task, changing nothing. */
-  async settle(attempt: RunningAttempt, result: AttemptResult): Promise<void> {
+  /**
+   * Ends an attempt by its result; throws `lease_lost` when it no longer leads its task, changing nothing. `outdated`, and nothing changed,
+   * where the record it would change is not any more what it was decided on.
+   */
+  async settle(attempt: RunningAttempt, result: AttemptResult): Promise<'settled' | 'outdated'> {
     const judged = await this.#judge(attempt.task, result);
     const { task } = attempt;
     const actor = `agent:${attempt.agentId}`;
@@ -65,11 +80,15 @@ export class Settlement {
     };
     if (judged.status === 'completed') {
       await this.#keep(task);
-      await this.#commit(
-        attempt,
-        end(task, 'completed', left, { actor }, this.#lifecycle.tools()),
-        'completed',
-      );
+      const draft = end(task, 'completed', left, { actor }, this.#lifecycle.tools());
+      const { effect } = judged;
+      const kept = effect === undefined ? draft : withEffect(draft, effect);
+      const refusal = await this.#commit(attempt, kept, 'completed');
+      if (refusal?.status === 'conflict') return 'outdated';
+      if (refusal?.status === 'full') {
+        await this.fail(attempt, { actor, error: noRoom(refusal) }, left);
+        return 'settled';
+      }
       this.#statistics.add(
         task.tenant,
         workTypeOf(task.spec),
@@ -78,6 +97,7 @@ export class Settlement {
     } else {
       await this.fail(attempt, { actor, error: judged.error }, left);
     }
+    return 'settled';
   }
 
   /** Ends an attempt with what an identical task left, running nothing (`SAM-234`); throws `lease_lost`. */
@@ -146,7 +166,8 @@ export class Settlement {
   async report(attempt: RunningAttempt, report: ProgressReport): Promise<void> {
     if (saysOnlyCheckpoint(report)) {
       attempt.hasCheckpoint = true;
-      return this.#commit(attempt, saveCheckpoint(report.checkpoint), 'running');
+      await this.#commit(attempt, saveCheckpoint(report.checkpoint), 'running');
+      return;
     }
     const progress = this.#progressOf(attempt, report);
     const stepped = report.currentStep !== undefined && report.currentStep !== attempt.currentStep;
@@ -178,12 +199,18 @@ export class Settlement {
     );
   }
 
-  async #commit(attempt: RunningAttempt, draft: Draft, after: 'running' | AttemptEnd): Promise<void> {
+  /** Why the draft's record was refused, the attempt still under way; null once all is done. Throws `lease_lost`. */
+  async #commit(
+    attempt: RunningAttempt,
+    draft: Draft,
+    after: 'running' | AttemptEnd,
+  ): Promise<RecordRefusal | null> {
     const outcome = await this.#lifecycle.apply(attempt.task, draft, { by: 'lease', token: attempt.token });
     if (outcome.status === 'done') {
       if (after !== 'running') this.#attempts.finish(attempt.token, after);
-      return;
+      return null;
     }
+    if (outcome.status === 'refused') return outcome.record;
     this.#attempts.abort(attempt.token, 'lease_lost');
     throw new DomainError('lease_lost', `task ${attempt.task.id} is no longer led by this attempt`, {
       details: { task_id: attempt.task.id, fencing_token: attempt.token },
@@ -224,6 +251,15 @@ export class Settlement {
     const ranMs = task.ranMs + this.#clock.now() - (task.lease?.claimedAt ?? this.#clock.now());
     return Math.round(ranMs) / 1_000;
   }
+}
+
+function noRoom({ of, used }: Extract<RecordRefusal, { status: 'full' }>): TaskError {
+  return {
+    code: 'resource_exhausted',
+    message: `the ${of} may keep no more in the memory`,
+    recoverable: false,
+    details: { quota: `memory_of_${of}`, used: { ...used } },
+  };
 }
 
 function alertEvent({ task, agentId }: RunningAttempt, alert: AttemptAlert): EventBody {

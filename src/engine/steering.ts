@@ -1,11 +1,12 @@
 // Which of those who ask may have a queue's tasks now. A tenant's residency decides for good; a preferred region (`SAM-225`) and the
-// canaries' share (`SAM-228`) only keep tasks for those they are for while these have room, and not for long.
+// canaries' share (`SAM-228`) only keep tasks for those they are for while these have room, and not for long; what has a fallback is for
+// this server once nobody else is there.
 
 import type { Agent } from '../domain/agent.ts';
 import { isCanary, mayRunIn } from '../domain/agent.ts';
 import type { QueueName } from '../domain/queue.ts';
 import type { Clock } from '../runtime/clock.ts';
-import { type Ask, serves } from './ask.ts';
+import { type Ask, serves, servesFallback } from './ask.ts';
 import type { Canaries } from './canaries.ts';
 import type { KnownQueue } from './known-queues.ts';
 import type { TenantWeights } from './ports/secrets.ts';
@@ -18,7 +19,7 @@ const OPEN_MS = 10_000;
 /** What is known of others' room may be so old: a busy dispatcher looks far more often. */
 const SPARE_MS = 100;
 
-type Judge = Pick<Roster, 'isCanary' | 'spareOf' | 'serves'>;
+type Judge = Pick<Roster, 'isCanary' | 'isLocal' | 'spareOf' | 'serves'>;
 
 /** Keeps tasks for those they are for. */
 export class Steering {
@@ -42,7 +43,17 @@ export class Steering {
 
   /** Whether whoever asks may take tasks of the queue at all, be it later. */
   permits(ask: Ask, name: QueueName, needs?: readonly string[]): boolean {
-    return serves(ask, name, needs) && mayRunIn(ask.region, this.#weights.regions?.(name.tenant));
+    if (!serves(ask, name, needs) && !this.#fallsTo(ask, name, needs)) return false;
+    return mayRunIn(ask.region, this.#weights.regions?.(name.tenant));
+  }
+
+  /** Whether an ask of this server is what is left, since nobody elsewhere is there for the queue's tasks. */
+  #fallsTo(ask: Ask, name: QueueName, needs: readonly string[] | undefined): boolean {
+    return (
+      servesFallback(ask, name, needs) &&
+      this.#roster.isLocal(ask.agentTenant, ask.agentId) &&
+      !this.#roster.serves(name, ({ kind }) => kind !== 'local')
+    );
   }
 
   /** Tells of queues whether whoever asks may take tasks of them now. */

@@ -7,6 +7,7 @@ import type { Artifact } from '../domain/artifact.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { ArtifactId, TaskId } from '../domain/ids.ts';
 import type { Json } from '../domain/json.ts';
+import { asRunHere, type Task } from '../domain/task.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
 import type { Random } from '../runtime/random.ts';
@@ -88,7 +89,8 @@ export class Workbench {
 
   /** A context for the attempt in a fresh workspace. */
   async set(attempt: RunningAttempt, signal: AbortSignal): Promise<Bench> {
-    const { tenant, spec } = attempt.task;
+    const task: Task = { ...attempt.task, spec: asRunHere(attempt.task.spec) };
+    const { tenant, spec } = task;
     const secrets = spec.secretNames.length === 0 ? {} : await this.#secrets.values(tenant, spec.secretNames);
     const workRoot = this.#workRoot;
     let workspace: string | null = null;
@@ -103,8 +105,8 @@ export class Workbench {
     };
     const traffic = this.#trafficOf(attempt);
     const context: AttemptContext = {
-      task: attempt.task,
-      checkpoint: attempt.task.checkpoint,
+      task,
+      checkpoint: task.checkpoint,
       secrets,
       signal,
       traffic,

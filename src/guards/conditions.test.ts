@@ -36,3 +36,23 @@ test('BLOG-39 conditions are judged in order, and none after the first that does
   assert.deepEqual(error?.details.condition, { id: 'first', description: 'never' });
   assert.equal(error?.details.phase, 'before');
 });
+
+test('BLOG-38 the conditions known by name look at the topic, the content and the form of the result', () => {
+  const known = new Conditions(systemClock);
+  const holds = (id: string, more: object): boolean => {
+    try {
+      known.require([{ id, description: '' }], 'after', { ...SCENE, ...more });
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  for (const topic of ['', ' \n ', 7, null]) assert.equal(holds('valid-topic', { input: { topic } }), false);
+  assert.equal(holds('valid-topic', {}), true);
+  for (const result of [{}, { content: '' }, { content: 1 }, null, 'text'])
+    assert.equal(holds('content-generated', { result }), false, JSON.stringify(result));
+  assert.equal(holds('content-generated', { result: { content: 'x' } }), true);
+  assert.equal(holds('content-valid', { result: {}, isResultValid: false }), false);
+  assert.equal(holds('content-valid', { result: {} }), false);
+  assert.equal(holds('content-valid', { result: {}, isResultValid: true }), true);
+});

@@ -2,6 +2,7 @@
 
 import { describe, test } from 'node:test';
 import { changing, timing } from './conformance-changes.ts';
+import { changingRecords } from './conformance-changes-keeping.ts';
 import { delivering, ordering } from './conformance-deliveries.ts';
 import { claiming, leasing } from './conformance-leases.ts';
 import { posting } from './conformance-mail.ts';
@@ -29,6 +30,7 @@ const CHAPTERS: Readonly<Record<string, readonly Claim[]>> = {
   documenting,
   'keeping records': keepingRecords,
   'feeding records': feedingRecords,
+  'changing records': changingRecords,
   auditing,
   purging,
   posting,

@@ -23,6 +23,7 @@ import type { InboxName } from '../domain/message.ts';
 import type { QueueName } from '../domain/queue.ts';
 import type { Progress, ResourceLimits, Task, TaskResult, TaskSpec } from '../domain/task.ts';
 import type { Outcome, TaskState } from '../domain/transitions.ts';
+import type { RecordOutcome, RecordWrite } from './memory.ts';
 
 export type { LogLevel, LogLine, LogQuery, Sample, SampleQuery, StoredLogLine } from './log-rows.ts';
 export { LOG_LEVELS } from './log-rows.ts';
@@ -122,6 +123,8 @@ export interface TaskChange {
   readonly notification?: NotificationPlan;
   readonly timers?: readonly NewTimer[];
   readonly deliveries?: readonly NewDelivery[];
+  /** A record that changes with the task: where it cannot, nothing of the change happens (`refused`). */
+  readonly record?: RecordWrite;
   /** The due timer this change answers; removed whatever the guard says. */
   readonly fired?: number;
 }
@@ -134,7 +137,9 @@ export type CommitOutcome =
       readonly at: number;
       readonly dependentsWoken: number;
     }
-  | { readonly status: 'stale' };
+  | { readonly status: 'stale' }
+  /** The guard held, but the record's expectation or limits did not. */
+  | { readonly status: 'refused'; readonly record: Extract<RecordOutcome, { status: 'conflict' | 'full' }> };
 
 /** A wish to keep a lease. */
 export interface Renewal {
@@ -232,7 +237,7 @@ export interface DeliverySettlement {
   readonly next:
     | { readonly status: 'delivered' | 'failed' | 'dropped' }
     | { readonly status: 'pending'; readonly dueInMs: number };
-  readonly change?: TaskChange;
+  readonly change?: Omit<TaskChange, 'record'>;
 }
 
 /** Which deliveries to list. */

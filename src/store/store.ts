@@ -75,7 +75,10 @@ export interface Store {
    * (for 60 s at most) what does not fit `free`. Records the events and deliveries of `beginAttempt` in the same transaction.
    */
   claim(picks: readonly ClaimPick[]): Promise<readonly (readonly Claimed[])[]>;
-  /** Applies guarded changes one by one; a change whose guard no longer holds is `stale` and does nothing but drop its fired timer. */
+  /**
+   * Applies guarded changes one by one; a change whose guard no longer holds is `stale`, one whose record cannot be kept `refused`: both do
+   * nothing but drop their fired timer.
+   */
   commit(changes: readonly TaskChange[]): Promise<readonly CommitOutcome[]>;
   /** Prolongs leases from now; a token that no longer leads its task is `lost`. */
   renew(renewals: readonly Renewal[]): Promise<readonly RenewOutcome[]>;

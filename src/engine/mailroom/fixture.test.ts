@@ -64,10 +64,6 @@ const validator: Validator = {
   orderOf: nothingToValidate,
   validate: nothingToValidate,
   offencesIn: nothingToValidate,
-  schemaStep: nothingToValidate,
-  moderationStep: nothingToValidate,
-  qualityStep: nothingToValidate,
-  seoStep: nothingToValidate,
 };
 
 /** What a test may choose. */

@@ -25,6 +25,7 @@ export interface OrderTerms
       | 'attemptTimeoutMs'
       | 'queueTimeoutMs'
       | 'deadlineAt'
+      | 'fallback'
       | 'awaitsAgent'
       | 'notBefore'
       | 'resources'

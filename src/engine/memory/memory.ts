@@ -139,9 +139,7 @@ export class Memory implements Service {
    * that begins after. Throws `invalid_request`; `conflict` where its expectation fails; `resource_exhausted` beyond a quota.
    */
   async remember(note: Note): Promise<MemoryRecord> {
-    checkNote(note);
-    const { tenant, collection = DEFAULT_COLLECTION, key, value } = note;
-    return this.#keep(note, { tenant, collection, key }, value, chunksOfValue(key, value));
+    return this.#keep(await this.writeOf(note));
   }
 
   /** Stores a document in passages that replace all old ones at once; answers it with their number. Throws as `remember`. */
@@ -151,8 +149,16 @@ export class Memory implements Service {
     checkDocument(document);
     const { tenant, collection, id, content, about = {} } = document;
     const chunks = chunksOfDocument(content);
-    const record = await this.#keep(document, { tenant, collection, key: id }, about, chunks);
+    const name = { tenant, collection, key: id };
+    const record = await this.#keep(await this.#written(document, name, about, chunks));
     return { record, chunks: chunks.length };
+  }
+
+  /** What `remember` would write, for whoever writes it together with something else; throws `invalid_request`. */
+  async writeOf(note: Note): Promise<RecordWrite> {
+    checkNote(note);
+    const { tenant, collection = DEFAULT_COLLECTION, key, value } = note;
+    return this.#written(note, { tenant, collection, key }, value, chunksOfValue(key, value));
   }
 
   /** Removes a record with all its passages; whether there was one. Throws `conflict` where the expectation fails. */
@@ -239,14 +245,14 @@ export class Memory implements Service {
     return this.#indexes.measure();
   }
 
-  async #keep(
+  async #written(
     base: NoteBase,
     name: RecordName,
     value: Json,
     chunks: readonly RecordChunk[],
-  ): Promise<MemoryRecord> {
+  ): Promise<RecordWrite> {
     const { owner, userId = null, tags = [], metadata = {}, ttlMs = null, expected } = base;
-    const outcome = await this.#write({
+    return {
       ...name,
       record: {
         ...{ value, tags: [...new Set(tags)], metadata, owner, userId, ttlMs },
@@ -254,7 +260,11 @@ export class Memory implements Service {
         limits: this.#limits,
       },
       ...(expected === undefined ? {} : { expected }),
-    });
+    };
+  }
+
+  async #keep(write: RecordWrite): Promise<MemoryRecord> {
+    const outcome = await this.#write(write);
     if (outcome.status !== 'stored') throw new Error('a record that is written is stored or refused');
     return withoutNumber(outcome.record);
   }

@@ -17,6 +17,7 @@ import {
   workTypeOf,
 } from '../../domain/task.ts';
 import type { Service } from '../../runtime/service.ts';
+import type { RecordWrite } from '../../store/memory.ts';
 import type { Traffic } from './outbound.ts';
 import type { PipeInput, PipeOutput } from './pipes.ts';
 
@@ -113,11 +114,19 @@ export class AttemptAbort extends Error {
   }
 }
 
+/** What a completed attempt changes beside its task: a record, and the note that tells of it; all of it happens with the task's end, or nothing. */
+export interface AttemptEffect {
+  /** Where its expectation fails, the attempt runs again: it was decided on what is no more. */
+  readonly record: RecordWrite;
+  readonly note: { readonly name: string; readonly detail: JsonObject };
+}
+
 /** How an attempt ended. */
 export type AttemptResult =
   | {
       readonly status: 'completed';
       readonly output: Json;
+      readonly effect?: AttemptEffect;
       readonly metrics?: TaskMetrics;
       readonly isolation?: IsolationLevel;
     }

@@ -1,6 +1,5 @@
-// What wires need of whoever validates content: a verdict by rules, and the findings that a pipeline of content goes by.
+// What wires need of whoever validates content: a verdict by rules.
 
-import type { StepFinding } from '../../domain/content-pipeline.ts';
 import type { Json, JsonObject } from '../../domain/json.ts';
 
 /** The rules content can be validated by. */
@@ -69,12 +68,4 @@ export interface Validator {
   validate(order: ValidationOrder, signal: AbortSignal): Promise<ValidationVerdict>;
   /** In which ways it offends; none where it does not. */
   offencesIn(content: Json): readonly string[];
-  /** A content's shape as a pipeline step (`BLOG-50`). */
-  schemaStep(content: Json): StepFinding;
-  /** Whether it may be said at all (`BLOG-51`). */
-  moderationStep(content: Json): StepFinding;
-  /** How well it is written (`BLOG-53`). */
-  qualityStep(content: Json): StepFinding;
-  /** What a score of 0–100 for search engines means (`BLOG-52`). */
-  seoStep(score: number): StepFinding;
 }

@@ -5,6 +5,7 @@ import { DomainError } from '../../domain/errors.ts';
 import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
 import { CHORES, type ChoreId, isSkill, SKILLS, type SkillId, type SkillStage } from '../../domain/skill.ts';
 import { type ContentOrder, Contents } from '../../engine/contents.ts';
+import type { Memory } from '../../engine/memory/memory.ts';
 import { Planner } from '../../engine/planning.ts';
 import type { AttemptContext, AttemptResult, Executor, ExecutorStatus } from '../../engine/ports/executor.ts';
 import type { ModelProvider } from '../../engine/ports/model-provider.ts';
@@ -16,12 +17,14 @@ import { Models, SkillFailure } from './model.ts';
 import { runSkill, type SkillParts } from './running.ts';
 import { INPUTS, RESULTS } from './shapes.ts';
 import { Sessions } from './talking.ts';
-import { concluded, validated } from './verdicts.ts';
+import { validated } from './verdicts.ts';
 
 /** What skills are made of. */
 export interface SkillsParts {
   readonly clock: Clock;
   readonly store: Pick<Store, 'documents' | 'putDocuments'>;
+  /** Where contents are kept; asked for once attempts run, for it is made with the engine they run in. */
+  readonly memory: () => Memory;
   readonly models: readonly ModelProvider[];
   /** Judges inputs and results by the shapes of shapes.ts. */
   readonly schemas: PayloadCheck;
@@ -45,11 +48,14 @@ class SkillsExecutor implements Executor {
   readonly #conditions: Conditions;
   readonly #schemas: PayloadCheck;
 
-  constructor({ clock, store, models, schemas }: SkillsParts) {
-    this.#parts = {
-      ...{ clock, models: new Models(models) },
-      ...{ contents: new Contents(store), sessions: new Sessions(store) },
-    };
+  constructor({ clock, store, memory, models, schemas }: SkillsParts) {
+    const contents = new Contents({
+      store,
+      get memory() {
+        return memory();
+      },
+    });
+    this.#parts = { clock, contents, models: new Models(models), sessions: new Sessions(store) };
     this.#planner = new Planner(clock, models);
     this.#conditions = new Conditions(clock);
     this.#schemas = schemas;
@@ -69,26 +75,29 @@ class SkillsExecutor implements Executor {
     const { spec } = context.task;
     const name = spec.typeName ?? '';
     if (isSkill(name)) return this.#skill(name, context);
-    return { status: 'completed', output: await this.#chore(name as ChoreId, spec.payload, context) };
+    return this.#chore(name as ChoreId, spec.payload, context);
   }
 
-  async #chore(chore: ChoreId, payload: JsonObject, context: AttemptContext): Promise<Json> {
+  async #chore(chore: ChoreId, payload: JsonObject, context: AttemptContext): Promise<AttemptResult> {
     const { tenant, id } = context.task;
     const { contents, models, clock } = this.#parts;
     switch (chore) {
       case 'plan_content': {
         const scene = isJsonObject(payload.context) ? payload.context : {};
         const steps = await this.#planner.plan(String(payload.intent ?? ''), scene);
-        return { steps: steps.map(step => ({ ...step })) };
+        return { status: 'completed', output: { steps: steps.map(step => ({ ...step })) } };
       }
       case 'change_content': {
         const { type_name: _, ...order } = payload;
-        return contents.change(tenant, order as unknown as ContentOrder, { taskId: id, at: clock.now() });
+        const hand = { taskId: id, at: clock.now() };
+        const { told, effect } = await contents.decide(tenant, order as unknown as ContentOrder, hand);
+        return { status: 'completed', output: told, effect };
       }
       case 'validate_content':
-        return validated(payload, context, { clock, contents, models });
-      case 'conclude_validation':
-        return concluded(payload, context, { clock, contents, models });
+        return {
+          status: 'completed',
+          output: await validated(payload, context, { clock, contents, models }),
+        };
     }
   }
 

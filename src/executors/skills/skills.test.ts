@@ -8,12 +8,14 @@ import type { TenantId } from '../../domain/ids.ts';
 import type { Json, JsonObject } from '../../domain/json.ts';
 import { CHORES, SKILLS } from '../../domain/skill.ts';
 import type { Task } from '../../domain/task.ts';
-import { Contents } from '../../engine/contents.ts';
+import { type ContentOrder, Contents } from '../../engine/contents.ts';
+import { Memory } from '../../engine/memory/memory.ts';
 import { planFrom } from '../../engine/planning.ts';
 import type { AttemptContext, AttemptResult, ProgressReport } from '../../engine/ports/executor.ts';
 import type { ModelProvider, TextRequest } from '../../engine/ports/model-provider.ts';
 import { SchemaGuard } from '../../guards/schemas.ts';
 import { systemClock } from '../../runtime/clock.ts';
+import { silentLog } from '../../runtime/log.ts';
 import { systemRandom } from '../../runtime/random.ts';
 import { openSqliteInProcess } from '../../store/sqlite/open.ts';
 import { createSkillsExecutor, SKILL_SHAPES } from './executor.ts';
@@ -42,10 +44,19 @@ async function setup(t: { after(work: () => unknown): void }, models: readonly M
     ...{ path: ':memory:', auditKey: new Uint8Array(32), clock: systemClock, random: systemRandom },
   });
   t.after(() => store.stop());
-  const executor = createSkillsExecutor({
-    ...{ clock: systemClock, store, models, schemas: new SchemaGuard(systemClock, SKILL_SHAPES) },
+  const memory = new Memory({
+    ...{ log: silentLog, clock: systemClock, store: store.memory, leads: () => false },
   });
-  const contents = new Contents(store);
+  const executor = createSkillsExecutor({
+    ...{ clock: systemClock, store, models, memory: () => memory },
+    schemas: new SchemaGuard(systemClock, SKILL_SHAPES),
+  });
+  const contents = new Contents({ store, memory });
+  const change = async (order: ContentOrder): Promise<void> => {
+    const { effect } = await contents.decide(TENANT, order, { taskId: 't', at: 1 });
+    const [outcome] = await store.memory.put([effect.record]);
+    assert.notEqual(outcome?.status, 'conflict');
+  };
   let tasks = 0;
   const attempt = async (typeName: string, payload: JsonObject, checkpoint: Json = null) => {
     const reports: ProgressReport[] = [];
@@ -58,7 +69,7 @@ async function setup(t: { after(work: () => unknown): void }, models: readonly M
     return { result, reports };
   };
   return {
-    ...{ executor, contents, attempt },
+    ...{ executor, change, attempt },
     async run(skill: string, input: JsonObject, more: JsonObject = {}): Promise<Loose> {
       const { result } = await attempt(skill, { input, ...more });
       assert.equal(result.status, 'completed', JSON.stringify(result));
@@ -75,10 +86,9 @@ async function setup(t: { after(work: () => unknown): void }, models: readonly M
       }
     },
     async publish(contentId: string, content: JsonObject): Promise<void> {
-      const hand = (taskId: string) => ({ taskId, at: 1 });
-      await contents.change(TENANT, { action: 'create_content', contentId, content }, hand(`${contentId}-1`));
+      await change({ action: 'create_content', contentId, content });
       await contents.noteVerdict(TENANT, contentId, content, { approved: true, at: 1 });
-      await contents.change(TENANT, { action: 'publish_content', contentId }, hand(`${contentId}-2`));
+      await change({ action: 'publish_content', contentId });
     },
   };
 }
@@ -117,7 +127,7 @@ test('BLOG-24 a text about a topic has about the words of its length, and what g
 });
 
 test('BLOG-25 a summary is made of sentences of the text and never longer than it; an empty text is refused', async t => {
-  const { run, fails, contents } = await setup(t);
+  const { run, fails, change } = await setup(t);
   const text =
     'Tea is a drink. Tea is made of leaves. My aunt has a cat. Many people drink tea in the morning. It rains.';
   const { summary, keyPoints, generator } = await run('summarize_content', {
@@ -129,11 +139,7 @@ test('BLOG-25 a summary is made of sentences of the text and never longer than i
   assert.ok(summary.length <= text.length);
   assert.equal(generator, 'template');
   assert.equal((await run('summarize_content', { content: text })).summary.split(/(?<=\.) /).length, 3);
-  await contents.change(
-    TENANT,
-    { action: 'create_content', contentId: 'bread', content: BREAD },
-    { taskId: 't', at: 1 },
-  );
+  await change({ action: 'create_content', contentId: 'bread', content: BREAD });
   assert.match((await run('summarize_content', { contentId: 'bread', maxSentences: 1 })).summary, /[Bb]read/);
   for (const content of ['', ' \n ', '# Heading only'])
     assert.equal((await fails('summarize_content', { content })).code, 'invalid_request', content);
@@ -188,7 +194,7 @@ test('BLOG-27 an analysis has seven checks whose points are its score, the same 
 });
 
 test('BLOG-28 recommendations are published contents like what is given, nearest first, without their text', async t => {
-  const { run, publish, contents, fails } = await setup(t);
+  const { run, publish, change, fails } = await setup(t);
   assert.deepEqual((await run('recommend_content', { text: 'bread' })).recommendations, []);
   await publish('bread', BREAD);
   await publish('bikes', BIKES);
@@ -196,11 +202,7 @@ test('BLOG-28 recommendations are published contents like what is given, nearest
     title: 'Rolls of bread',
     content: 'Rolls are small bread from the same dough of flour and water.',
   });
-  await contents.change(
-    TENANT,
-    { action: 'create_content', contentId: 'draft', content: BREAD },
-    { taskId: 'd', at: 1 },
-  );
+  await change({ action: 'create_content', contentId: 'draft', content: BREAD });
   const { recommendations } = await run('recommend_content', { text: 'Baking bread with flour in the oven' });
   assert.deepEqual(
     recommendations.map(({ contentId }: Loose) => contentId),
@@ -278,6 +280,14 @@ test('BLOG-30 BLOG-71 a model writes, summarizes, talks and moderates; its rate 
     const error = await fails('generate_content', { topic: 'Tea' });
     assert.deepEqual([error.code, error.recoverable], ['task_failed', recoverable]);
   }
+});
+
+test('BLOG-42 the model and temperature of a config are those the model is asked with', async t => {
+  const asked: TextRequest[] = [];
+  const { run } = await setup(t, [modelOf(request => `# T\n\nanswer ${asked.push(request)}`)]);
+  const config = { model: 'm1', temperature: 0.25 };
+  await run('generate_content', { topic: 'Tea' }, { config });
+  assert.deepEqual([asked[0]?.model, asked[0]?.temperature], ['m1', 0.25]);
 });
 
 test('BLOG-17 a model’s plan is used only if every skill and parameter of it is known', async t => {

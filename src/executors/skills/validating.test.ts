@@ -4,7 +4,17 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Json, JsonObject } from '../../domain/json.ts';
 import { composed } from './generating.ts';
-import { byPerson, endsRun, findingsOf, type Step, shown, stepsOf, taken, verdictOf } from './validating.ts';
+import {
+  endsRun,
+  findingsOf,
+  judgedElsewhere,
+  type Step,
+  seoResult,
+  shown,
+  stepsOf,
+  taken,
+  verdictOf,
+} from './validating.ts';
 
 const WRITTEN = composed({ topic: 'Electric cars', length: 'medium' }, []);
 const GOOD: JsonObject = { title: WRITTEN.title, content: WRITTEN.content, tags: [...WRITTEN.tags] };
@@ -54,6 +64,8 @@ test('BLOG-50 BLOG-47 the schema wants a title, a text and tags that are texts; 
     score: 100,
     issues: [],
   });
+  for (const title of ['x', 'x'.repeat(200)])
+    assert.equal((await take('schema-validation', { ...GOOD, title })).status, 'passed');
   const bad: readonly [Json, string][] = [
     [{ ...GOOD, title: '' }, 'title'],
     [{ ...GOOD, title: 'x'.repeat(201) }, 'title'],
@@ -98,6 +110,18 @@ test('BLOG-52 SEO passes from 60, below it warns, below 80 it suggests', async (
     'Improve readability',
     'Add internal links',
   ]);
+  assert.deepEqual(
+    [59, 60, 79, 80].map(score => {
+      const { passed, issues, suggestions } = seoResult(score);
+      return [passed, issues.length, suggestions?.length];
+    }),
+    [
+      [false, 1, 3],
+      [true, 0, 3],
+      [true, 0, 3],
+      [true, 0, 0],
+    ],
+  );
   const good = await take('seo-analysis', GOOD);
   assert.deepEqual([good.status, good.result?.issues, good.result?.suggestions], ['passed', [], []]);
 });
@@ -138,8 +162,27 @@ test('BLOG-54 the last step passes by itself where there are no errors, its scor
     (await taken(step('final-approval'), GOOD, { ...NOTHING, isFailed: true }, {})).status,
     'failed',
   );
-  assert.equal(byPerson('completed', NOTHING).passed, true);
-  for (const decision of ['failed', 'skipped', '']) assert.equal(byPerson(decision, NOTHING).passed, false);
+  const byPerson = (state: string) =>
+    judgedElsewhere(step('final-approval'), { by: 'person', state }, NOTHING).status;
+  assert.equal(byPerson('completed'), 'passed');
+  for (const state of ['failed', 'skipped', '']) assert.equal(byPerson(state), 'failed');
+});
+
+test('BLOG-49 BLOG-56 an agent’s result is a step’s, and what is none fails the step as if it had broken down', () => {
+  const told = (output: Json, more: JsonObject = {}) =>
+    judgedElsewhere(step('brand'), { by: 'agent', state: 'completed', error: '', output, ...more }, NOTHING);
+  const issue = { severity: 'warning', code: 'TONE', message: 'Too stiff', suggestion: 'Relax' };
+  const result = { passed: true, score: 70, issues: [issue], suggestions: ['Smile'] };
+  assert.deepEqual(told({ ...result, more: 1 }), { ...step('brand'), status: 'passed', result });
+  assert.equal(told({ ...result, passed: false }).status, 'failed');
+  for (const bad of [
+    ...[null, 'fine', { passed: true }, { passed: 1, score: 5 }, { passed: true, score: 101 }],
+    { passed: true, score: 5, issues: [{ severity: 'fatal', code: 'X', message: 'x' }] },
+  ]) {
+    const { status, result: none, fault } = told(bad);
+    assert.deepEqual([status, none, fault], ['failed', undefined, 'its validator gave no result']);
+  }
+  assert.equal(told(false, { state: 'failed', error: 'no net' }).fault, 'no net');
 });
 
 test('BLOG-55 steps run by their order, and the first that had to be passed and was not ends the run, the rest skipped', async () => {

@@ -49,6 +49,7 @@ const SEO_PASSED = 60;
 const SEO_GOOD = 80;
 const QUALITY_PASSED = 70;
 const RECOMMENDED_MAX = 20;
+const ISSUES_MAX = 1_000;
 
 /** The steps of a validation in their order: those given, else all (`BLOG-48`, `BLOG-49`). */
 export function stepsOf(given: Json | undefined): readonly Step[] {
@@ -192,6 +193,11 @@ function bySeo(content: Json): StepResult {
     ...(typeof fields.metaDescription === 'string' ? { metaDescription: fields.metaDescription } : {}),
     ...(Array.isArray(keywords) ? { keywords: keywords.map(String) } : {}),
   });
+  return seoResult(score);
+}
+
+/** What a score of 0–100 for search engines means (`BLOG-52`). */
+export function seoResult(score: number): StepResult {
   return {
     ...{ passed: score >= SEO_PASSED, score },
     issues:
@@ -267,13 +273,50 @@ function byItself({ issues, isFailed, score }: Findings): StepResult {
   };
 }
 
-/** The word of a person (`BLOG-54`). */
-export function byPerson(decision: string, { score }: Findings): StepResult {
-  if (decision === 'completed') return { passed: true, score: Math.round(score * 100) / 100, issues: [] };
+/**
+ * A step as a person or an agent elsewhere judged it: `told` is how that ended. A person's word is for or against all that was found before
+ * (`BLOG-54`); an agent gives a result, or the step has failed as one that breaks down does (`BLOG-56`).
+ */
+export function judgedElsewhere(
+  step: Step,
+  { by, state, output, error }: JsonObject,
+  before: Findings,
+): Step {
+  if (by === 'person') {
+    const result = byPerson(state === 'completed', before);
+    return { ...step, status: result.passed ? 'passed' : 'failed', result };
+  }
+  const result = state === 'completed' ? resultIn(output) : null;
+  if (result !== null) return { ...step, status: result.passed ? 'passed' : 'failed', result };
+  const silence = state === 'completed' ? 'its validator gave no result' : `its validator ended ${state}`;
+  return { ...step, status: 'failed', fault: typeof error === 'string' && error !== '' ? error : silence };
+}
+
+function byPerson(isApproved: boolean, { score: before }: Findings): StepResult {
+  const score = Math.round(before * 100) / 100;
+  if (isApproved) return { passed: true, score, issues: [] };
   return {
-    ...{ passed: false, score: Math.round(score * 100) / 100 },
+    ...{ passed: false, score },
     issues: [{ severity: 'error', code: 'NOT_APPROVED', message: 'A person did not approve the content' }],
   };
+}
+
+/** A result as an agent gave it, what is no part of one left out; null where it is none (`BLOG-46`, `BLOG-47`). */
+function resultIn(output: Json | undefined): StepResult | null {
+  const { passed, score, issues = [], suggestions = [] } = isJsonObject(output) ? output : {};
+  if (typeof passed !== 'boolean' || typeof score !== 'number' || !(score >= 0 && score <= 100)) return null;
+  if (!Array.isArray(issues) || !issues.every(isIssue) || !Array.isArray(suggestions)) return null;
+  return {
+    ...{ passed, score },
+    issues: issues.slice(0, ISSUES_MAX),
+    suggestions: suggestions.filter(one => typeof one === 'string').slice(0, RECOMMENDED_MAX),
+  };
+}
+
+function isIssue(value: unknown): value is Issue {
+  const { severity, code, message, field = '', suggestion = '' } = isJsonObject(value) ? value : {};
+  const isSevere = severity === 'error' || severity === 'warning' || severity === 'info';
+  return isSevere && [code, message, field, suggestion].every(one => typeof one === 'string');
 }
 
 function textIn(content: Json, field: string): string {

@@ -7,9 +7,9 @@ import type { AttemptContext } from '../../engine/ports/executor.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Models } from './model.ts';
 import {
-  byPerson,
   endsRun,
   findingsOf,
+  judgedElsewhere,
   type Step,
   shown,
   stepsOf,
@@ -26,62 +26,59 @@ export interface VerdictParts {
 }
 
 const VALIDATOR = 'reviewer-agent';
-const APPROVAL = 'final-approval';
 
-/** A whole validation; with `leaves_approval` all but its last step, and whether that is still to be taken. */
+/**
+ * A validation as the task asks for it, to its end. One that others judge a part of comes in parts, each `until` a step that is theirs: then
+ * `told` is the word of whoever judged the step before, and `state` what had come of it until then (`BLOG-49`, `BLOG-54`).
+ */
 export async function validated(
   payload: JsonObject,
   context: AttemptContext,
   parts: VerdictParts,
 ): Promise<Json> {
-  const { contentId, content = null, steps: given, metadata, leaves_approval: leaves } = payload;
-  const { checkpoint, task, signal } = context;
-  const began = isJsonObject(checkpoint) ? checkpoint : { startedAt: parts.clock.now(), steps: [] };
-  const done = (began.steps ?? []) as unknown as readonly Step[];
+  const { asked, until, state, told, ...whole } = payload;
+  const isPart = isJsonObject(asked);
+  const { contentId = null, content = null, steps: given, metadata, advisory } = isPart ? asked : whole;
   const planned = stepsOf(given);
+  const end = typeof until === 'number' ? until : planned.length;
+  const begun = stateIn(state) ?? { startedAt: parts.clock.now(), steps: [] };
+  const { startedAt, steps: done } = stateIn(context.checkpoint) ?? begun;
   const steps: Step[] = [...done];
-  const hooks = hooksOf(parts.models, signal);
-  for (const step of planned.slice(done.length)) {
-    signal.throwIfAborted();
+  const hooks = hooksOf(parts.models, context.signal);
+  for (const step of planned.slice(steps.length, end)) {
+    context.signal.throwIfAborted();
+    const isTold = steps.length === begun.steps.length && isJsonObject(told);
     if (steps.some(endsRun)) steps.push({ ...step, status: 'skipped' });
-    else if (leaves === true && step.id === APPROVAL) steps.push(step);
+    else if (isTold) steps.push(judgedElsewhere(step, told, findingsOf(steps)));
     else {
       context.report({ currentStep: step.id });
       steps.push(await taken(step, content, findingsOf(steps), hooks));
     }
-    noteStep(context, { contentId: contentId ?? null, startedAt: began.startedAt ?? 0 }, steps);
+    noteStep(context, { contentId, startedAt }, steps);
   }
-  const validation = validationOf({
-    contentId,
-    content,
-    metadata,
-    startedAt: Number(began.startedAt),
-    steps,
-  });
-  if (leaves === true && steps.some(({ status }) => status === 'pending')) {
-    const { issues, isFailed } = findingsOf(steps);
-    return { validation, isFit: !isFailed && !issues.some(({ severity }) => severity === 'error') };
-  }
-  const finished = await finish(validation, steps, task.tenant, parts);
-  return leaves === true ? { validation: finished, isFit: false } : finished;
+  if (steps.length < planned.length) return stateOf(startedAt, steps);
+  const validation = validationOf({ contentId, content, metadata, startedAt, steps });
+  const isBinding = advisory !== true;
+  const finished = await finish(validation, { steps, isBinding }, context.task.tenant, parts);
+  return isPart ? { validation: finished } : finished;
 }
 
-/** A validation whose last word is a person's: `decision` is how the approval ended. */
-export async function concluded(
-  payload: JsonObject,
-  { task }: AttemptContext,
-  parts: VerdictParts,
-): Promise<Json> {
-  const validation = isJsonObject(payload.validation) ? payload.validation : {};
-  const steps = (validation.steps ?? []) as unknown as readonly Step[];
-  if (steps.every(({ status }) => status !== 'pending')) return validation;
-  const findings = findingsOf(steps);
-  const result = byPerson(String(payload.decision), findings);
-  const decided = steps.map(
-    (step): Step =>
-      step.status === 'pending' ? { ...step, status: result.passed ? 'passed' : 'failed', result } : step,
-  );
-  return finish({ ...validation, steps: decided.map(shown) }, decided, task.tenant, parts);
+interface ValidationState {
+  readonly startedAt: number;
+  readonly steps: readonly Step[];
+}
+
+function stateIn(kept: Json | undefined): ValidationState | null {
+  const isState = isJsonObject(kept) && typeof kept.startedAt === 'number' && Array.isArray(kept.steps);
+  return isState ? (kept as unknown as ValidationState) : null;
+}
+
+/** What the next part goes on from, and whether there is something left to judge, or to approve. */
+function stateOf(startedAt: number, steps: readonly Step[]): JsonObject {
+  const { issues, isFailed } = findingsOf(steps);
+  const isOpen = !steps.some(endsRun);
+  const isFit = isOpen && !isFailed && !issues.some(({ severity }) => severity === 'error');
+  return { state: { startedAt, steps } as unknown as JsonObject, isOpen, isFit };
 }
 
 /** The step is done with its commit; the moderation is told with it (`BLOG-59`). */
@@ -119,16 +116,13 @@ function validationOf(made: {
 
 async function finish(
   validation: JsonObject,
-  steps: readonly Step[],
+  { steps, isBinding }: { readonly steps: readonly Step[]; readonly isBinding: boolean },
   tenant: AttemptContext['task']['tenant'],
   { clock, contents }: VerdictParts,
 ): Promise<JsonObject> {
   const result = verdictOf(steps);
   const at = clock.now();
-  const verdict = {
-    approved: result.approved === true && steps.every(({ status }) => status !== 'pending'),
-    at,
-  };
+  const verdict = { approved: isBinding && result.approved === true, at };
   await contents.noteVerdict(tenant, String(validation.contentId), validation.content, verdict);
   const metadata = isJsonObject(validation.metadata) ? validation.metadata : {};
   return { ...validation, result, metadata: { ...metadata, endTime: new Date(at).toISOString() } };

@@ -68,6 +68,7 @@ export function orderFor(errand: Errand, { parent, shared, remainingMs, engine }
   const limits = config.resource_limits;
   const childSpec: TaskSpec = {
     ...kind,
+    ...fallbackIn(type, payload),
     description: work.description ?? `step ${errand.step} of ${parent.id}`,
     payload,
     priority: spec.priority,
@@ -141,6 +142,12 @@ function kindIn(
     typeName: typeof name === 'string' ? name : '',
     ...(Array.isArray(capabilities) ? { requiredCapabilities: capabilities.map(String) } : {}),
   };
+}
+
+/** What a custom step is to this server while no agent is there for its type: its `fallback`, data of another custom type. */
+function fallbackIn(type: TaskType, { fallback }: JsonObject): Pick<TaskSpec, 'fallback'> {
+  if (type !== 'custom' || !isJsonObject(fallback) || typeof fallback.type_name !== 'string') return {};
+  return { fallback: { type, typeName: fallback.type_name, payload: fallback } };
 }
 
 /** Steps that say nothing are tried once, but for those whose worker is lost: a crash must not fail a workflow (`SAM-167`). */

@@ -16,7 +16,6 @@ import { orderOf } from './order.ts';
 import { offendingCategories, policyCheck } from './policy.ts';
 import { aspectsOf, likenessOf, meanOf } from './quality.ts';
 import type { RuleFinding } from './rule-finding.ts';
-import { moderationStep, qualityStep, schemaStep, seoStep } from './steps.ts';
 import { hasWords, wholeText } from './texts.ts';
 
 /** What it validates with. */
@@ -33,7 +32,7 @@ const ALIKE_FROM = 0.4;
 /** Makes the validator. */
 export function createValidator({ clock, schemas, models: [provider] }: ValidatorParts): Validator {
   return {
-    ...{ orderOf, schemaStep, moderationStep, qualityStep, seoStep },
+    orderOf,
     offencesIn: offendingCategories,
     async validate(order, signal) {
       const findings = await Promise.all(order.rules.map(rule => findingOf(rule, order, schemas)));

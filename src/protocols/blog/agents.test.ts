@@ -2,8 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { correspondent } from '../../../test/post.ts';
 import type { Loose } from '../../../test/serve.ts';
-import { ask, message, refused, sharedPost } from './bench.test.ts';
+import { ask, historyOf, message, refused, sharedPost } from './bench.test.ts';
 
 const open = sharedPost();
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
@@ -93,9 +94,10 @@ test('BLOG-20 the executor runs an intent’s steps in order as a workflow, each
     task.body.task_type ?? task.body.current_status.task_type ?? 'workflow_orchestration',
     'workflow_orchestration',
   );
-  const steps = { steps: [{ skill: 'summarize_content', params: { content: 'One. Two. Three. Four.' } }] };
+  const params = { content: `One \${{ 1 }} and two. Three. Four.`, maxSentences: 1 };
+  const steps = { steps: [{ skill: 'summarize_content', params }] };
   const own = await ask(ops, 'flow-21', { from: 'flow-ops', to: 'executor', payload: steps });
-  assert.ok(own.payload.steps[0].result.summary.length > 0);
+  assert.equal(own.payload.steps[0].result.summary, `One \${{ 1 }} and two.`);
   const failing = { steps: [{ skill: 'summarize_content', params: { content: '' } }] };
   const failed = await ask(ops, 'flow-22', { from: 'flow-ops', to: 'executor', payload: failing });
   assert.equal(failed.type, 'error');
@@ -135,6 +137,14 @@ test('BLOG-21 BLOG-22 BLOG-105 contents are created, changed, published once app
   );
   assert.equal((await fail('c-5', { action: 'publish_content', contentId: 'bread' })).status, 422);
   await check('c-6', changed);
+  const other = await fail('c-6-other', {
+    ...{
+      action: 'publish_content',
+      contentId: 'bread',
+      content: { ...changed, title: 'Not what was approved' },
+    },
+  });
+  assert.deepEqual([other.status, other.body.code], [422, 'PRECONDITION_FAILED']);
   const published = await change('c-7', { action: 'publish_content', contentId: 'bread' });
   assert.ok(Date.parse(published.payload.publishedAt) > 0);
   const again = await fail('c-8', { action: 'create_content', contentId: 'bread', content: POST_TEXT });
@@ -190,6 +200,99 @@ test('BLOG-23 BLOG-10 a remote agent under one of the four names is asked in its
   assert.equal(own.payload.metadata.validator, 'reviewer-agent');
 });
 
+test('BLOG-23 what waits for a remote agent is done by the built-in one once that is gone, for each of the four, and no other tenant waits', async t => {
+  const post = await open();
+  const names = ['planner', 'coder', 'reviewer', 'executor'] as const;
+  const leave = (name: string) => post.admin.ask('DELETE', `/api/v2/agents/${name}`);
+  t.after(() => Promise.all(names.map(leave)));
+  const ops = await post.register('gone-ops', { roles: ['blog:operator'] });
+  for (const name of names) await post.register(name, { types: [`custom:${name}`] });
+  const skill = { skill: 'moderate_content', params: { content: 'A fine day.' } };
+  const payloads = {
+    ...{ planner: PLANNING, reviewer: { contentId: 'c', content: POST_TEXT }, executor: { steps: [skill] } },
+    coder: { executionId: 'gone-exec', skillId: 'moderate_content', input: skill.params },
+  };
+  for (const to of names) {
+    const asked = message(`gone-${to}`, { from: 'gone-ops', to, payload: payloads[to] });
+    assert.equal((await ops.send('blog', asked)).status, 202);
+  }
+  const made = await post.admin.ask('POST', '/api/v2/tenants', { tenant_id: 'gone-far', name: 'Far' });
+  const far = correspondent(post.url, {
+    ...{ 'x-api-key': made.body.api_key, 'x-api-secret': made.body.api_secret },
+  });
+  assert.equal((await ask(far, 'far-1', { payload: payloads.coder })).type, 'response');
+  assert.deepEqual(await ops.read('blog', 'gone-ops', { wait: 1.5 }), []);
+  for (const id of ['gone-planner', 'gone-exec', 'gone-reviewer', 'gone-executor']) {
+    const { body } = await post.admin.ask('GET', `/api/v2/task-status/${id}`);
+    assert.equal(body.current_status.state, 'queued', id);
+  }
+  for (const name of names) assert.equal((await leave(name)).status, 204);
+  const told = new Map<string, Loose>();
+  while (told.size < names.length) {
+    const some = await ops.read('blog', 'gone-ops', { wait: 20 });
+    assert.ok(some.length > 0, `only ${[...told.keys()]} answered`);
+    for (const { message: one, delivery_id: id } of some) {
+      told.set(one.from, one);
+      await ops.settle('blog', 'gone-ops', id);
+    }
+  }
+  for (const name of names)
+    assert.deepEqual(
+      [told.get(name)?.type, told.get(name)?.correlationId],
+      ['response', `gone-${name}`],
+      JSON.stringify(told.get(name)),
+    );
+  assert.equal(told.get('planner')?.payload.steps.length, 3);
+  assert.equal(told.get('reviewer')?.payload.steps.length, 5);
+  assert.equal(told.get('coder')?.payload.flagged, false);
+  assert.equal(told.get('executor')?.payload.steps[0].result.flagged, false);
+  const { body } = await post.admin.ask('GET', '/protocols/blog/executions/gone-exec');
+  assert.deepEqual(
+    [body.status, body.skillId, body.metadata.agentId],
+    ['completed', 'moderate_content', 'coder'],
+  );
+});
+
+test('BLOG-23 BLOG-22 a flow a remote coder began is ended by the built-in one, and what a remote reviewer approved may be published', async t => {
+  const post = await open();
+  const leave = (name: string) => post.admin.ask('DELETE', `/api/v2/agents/${name}`);
+  t.after(() => Promise.all(['coder', 'reviewer'].map(leave)));
+  const ops = await post.register('half-ops', { roles: ['blog:operator'] });
+  const coder = await post.register('coder', { types: ['custom:coder'] });
+  const reviewer = await post.register('reviewer', { types: ['custom:reviewer'] });
+  const steps = [
+    { skill: 'generate_content', params: { topic: 'Tea' } },
+    { skill: 'moderate_content', params: {} },
+  ];
+  const order = (id: string, to: string, payload: object) => message(id, { from: 'half-ops', to, payload });
+  await ops.send('blog', order('half-flow', 'executor', { steps }));
+  /** Takes the next request of an agent and answers it; gives its payload. */
+  const work = async (who: typeof coder, from: string, payload: object): Promise<Loose> => {
+    const [given] = await who.read('blog', from, { wait: 10 });
+    const said = { from, to: given?.message.from, type: 'response', correlationId: given?.message.id };
+    const { status } = await who.send('blog', message(`half-${given?.message.id}`, { ...said, payload }));
+    assert.equal(status, 202);
+    return given?.message.payload;
+  };
+  const asked = await work(coder, 'coder', { title: 'Tea', content: 'Tea is a drink.' });
+  assert.deepEqual(asked, { skill: 'generate_content', params: { topic: 'Tea' } });
+  assert.equal((await leave('coder')).status, 204);
+  const [flow] = await ops.read('blog', 'half-ops', { wait: 20 });
+  await ops.settle('blog', 'half-ops', flow?.delivery_id);
+  const [made, moderated] = flow?.message.payload.steps ?? [];
+  assert.deepEqual([made?.result.content, moderated?.result.flagged], ['Tea is a drink.', false]);
+  const content = { title: 'Half', content: 'Too short for the built-in reviewer.' };
+  const change = (id: string, action: string, more: object = {}) =>
+    ops.send('blog', order(id, 'executor', { action, contentId: 'half', ...more }), '?wait=20');
+  assert.equal((await change('half-c1', 'create_content', { content })).body.reply.type, 'response');
+  for (const [n, approved] of [false, true].entries()) {
+    await ops.send('blog', order(`half-v${n}`, 'reviewer', { contentId: 'half', content }));
+    await work(reviewer, 'reviewer', { contentId: 'half', content, steps: [], result: { approved } });
+    const { status } = await change(`half-p${n}`, 'publish_content');
+    assert.equal(status, approved ? 202 : 422);
+  }
+});
+
 test('BLOG-33 a skill a remote agent brought is run by it, with conditions judged here', async () => {
   const post = await open();
   await post.admin.ask('POST', '/api/v2/agents', {
@@ -231,6 +334,11 @@ test('BLOG-33 a skill a remote agent brought is run by it, with conditions judge
     ['failed', 'POSTCONDITION_FAILED', undefined],
   );
   assert.deepEqual(body.inspection.result, payload);
+  const stages = (await historyOf(post.admin, 'tr-2')).filter(({ name }) => name === 'skill.stage');
+  assert.deepEqual(
+    stages.map(({ detail }) => detail.stage),
+    ['validating_result'],
+  );
   const wrong = await post.admin.send(
     'blog',
     message('tr-4', { payload: { skillId: 'translate', input: {} } }),

@@ -62,3 +62,12 @@ export async function listen(who: Correspondent, inbox: string, types: readonly 
     return heard;
   };
 }
+
+/** What happened to a task that has ended, as its stream tells it; every event once. */
+export async function historyOf(who: Correspondent, id: string): Promise<readonly Loose[]> {
+  const { body } = await who.ask('GET', `/api/v2/task-events/${id}`, undefined, {
+    accept: 'text/event-stream',
+  });
+  const events = [...String(body).matchAll(/^data: (\{.*\})$/gm)].map(([, data]) => JSON.parse(data ?? ''));
+  return events.filter(({ event_type: type }) => type !== 'task_started');
+}

@@ -2,29 +2,32 @@
 // remote agent that stands in. What becomes of the tasks is told by news.ts.
 
 import { DomainError } from '../../domain/errors.ts';
-import { isCallerId, type TaskId } from '../../domain/ids.ts';
+import { isCallerId, type TaskId, type TenantId } from '../../domain/ids.ts';
 import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
-import { inboxOfAgent, inboxOfDesk, type Message } from '../../domain/message.ts';
+import { inboxOfDesk, type Message } from '../../domain/message.ts';
 import { isSkill, SKILLS } from '../../domain/skill.ts';
 import { Contents } from '../../engine/contents.ts';
 import type { OrderTerms } from '../../engine/mailroom/task-desk.ts';
 import type { Planner } from '../../engine/planning.ts';
 import type { Participant } from '../../engine/ports/participant.ts';
-import { type Condition, Conditions } from '../../guards/conditions.ts';
+import { Conditions } from '../../guards/conditions.ts';
 import type { DialectHands } from '../dialect/hands.ts';
 import { taskOf, versionOf } from './decode.ts';
 import { policyOf } from './errors.ts';
-import { approvalFlowOf, flowOf } from './flows.ts';
-import { executorAsked, planAsked, type SkillOrder, skillAsked, validationAsked } from './orders.ts';
+import { flowOf, type Judge, validationFlowOf } from './flows.ts';
+import {
+  defaultSteps,
+  executorAsked,
+  isBuiltInValidator,
+  planAsked,
+  type SkillOrder,
+  skillAsked,
+  validationAsked,
+} from './orders.ts';
+import { createAcksDesk, createReportsDesk } from './reports.ts';
 import type { Settings } from './settings.ts';
-import { standInFor, takesTasks } from './stand-in.ts';
+import { fallbackOf, standInFor, takesTasks, validatorsOf } from './stand-in.ts';
 import { BUILT_IN, type BuiltIn, uuidOf, VERSION } from './vocabulary.ts';
-
-/** Where agents' words on how their tasks ended are taken. */
-export const REPORTS = inboxOfDesk('blog:reports');
-
-/** Where agents' own words of receipt are taken for acknowledgements. */
-export const ACKS = inboxOfDesk('blog:acks');
 
 /** Where requests to one of the four are taken, unless a remote agent stands in that takes no tasks. */
 export function deskOf(agent: string) {
@@ -48,7 +51,7 @@ interface Errand {
 
 /** The desks, as agents inside this server. */
 export function createDesks(parts: DeskParts): readonly Participant[] {
-  const contents = new Contents(parts.store);
+  const contents = new Contents(parts);
   const conditions = new Conditions(parts.clock);
   const errands: Readonly<Record<BuiltIn, (message: Message, payload: Json) => Promise<Errand>>> = {
     planner: async (_message, payload) => {
@@ -56,13 +59,7 @@ export function createDesks(parts: DeskParts): readonly Participant[] {
       return { work: 'plan_content', input: { intent, context } };
     },
     coder: (message, payload) => skillErrand(message, payload, parts, conditions),
-    reviewer: async ({ tenant }, payload) => {
-      const validation = validationAsked(payload);
-      const { finalApproval } = await parts.settings.of(tenant);
-      if (finalApproval === 'automatic')
-        return { work: 'validate_content', input: validation as unknown as JsonObject };
-      return { work: 'workflow_orchestration', input: approvalFlowOf(validation), order: LONG };
-    },
+    reviewer: ({ tenant }, payload) => reviewErrand(tenant, payload, parts),
     executor: (message, payload) => executorErrand(message, payload, parts, contents),
   };
   const desks = BUILT_IN.map(
@@ -75,7 +72,32 @@ export function createDesks(parts: DeskParts): readonly Participant[] {
       },
     }),
   );
-  return [...desks, reportsDesk(parts, conditions), acksDesk(parts)];
+  return [...desks, createReportsDesk(parts, conditions, contents), createAcksDesk(parts)];
+}
+
+async function reviewErrand(
+  tenant: TenantId,
+  payload: Json,
+  { engine, settings }: DeskParts,
+): Promise<Errand> {
+  const registered = await validatorsOf(engine, tenant);
+  const asked = validationAsked(payload, registered);
+  const { finalApproval } = await settings.of(tenant);
+  const judgeOf = (step: string): Judge | null => {
+    if (finalApproval === 'person' && step === 'final-approval') return 'person';
+    return isBuiltInValidator(step) ? null : 'agent';
+  };
+  const { contentId, content, metadata, steps = defaultSteps() } = asked;
+  // Where a person is to have the last word, what no person saw is not approved for publication, however well it is.
+  const isAdvisory = finalApproval === 'person' && steps.every(({ id }) => id !== 'final-approval');
+  const validation = {
+    ...{ contentId, content, steps },
+    ...(metadata === undefined ? {} : { metadata }),
+    ...(isAdvisory ? { advisory: true } : {}),
+  };
+  if (steps.every(({ id }) => judgeOf(id) === null))
+    return { work: 'validate_content', input: validation as unknown as JsonObject };
+  return { work: 'workflow_orchestration', input: validationFlowOf(validation, judgeOf), order: LONG };
 }
 
 /** A year: persons take their time. */
@@ -93,10 +115,8 @@ async function take(
   // Asked before: whatever was made of it stands.
   if (await isOrdered(message, id, desk)) return;
   const remote = await standInFor(engine, message.tenant, agent);
-  const errand =
-    remote !== null && takesTasks(remote)
-      ? { work: agent, input: payload }
-      : await errandOf(message, payload);
+  const own = (): Promise<Errand> => errandOf(message, payload);
+  const errand = remote === null ? await own() : await standInErrand(agent, payload, own);
   const isFlow = errand.work === 'workflow_orchestration';
   await desk.order(
     message,
@@ -107,6 +127,12 @@ async function take(
     },
     { byAgents: !isFlow, ...errand.order },
   );
+}
+
+/** What the remote agent is asked, as it was asked; once it is gone the built-in one does what it would have done (`BLOG-23`). */
+async function standInErrand(agent: BuiltIn, input: Json, own: () => Promise<Errand>): Promise<Errand> {
+  const fallback = await fallbackOf(own);
+  return { work: agent, input, order: fallback === null ? {} : { fallback } };
 }
 
 async function isOrdered(message: Message, id: TaskId, desk: { task: DeskTask }): Promise<boolean> {
@@ -199,65 +225,4 @@ function contextIn(payload: Json, traceId: string): JsonObject {
     ...(typeof userId === 'string' ? { userId } : {}),
     ...(typeof sessionId === 'string' ? { sessionId } : {}),
   };
-}
-
-function reportsDesk({ mailroom }: DeskParts, conditions: Conditions): Participant {
-  return {
-    name: 'blog reports',
-    inboxes: [REPORTS],
-    async handle(message) {
-      const { meaning, tenant } = message;
-      if (meaning.act !== 'report_outcome') return [];
-      const { desk } = mailroom();
-      const execution = (await desk.task(tenant, meaning.taskId)).spec.origin?.terms.execution;
-      const refusal =
-        meaning.status === 'completed' && isJsonObject(execution)
-          ? postconditionFailed(conditions, tenant, execution, meaning.result)
-          : null;
-      await desk.outcome(
-        message,
-        refusal === null
-          ? meaning
-          : {
-              ...{ ...meaning, status: 'failed' },
-              error: {
-                code: refusal.code,
-                message: refusal.message,
-                recoverable: false,
-                details: refusal.details,
-              },
-            },
-      );
-      return [];
-    },
-  };
-}
-
-function acksDesk({ mailroom }: DeskParts): Participant {
-  return {
-    name: 'blog acknowledgements',
-    inboxes: [ACKS],
-    async handle({ tenant, replyTo, from }) {
-      if (replyTo === null) return [];
-      await mailroom().acknowledge(tenant, { dialect: 'blog', messageId: replyTo }, inboxOfAgent(from));
-      return [];
-    },
-  };
-}
-
-function postconditionFailed(
-  conditions: Conditions,
-  tenant: string,
-  execution: JsonObject,
-  result: Json,
-): DomainError | null {
-  const { input = null, context, postconditions } = execution;
-  const scene = { tenant, input, context: isJsonObject(context) ? context : {}, result, isResultValid: true };
-  try {
-    conditions.require((postconditions ?? []) as unknown as readonly Condition[], 'after', scene);
-    return null;
-  } catch (error) {
-    if (error instanceof DomainError) return error;
-    throw error;
-  }
 }

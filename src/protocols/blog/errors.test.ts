@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { DomainError, ERROR_CODES, type ErrorCode } from '../../domain/errors.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import { delayAfter, retries } from '../../domain/retry.ts';
+import type { TaskSpec } from '../../domain/task.ts';
 import { bodyCheck } from '../validation.ts';
 import {
   BLOG_CODES,
@@ -19,6 +20,7 @@ import {
   SEVERITIES,
   systemErrorOf,
 } from './errors.ts';
+import { toldError } from './news.ts';
 import { systemError } from './schemas.ts';
 
 const SCENE = { about: 'm1', traceId: 't', requestId: 'r', now: 0, origin: 'http://here' };
@@ -107,6 +109,30 @@ test('BLOG-70 a strategy retries only its codes, waits its delays, the last agai
     assert.equal(retries(policy, 1, error), expected, code);
     assert.equal(retries(policy, 5, error), false);
   }
+  const after = {
+    code: 'policy_violation',
+    message: '',
+    recoverable: false,
+    details: { phase: 'after' },
+  } as const;
+  const before = { ...after, details: { phase: 'before' } };
+  const told = (code: string) => {
+    const { wireCode = '', details, ...fault } = faultOf({ code, message: '', recoverable: true });
+    return { ...fault, details: { ...details, wire_code: wireCode } };
+  };
+  const errors = [after, before, ...['POSTCONDITION_FAILED', 'PRECONDITION_FAILED', 'OWN'].map(told)];
+  for (const [code, expected] of [
+    ['POSTCONDITION_FAILED', [true, false, true, false, false]],
+    ['PRECONDITION_FAILED', [false, true, false, true, false]],
+    ['OWN', [false, false, false, false, true]],
+  ] as const) {
+    const only = policyOf({ maxRetries: 1, backoffMs: [], retryableErrors: [code] });
+    assert.deepEqual(
+      errors.map(error => retries(only, 1, error)),
+      expected,
+      code,
+    );
+  }
 });
 
 test('BLOG-71 what passes by itself is told as recoverable with three retries, a failed skill by its cause, all else not', () => {
@@ -136,6 +162,21 @@ test('BLOG-72 the payload of an error has code, message, details and recoverable
     },
   });
   for (const nothing of [null, 'x', [], {}]) assert.equal(faultOf(nothing).code, 'internal');
+});
+
+test('BLOG-18 a skill that failed is told as SKILL_EXECUTION_FAILED with its name and the reason', () => {
+  const error = { code: 'task_failed', message: 'OpenAI rate limit exceeded', recoverable: true } as const;
+  const task = { agentId: null, outcome: 'failed', result: { error, metrics: {} } } as const;
+  const told = (typeName: string, terms: JsonObject = {}) => {
+    const spec = { type: 'custom', typeName, payload: {}, origin: { terms } } as unknown as TaskSpec;
+    return errorPayload(toldError({ ...task, spec }));
+  };
+  const details = { skill: 'generate_content', reason: 'OpenAI rate limit exceeded' };
+  assert.deepEqual(told('generate_content'), {
+    ...{ code: 'SKILL_EXECUTION_FAILED', message: details.reason, details, recoverable: true },
+  });
+  assert.deepEqual(told('translate', { execution: {} }).details, { ...details, skill: 'translate' });
+  assert.deepEqual(told('plan_content').details, {});
 });
 
 test('BLOG-73 what is told of an input bears neither secrets nor personal data, and a stack only where there is one to tell', () => {

@@ -154,11 +154,12 @@ export function errorBody(error: DomainError, { about, traceId, now, origin }: E
 export function faultOf(payload: Json): Fault {
   const told = isJsonObject(payload) ? payload : {};
   const wireCode = typeof told.code === 'string' ? told.code : 'UNKNOWN_ERROR';
+  const details = isJsonObject(told.details) ? told.details : {};
   return {
     code: CANONICAL[knownCode(wireCode)],
     message: typeof told.message === 'string' ? told.message : 'the agent reported an error without words',
     recoverable: told.recoverable === true,
-    details: isJsonObject(told.details) ? told.details : {},
+    details: wireCode === 'POSTCONDITION_FAILED' ? { ...details, phase: 'after' } : details,
     wireCode,
   };
 }
@@ -167,7 +168,12 @@ export function faultOf(payload: Json): Fault {
 export function policyOf({ maxRetries, backoffMs, retryableErrors }: RetryStrategy): RetryPolicy {
   const wanted = new Set(retryableErrors);
   const all = Object.entries(CODES) as readonly (readonly [ErrorCode, WireCode])[];
-  const retryCodes = all.filter(([, { code }]) => wanted.has(code)).map(([code]) => code);
+  const retryCodes = [
+    ...all.filter(([, { code }]) => wanted.has(code)).map(([code]) => code),
+    ...(wanted.has('POSTCONDITION_FAILED') ? ['policy_violation:after'] : []),
+    // Agents elsewhere may have errors of their own.
+    ...retryableErrors,
+  ];
   return {
     ...{ strategy: 'custom', attemptsMax: maxRetries + 1, firstDelayMs: 1_000, stepMs: 0, factor: 2 },
     ...{ delayMaxMs: 86_400_000, delaysMs: [...backoffMs], retryCodes },

@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Loose } from '../../../test/serve.ts';
+import { DEFAULT_TENANT } from '../../domain/ids.ts';
 import { bodyCheck } from '../validation.ts';
-import { ask, listen, message, sharedPost } from './bench.test.ts';
+import { ask, historyOf, listen, message, sharedPost } from './bench.test.ts';
 import { systemEvent } from './schemas.ts';
 import { EVENT_TYPES } from './vocabulary.ts';
 
@@ -131,6 +132,30 @@ test('BLOG-63 taking up, finishing and failing a request, a skill and an error a
   ]);
 });
 
+test('BLOG-63 a skill an agent elsewhere brought is told too, and an error that is grave as system.error', async () => {
+  const post = await open();
+  const ann = await post.register('grave-ann');
+  const worker = await post.register('grave-worker', { types: ['custom:grave_skill'] });
+  const heard = await listen(ann, 'grave-ann', ['skill.*', 'system.*'], {
+    'metadata.correlationId': 'grave-1',
+  });
+  const retryStrategy = { maxRetries: 0, backoffMs: [], retryableErrors: [] };
+  const payload = { skillId: 'grave_skill', input: {}, config: { retryStrategy } };
+  assert.equal((await post.admin.send('blog', message('grave-1', { payload }))).status, 202);
+  const [given] = await worker.read('blog', 'grave-worker', { wait: 10 });
+  const failure = { code: 'NETWORK_ERROR', message: 'no net', details: {}, recoverable: true };
+  const said = { from: 'grave-worker', to: 'executor', type: 'error', correlationId: given?.message.id };
+  assert.equal((await worker.send('blog', message('grave-2', { ...said, payload: failure }))).status, 202);
+  const told = await heard(2);
+  assert.deepEqual(
+    told.map(({ type, data }) => [type, data.code, data.severity ?? data.skillId]),
+    [
+      ['skill.failed', 'NETWORK_ERROR', 'grave_skill'],
+      ['system.error', 'NETWORK_ERROR', 'high'],
+    ],
+  );
+});
+
 test('BLOG-62 each change of a content is told once, with what it is called and when it was published', async () => {
   const post = await open();
   const ann = await post.register('news-ann');
@@ -160,6 +185,41 @@ test('BLOG-62 each change of a content is told once, with what it is called and 
     assert.deepEqual([data.contentId, data.title, source], ['news', 'News', 'executor-agent']);
   assert.ok(Date.parse(told[2].data.publishedAt) > 0);
   assert.equal(told[0].data.publishedAt, undefined);
+});
+
+test('BLOG-62 BLOG-21 changes of one content at once all happen, each with its event in the log of its task’s end', async () => {
+  const post = await open();
+  const ann = await post.register('rush-ann');
+  const heard = await listen(ann, 'rush-ann', ['content.*'], { 'data.contentId': 'rush' });
+  const change = (id: string, action: string, text: string) =>
+    ask(ann, id, {
+      ...{ from: 'rush-ann', to: 'executor' },
+      payload: { action, contentId: 'rush', content: { title: text, content: 'Words.' } },
+    });
+  const kept = async (): Promise<Loose> =>
+    post.server.engine.memory.recall({ tenant: DEFAULT_TENANT, collection: 'content', key: 'rush' });
+  await change('rush-0', 'create_content', 'none');
+  const first = await kept();
+  assert.deepEqual([first.version, first.value.version], [1, 1]);
+  const titles = Array.from({ length: 8 }, (_, n) => `title ${n}`);
+  const replies = await Promise.all(
+    titles.map((title, n) => change(`rush-${n + 1}`, 'update_content', title)),
+  );
+  assert.deepEqual(replies.map(({ payload }) => payload.version).sort(), [2, 3, 4, 5, 6, 7, 8, 9]);
+  const last = replies.find(({ payload }) => payload.version === 9);
+  const { version, value } = await kept();
+  assert.deepEqual([version, value.content.title], [9, last?.payload.title]);
+  const told = await heard(9);
+  assert.deepEqual(
+    told.slice(1).map(({ type, data }) => [type, data.title]),
+    replies
+      .toSorted((one, other) => one.payload.version - other.payload.version)
+      .map(({ payload }) => ['content.updated', payload.title]),
+  );
+  const events = await historyOf(post.admin, 'rush-1');
+  const at = events.findIndex(({ name }) => name === 'content.updated');
+  assert.deepEqual(events[at]?.detail, { contentId: 'rush', title: 'title 0' });
+  assert.deepEqual([events[at + 1]?.to, events[at + 1]?.timestamp], ['completing', events[at]?.timestamp]);
 });
 
 test('BLOG-74 every subscriber of a type hears each later message of it, and one that cannot be reached hinders nobody', async () => {

@@ -60,6 +60,75 @@ test('BLOG-14 the three messages of the source are accepted as they stand and ma
   const told = await admin.read('blog', 'executor', { wait: 5 });
   assert.ok(told.length >= 2);
   for (const { message: one } of told) assert.equal(one.correlationId, SOURCE[0].id);
+  const { body } = await admin.ask('GET', `/protocols/blog/exchanges/${SOURCE[0].id}`);
+  const ids = body.messages.map((one: Loose) => one.message_id);
+  for (const { id } of SOURCE) assert.ok(ids.includes(id), `${id} is no part of ${ids}`);
+});
+
+test('BLOG-6 waiting messages are delivered critical first, then high, medium and low', async () => {
+  const post = await open();
+  const ann = await post.register('rank-ann');
+  const names = ['low', 'medium', 'critical', 'high'];
+  for (const priority of names) {
+    const asked = message(
+      `rank-${priority}`,
+      { from: 'rank-ann', to: 'rank-ann', type: 'notification' },
+      { priority },
+    );
+    assert.equal((await ann.send('blog', asked)).status, 202);
+  }
+  assert.deepEqual(
+    (await ann.read('blog', 'rank-ann', { wait: 5 })).map(one => one.message.metadata.priority),
+    ['critical', 'high', 'medium', 'low'],
+  );
+});
+
+test('BLOG-8 BLOG-7 several receivers get one delivery each, and none gets any where one of them is unknown', async () => {
+  const post = await open();
+  const [ann, bob] = [await post.register('many-ann'), await post.register('many-bob')];
+  const send = (id: string, to: readonly string[]) =>
+    ann.send('blog', message(id, { from: 'many-ann', to, type: 'notification' }));
+  const unknown = await send('many-0', ['many-ann', 'many-bob', 'nobody']);
+  assert.deepEqual([unknown.status, unknown.body.code], [404, 'VALIDATION_ERROR']);
+  const none = await send('many-1', []);
+  assert.deepEqual([none.status, none.body.code], [400, 'VALIDATION_ERROR']);
+  assert.equal((await send('many-2', ['many-ann', 'many-bob', 'many-ann'])).status, 202);
+  for (const [who, inbox] of [
+    [ann, 'many-ann'],
+    [bob, 'many-bob'],
+  ] as const)
+    assert.deepEqual(
+      (await who.read('blog', inbox, { wait: 5 })).map(one => one.message.id),
+      ['many-2'],
+    );
+});
+
+test('BLOG-119 BLOG-118 a reply is written in the version of who asked', async () => {
+  const { admin } = await open();
+  const payload = { intent: 'chat' };
+  const versionOf = async (id: string, metadata: object): Promise<string> =>
+    (await ask(admin, id, { to: 'planner', payload }, metadata)).metadata.protocolVersion;
+  assert.equal(await versionOf('version-1', { protocolVersion: '1.4.2' }), '1.4.2');
+  assert.equal(await versionOf('version-2', {}), '1.0.0');
+});
+
+test('BLOG-110 who sends too much is told RATE_LIMIT_EXCEEDED and when to come again', async t => {
+  const post = await open();
+  const ann = await post.register('haste-ann');
+  const setRails = (guardrails: object) =>
+    post.admin.ask('PATCH', '/api/v2/tenants/default', { options: { guardrails } });
+  t.after(() => setRails({}));
+  await setRails({ messages_per_minute: 6, messages_burst: 1 });
+  const send = (id: string) =>
+    ann.send('blog', message(id, { from: 'haste-ann', to: 'haste-ann', type: 'notification' }));
+  assert.equal((await send('haste-1')).status, 202);
+  const { status, headers, body } = await send('haste-2');
+  assert.deepEqual([status, body.code, body.recoverable], [429, 'RATE_LIMIT_EXCEEDED', true]);
+  assert.ok(Number(headers.get('retry-after')) >= 1);
+  assert.deepEqual(
+    (await ann.read('blog', 'haste-ann', { wait: 2 })).map(one => one.message.id),
+    ['haste-1'],
+  );
 });
 
 test('BLOG-11 each receiver answers a request finally once, others may join the exchange', async () => {
@@ -169,5 +238,31 @@ test('BLOG-116 what is found wrong after it was accepted reaches its sender as a
       told?.message.correlationId,
     ],
     ['error', 'TIMEOUT', 'late-1', 'late-1'],
+  );
+});
+
+test('BLOG-116 no error is ever sent about an error', async () => {
+  const post = await open();
+  const [ann, bob] = [await post.register('mum-ann'), await post.register('mum-bob')];
+  await ann.send('blog', message('mum-1', { from: 'mum-ann', to: 'mum-bob', type: 'notification' }));
+  const said = {
+    from: 'mum-bob',
+    to: 'mum-ann',
+    correlationId: 'mum-1',
+    payload: { code: 'X', message: 'x' },
+  };
+  assert.equal(
+    (await bob.send('blog', message('mum-2', { ...said, type: 'error' }, { ttl: 1 }))).status,
+    202,
+  );
+  const expired = async (): Promise<readonly Loose[]> =>
+    (await post.admin.ask('GET', '/protocols/blog/dead-letters?reason=expired&inbox=mum-ann')).body
+      .dead_letters;
+  const until = Date.now() + 10_000;
+  while ((await expired()).length === 0) assert.ok(Date.now() < until, 'it never died');
+  const got = await bob.read('blog', 'mum-bob', { wait: 0.5 });
+  assert.deepEqual(
+    got.map(one => one.message.id),
+    ['mum-1'],
   );
 });

@@ -3,10 +3,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Loose } from '../../../test/serve.ts';
+import { DEFAULT_TENANT, type TaskId } from '../../domain/ids.ts';
 import type { Json } from '../../domain/json.ts';
 import type { Task } from '../../domain/task.ts';
 import { bodyCheck } from '../validation.ts';
-import { ask, message, refused, sharedPost } from './bench.test.ts';
+import { ask, historyOf, message, refused, sharedPost } from './bench.test.ts';
 import { statusOf } from './executions.ts';
 import { skillExecution } from './schemas.ts';
 
@@ -48,6 +49,7 @@ test('BLOG-44 BLOG-31 BLOG-43 the execution of the source completes, and is read
   const { status, result, preconditions, postconditions, context, input, metadata } = found;
   assert.equal(status, 'completed');
   assert.deepEqual(result, reply.payload);
+  assert.deepEqual([found.executionId, found.skillId], ['exec-001', 'generate_content']);
   assert.deepEqual([preconditions, postconditions], [EXEC_001.preconditions, EXEC_001.postconditions]);
   assert.deepEqual([context, input], [EXEC_001.context, EXEC_001.input]);
   assert.equal(metadata.duration, Date.parse(metadata.endTime) - Date.parse(metadata.startTime));
@@ -73,15 +75,53 @@ test('BLOG-32 BLOG-34 what a client leaves out is filled in: id, lists, status, 
   assert.equal(wrong.body.details.errors[0].field, 'payload.context.environment');
 });
 
-test('BLOG-35 each change of status is an event, in order', async () => {
-  const { admin } = await open();
+/** The statuses an execution went through, as the events of its task tell them. */
+async function statusesOf(id: string): Promise<readonly string[]> {
+  const told = (await historyOf((await open()).admin, id)).flatMap(
+    ({ event_type: type, name, detail, to }) => {
+      if (type === 'note') return name === 'skill.stage' ? [detail.stage.replace('_result', '')] : [];
+      if (type !== 'state_changed' || to === 'running') return [];
+      const ends = ['completed', 'failed', 'cancelled'];
+      return ends.includes(to) ? [to] : to === 'completing' ? ['validating'] : ['pending'];
+    },
+  );
+  return told.filter((status, at) => status !== told[at - 1]);
+}
+
+test('BLOG-35 each change of status is an event, in order, and a retry starts again at validating with retries one higher', async () => {
+  const once = ['pending', 'validating', 'executing', 'validating'];
   await run('stages-1', {});
-  const { body } = await admin.ask('GET', '/api/v2/task-events/stages-1?limit=100', undefined, {
-    accept: 'application/json',
+  assert.deepEqual(await statusesOf('stages-1'), [...once, 'completed']);
+  assert.equal((await execution('stages-1')).metadata.retries, 0);
+  const retryStrategy = { maxRetries: 2, backoffMs: [10], retryableErrors: ['POSTCONDITION_FAILED'] };
+  await run('stages-2', {
+    config: { retryStrategy },
+    postconditions: [{ id: 'never', description: 'holds never', check: '`false`' }],
   });
-  const text = typeof body === 'string' ? body : JSON.stringify(body);
-  const stages = [...text.matchAll(/"stage":\s*"(\w+)"/g)].map(([, stage]) => stage);
-  assert.deepEqual([...new Set(stages)], ['validating', 'executing', 'validating_result']);
+  assert.deepEqual(await statusesOf('stages-2'), [...once, ...once, ...once, 'failed']);
+  assert.equal((await execution('stages-2')).metadata.retries, 2);
+});
+
+test('BLOG-35 an execution is cancelled while it is pending and while it is executing, which are events too', async () => {
+  const post = await open();
+  const slow = await post.register('idle-agent', { types: ['custom:idle_skill'] });
+  const cancel = async (id: string): Promise<void> => {
+    await post.server.engine.cancel({
+      tenant: DEFAULT_TENANT,
+      id: id as TaskId,
+      actor: 'tester',
+      graceMs: 0,
+    });
+    assert.equal((await execution(id)).status, 'cancelled');
+    assert.equal((await statusesOf(id)).at(-1), 'cancelled');
+  };
+  for (const id of ['idle-1', 'idle-2'])
+    await post.admin.send('blog', message(id, { payload: { skillId: 'idle_skill', input: {} } }));
+  assert.equal((await execution('idle-1')).status, 'pending');
+  const [given] = await slow.read('blog', 'idle-agent', { wait: 10, max: 1 });
+  assert.equal((await execution(given?.message.id)).status, 'executing');
+  await cancel(given?.message.id);
+  await cancel(given?.message.id === 'idle-1' ? 'idle-2' : 'idle-1');
 });
 
 test('BLOG-36 canonical states show in the words of SEP', () => {
@@ -91,6 +131,8 @@ test('BLOG-36 canonical states show in the words of SEP', () => {
     assert.equal(shown(state), 'pending');
   assert.equal(shown('running'), 'executing');
   assert.equal(shown('running', null, 'validating'), 'validating');
+  const begun = { state: 'running', outcome: null, progress: null } as unknown as Task;
+  assert.equal(statusOf(begun, true), 'validating');
   assert.equal(shown('running', null, 'executing'), 'executing');
   assert.equal(shown('running', null, 'validating_result'), 'validating');
   assert.equal(shown('completing'), 'validating');

@@ -4,30 +4,31 @@ import { isJsonObject, type JsonObject } from '../../domain/json.ts';
 import { isSkill } from '../../domain/skill.ts';
 import type { Task } from '../../domain/task.ts';
 import { systemErrorOf } from './errors.ts';
-import { agentOf, toldError } from './news.ts';
+import { agentOf, carriedOut, toldError } from './news.ts';
 import { instant } from './vocabulary.ts';
 
 /** How an execution stands. */
 export type ExecutionStatus = 'pending' | 'validating' | 'executing' | 'completed' | 'failed' | 'cancelled';
 
 /** What a task executes; null where it runs no skill that was asked for by this wire or as a step of its workflows. */
-function executionIn({ spec }: Pick<Task, 'spec'>): JsonObject | null {
+function executionIn(task: Pick<Task, 'spec' | 'agentId'>): JsonObject | null {
+  const spec = carriedOut(task);
   const kept = spec.origin?.terms.execution;
   if (isJsonObject(kept)) return kept;
   return isSkill(spec.typeName ?? '') && isJsonObject(spec.payload.input) ? spec.payload : null;
 }
 
-/** The status of a task in the words of SEP (`BLOG-36`). */
-export function statusOf({
-  state,
-  outcome,
-  progress,
-}: Pick<Task, 'state' | 'outcome' | 'progress'>): ExecutionStatus {
+/** The status of a task in the words of SEP (`BLOG-36`); an attempt in this server that has told no stage yet is at its first. */
+export function statusOf(
+  { state, outcome, progress }: Pick<Task, 'state' | 'outcome' | 'progress'>,
+  isRunHere = false,
+): ExecutionStatus {
   if (outcome === 'completed' || outcome === 'cancelled') return outcome;
   if (outcome !== null || state === 'rejected') return 'failed';
   if (state === 'completing') return 'validating';
   if (state !== 'running') return 'pending';
-  return progress?.currentStep?.startsWith('validating') === true ? 'validating' : 'executing';
+  const stage = progress?.currentStep ?? (isRunHere ? 'validating' : 'executing');
+  return stage.startsWith('validating') ? 'validating' : 'executing';
 }
 
 /** The execution, every field that is not optional told; null where the task is none. */
@@ -37,10 +38,10 @@ export function executionOf(task: Task): JsonObject | null {
   const { type_name: _, input, context, preconditions = [], postconditions = [], config } = execution;
   const { result, createdAt, startedAt, endedAt, outcome } = task;
   const began = startedAt ?? createdAt;
-  const status = statusOf(task);
+  const status = statusOf(task, isSkill(carriedOut(task).typeName ?? ''));
   const scene = isJsonObject(context) ? context : {};
   return {
-    ...{ executionId: task.id, skillId: task.spec.typeName ?? '', input: input ?? {} },
+    ...{ executionId: task.id, skillId: carriedOut(task).typeName ?? '', input: input ?? {} },
     context: { environment: 'production', traceId: task.spec.traceId, ...scene },
     ...{ preconditions, postconditions },
     ...(config === undefined ? {} : { config }),

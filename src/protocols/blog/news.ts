@@ -6,14 +6,14 @@ import type { AgentId } from '../../domain/ids.ts';
 import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
 import { type Draft, type InboxName, inboxOfAgent, type Message } from '../../domain/message.ts';
 import { isSkill } from '../../domain/skill.ts';
-import type { Task } from '../../domain/task.ts';
+import { asRunHere, type Task, type TaskSpec, workTypeOf } from '../../domain/task.ts';
 import { codeOf, errorPayload, knownCode, SEVERITIES, systemErrorOf } from './errors.ts';
 import { eventDraft, messageDraft } from './speaking.ts';
 import { type EventType, isEventType, uuidOf, VERSION } from './vocabulary.ts';
 
 /** What the request for an attempt says to the agent that was given it (`BLOG-10`). */
 export function requestOf(task: Task, agent: AgentId, original: Message | null): Draft {
-  const { type_name: _, required_capabilities: __, ...steps } = task.spec.payload;
+  const { type_name: _, required_capabilities: __, fallback: ___, ...steps } = task.spec.payload;
   const payload: Json = original?.envelope?.payload ?? task.spec.origin?.input ?? steps;
   const first = original?.meaning.act === 'request_task' ? original.meaning.task.retryCount : 0;
   return messageDraft({
@@ -78,10 +78,10 @@ export function newsOf(task: Task, event: TaskEvent): readonly Draft[] {
 
 function ended(task: Task, event: TaskEvent): readonly Draft[] {
   const error = task.outcome === 'completed' ? null : errorOf(task);
+  const skill = skillOf(task);
   const told = [
     ...(isAsked(task) ? [happened(task, event, endedBy(task, error))] : []),
-    ...(isSkill(task.spec.typeName ?? '') ? [happened(task, event, skillTold(task, error))] : []),
-    ...contentTold(task, event),
+    ...(skill === null ? [] : [happened(task, event, skillTold(task, skill, error))]),
     ...(error === null ? [] : [trouble(task, event, error)]),
   ];
   return isAsked(task) ? [...told, answer(task, event, error)] : told;
@@ -99,16 +99,28 @@ export function errorOf({ result, outcome }: Pick<Task, 'result' | 'outcome'>): 
 }
 
 /** The same as the `error` message tells it: what failed as a skill says which, and why (`BLOG-18`). */
-export function toldError({ spec, result, outcome }: Pick<Task, 'spec' | 'result' | 'outcome'>): TaskError {
-  const error = errorOf({ result, outcome });
-  const skill = spec.typeName ?? '';
-  if (!isSkill(skill)) return error;
+export function toldError(task: Pick<Task, 'spec' | 'result' | 'outcome' | 'agentId'>): TaskError {
+  const error = errorOf(task);
+  const skill = skillOf(task);
+  if (skill === null) return error;
   return { ...error, details: { skill, reason: error.message, ...error.details } };
 }
 
+/** The order as it was carried out: by the agent it was for, or as what it falls back to. */
+export function carriedOut({ spec, agentId }: Pick<Task, 'spec' | 'agentId'>): TaskSpec {
+  return agentId === null || `custom:${agentId}` === workTypeOf(spec) ? spec : asRunHere(spec);
+}
+
+/** The skill a task runs, of this server or of an agent that brought it; null where it does something else. */
+function skillOf(task: Pick<Task, 'spec' | 'agentId'>): string | null {
+  const { typeName = '', origin } = carriedOut(task);
+  return isSkill(typeName) || isJsonObject(origin?.terms.execution) ? typeName : null;
+}
+
 /** What a task answers: of a workflow what it says it answers. */
-export function resultOf({ spec, result }: Pick<Task, 'spec' | 'result'>): Json {
-  const output = result?.output ?? null;
+export function resultOf(task: Pick<Task, 'spec' | 'result' | 'agentId'>): Json {
+  const spec = carriedOut(task);
+  const output = task.result?.output ?? null;
   if (spec.type !== 'workflow_orchestration' || !isJsonObject(output)) return output;
   return output.result ?? output;
 }
@@ -158,22 +170,10 @@ function endedBy(task: Task, error: TaskError | null): Told {
   return { type: 'agent.failed', data: { ...data, code: codeOf(error), message: error.message } };
 }
 
-function skillTold(task: Task, error: TaskError | null): Told {
-  const { typeName: skill = '' } = task.spec;
+function skillTold(task: Task, skill: string, error: TaskError | null): Told {
   const data = { skillId: skill, executionId: task.id };
   if (error === null) return { type: 'skill.executed', data };
   return { type: 'skill.failed', data: { ...data, code: codeOf(error), message: error.message } };
-}
-
-/** A change of a content is told once it is for good: its task bears it. */
-function contentTold(task: Task, event: TaskEvent): readonly Draft[] {
-  const output = task.result?.output;
-  if (task.outcome !== 'completed' || task.spec.typeName !== 'change_content' || !isJsonObject(output))
-    return [];
-  const { event: type, contentId = null, title = null, publishedAt } = output;
-  if (typeof type !== 'string' || !isEventType(type)) return [];
-  const data = { contentId, title, ...(publishedAt === undefined ? {} : { publishedAt }) };
-  return [happened(task, event, { type, data })];
 }
 
 function trouble(task: Task, event: TaskEvent, error: TaskError): Draft {

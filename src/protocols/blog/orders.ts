@@ -70,18 +70,28 @@ export function skillAsked(payload: Json, traceId: string): SkillOrder {
   };
 }
 
-/** A validation that is asked for (`BLOG-19`, `BLOG-49`). */
-export function validationAsked(payload: Json): ContentValidation {
+/** A validation that is asked for (`BLOG-19`, `BLOG-49`); `registered` are the validators beside the built-in ones. */
+export function validationAsked(payload: Json, registered: ReadonlySet<string>): ContentValidation {
   const asked = objectIn(payload);
   requireShape(checkValidation, asked);
   const validation = asked as unknown as ContentValidation;
   const unknown = (validation.steps ?? []).flatMap(({ id }, index) =>
-    VALIDATORS.some(one => one.id === id)
+    registered.has(id) || isBuiltInValidator(id)
       ? []
       : [{ field: `payload.steps.${index}.id`, message: `names no validator: ${id}` }],
   );
   if (unknown.length > 0) throw invalid(unknown);
   return validation;
+}
+
+/** The steps of a validation that names none (`BLOG-48`). */
+export function defaultSteps(): NonNullable<ContentValidation['steps']> {
+  return VALIDATORS.map((one, index) => ({ ...one, order: index + 1 }));
+}
+
+/** True for a validator every server has. */
+export function isBuiltInValidator(id: string): boolean {
+  return VALIDATORS.some(one => one.id === id);
 }
 
 /** What the executor is asked for (`BLOG-20`, `BLOG-21`). */

@@ -14,6 +14,7 @@ import { millis, refuseVersion, versionOf } from './decode.ts';
 import { executionOf } from './executions.ts';
 import { type SystemEvent, systemEvent } from './schemas.ts';
 import type { Settings } from './settings.ts';
+import { validatorsOf } from './stand-in.ts';
 import { findingsOf, KINDS } from './validator.ts';
 import { instant } from './vocabulary.ts';
 
@@ -61,8 +62,8 @@ export function blogRoutes(hands: DialectHands, settings: Settings): readonly Ro
       params: Type.Object({ kind: Type.Enum([...KINDS]) }),
       body: Type.Unknown(),
       answers: { 200: anything },
-      async handle({ params: { kind }, body }) {
-        return json(200, findingsOf(kind, body));
+      async handle({ principal: { tenant }, params: { kind }, body }) {
+        return json(200, findingsOf(kind, body, await validatorsOf(hands.engine, tenant)));
       },
     }),
     ...settingsRoutes(settings),

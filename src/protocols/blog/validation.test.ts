@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Loose } from '../../../test/serve.ts';
 import { bodyCheck } from '../validation.ts';
-import { ask, listen, refused, sharedPost } from './bench.test.ts';
+import { ask, listen, message, refused, sharedPost } from './bench.test.ts';
 import { contentValidation } from './schemas.ts';
 
 const open = sharedPost();
@@ -49,6 +49,98 @@ test('BLOG-49 BLOG-45 BLOG-46 BLOG-19 the example of the source is approved with
     payload: { ...SOURCE, steps: [{ ...STEPS[0], id: 'magic' }] },
   });
   assert.deepEqual([unknown.status, unknown.body.code], [400, 'VALIDATION_ERROR']);
+});
+
+test('BLOG-49 steps run exactly as listed by order, an agent’s among them, and an id nobody is registered for is refused', async t => {
+  const post = await open();
+  const brand = { id: 'brand', name: 'Brand Voice', order: 2, required: true };
+  const steps = [
+    { id: 'moderation', name: 'Content Moderation', order: 30, required: true },
+    brand,
+    { id: 'schema-validation', name: 'Schema Validation', order: 1, required: true },
+    { ...brand, id: 'legal', name: 'Legal', order: 4, required: false },
+  ];
+  const content = { title: `A \${{ secrets }} title`, content: `Words with \${{ 1 }} in them.` };
+  const asked = { contentId: 'cvp-own', content, steps };
+  const early = await refused(post.admin, 'own-0', { to: 'reviewer', payload: asked });
+  assert.deepEqual(
+    early.body.details.errors.map((one: Loose) => one.field),
+    ['payload.steps.1.id', 'payload.steps.3.id'],
+  );
+  const types = ['custom:validator.brand', 'custom:validator.legal'];
+  const judge = await post.register('brand-judge', { types });
+  t.after(() => post.admin.ask('DELETE', '/api/v2/agents/brand-judge'));
+  const check = await post.admin.ask('POST', '/protocols/blog/validate/content-pipeline', asked);
+  assert.equal(check.body.passed, true, JSON.stringify(check.body));
+  /** Answers the next step that is asked for; gives what was asked. */
+  const judged = async (type: string, payload: object): Promise<Loose> => {
+    const [given] = await judge.read('blog', 'brand-judge', { wait: 15 });
+    const { id, from: to } = given?.message ?? {};
+    const said = { from: 'brand-judge', to, type, correlationId: id, payload };
+    assert.equal((await judge.send('blog', message(`said-${id}`, said))).status, 202);
+    return given?.message.payload;
+  };
+  const issue = { severity: 'warning', code: 'TONE', message: 'Too stiff', suggestion: 'Relax' };
+  const asking = ask(post.admin, 'own-1', { to: 'reviewer', payload: asked });
+  const first = await judged('response', { passed: true, score: 40, issues: [issue] });
+  assert.deepEqual([first.step, first.validation.content], [brand, content]);
+  const broken = { code: 'SKILL_EXECUTION_FAILED', message: 'no lawyer', details: {}, recoverable: false };
+  assert.equal((await judged('error', broken)).step.id, 'legal');
+  const { payload } = await asking;
+  assert.deepEqual(
+    payload.steps.map((one: Loose) => [one.id, one.status, one.result?.score]),
+    [
+      ['schema-validation', 'passed', 100],
+      ['brand', 'passed', 40],
+      ['legal', 'failed', undefined],
+      ['moderation', 'passed', 100],
+    ],
+  );
+  assert.deepEqual([payload.result.approved, payload.result.score], [false, 80]);
+  assert.deepEqual(
+    payload.result.issues.map((one: Loose) => one.code),
+    ['TONE', 'VALIDATION_ERROR'],
+  );
+  assert.match(payload.result.issues[1].message, /Legal.*no lawyer/);
+  assert.deepEqual([payload.result.recommendations, payload.content], [['Relax'], content]);
+  const failing = ask(post.admin, 'own-2', { to: 'reviewer', payload: asked });
+  await judged('response', { passed: false, score: 0, issues: [] });
+  assert.deepEqual(
+    (await failing).payload.steps.map((one: Loose) => one.status),
+    ['passed', 'failed', 'skipped', 'skipped'],
+  );
+});
+
+test('BLOG-22 BLOG-54 what a client says of a validation’s course is not believed, and where a person decides nothing is approved without one', async () => {
+  const { admin } = await open();
+  const content = { title: '', content: '' };
+  const steps = [{ ...STEPS[0], status: 'passed', result: { passed: true, score: 100, issues: [] } }];
+  const forged = {
+    ...{ contentId: 'forged', content, steps, told: { by: 'person', state: 'completed' } },
+    ...{ asked: { contentId: 'forged', content, steps: [] }, state: { startedAt: 1, steps } },
+  };
+  const { payload } = await ask(admin, 'forged-1', { to: 'reviewer', payload: forged });
+  assert.deepEqual([payload.contentId, payload.result.approved], ['forged', false]);
+  const change = (id: string, action: string, more: object = {}) =>
+    admin.send(
+      'blog',
+      message(id, { from: 'lone-ops', to: 'executor', payload: { action, contentId: 'lone', ...more } }),
+      '?wait=20',
+    );
+  await (await open()).register('lone-ops');
+  assert.equal((await change('lone-1', 'create_content', { content: TEA })).status, 202);
+  const validate = (id: string) =>
+    ask(admin, id, {
+      to: 'reviewer',
+      payload: { contentId: 'lone', content: TEA, steps: STEPS.slice(0, 2) },
+    });
+  const setting = (value: string) => admin.ask('PUT', '/protocols/blog/settings', { final_approval: value });
+  await setting('person');
+  assert.equal((await validate('lone-2')).payload.result.approved, true);
+  assert.equal((await change('lone-3', 'publish_content')).status, 422);
+  await setting('automatic');
+  await validate('lone-4');
+  assert.equal((await change('lone-5', 'publish_content')).status, 202);
 });
 
 test('BLOG-59 the moderation of a validation is told when it is done', async () => {

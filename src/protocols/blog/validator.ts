@@ -14,9 +14,13 @@ interface Finding {
   readonly message: string;
 }
 
-/** A ValidationResult about it. */
-export function findingsOf(kind: (typeof KINDS)[number], value: unknown): JsonObject {
-  const faults = faultsIn(kind, value);
+/** A ValidationResult about it; `validators` are those registered in the tenant. */
+export function findingsOf(
+  kind: (typeof KINDS)[number],
+  value: unknown,
+  validators: ReadonlySet<string>,
+): JsonObject {
+  const faults = faultsIn(kind, value, validators);
   return {
     passed: faults.length === 0,
     score: faults.length === 0 ? 100 : 0,
@@ -27,7 +31,11 @@ export function findingsOf(kind: (typeof KINDS)[number], value: unknown): JsonOb
   };
 }
 
-function faultsIn(kind: (typeof KINDS)[number], value: unknown): readonly Finding[] {
+function faultsIn(
+  kind: (typeof KINDS)[number],
+  value: unknown,
+  validators: ReadonlySet<string>,
+): readonly Finding[] {
   switch (kind) {
     case 'message':
       return faultsOf(value);
@@ -36,7 +44,7 @@ function faultsIn(kind: (typeof KINDS)[number], value: unknown): readonly Findin
         skillAsked(isJsonObject(value) ? { skillId: null, ...value } : (value as Json), ''),
       );
     case 'content-pipeline':
-      return thrownBy(() => validationAsked(value as Json));
+      return thrownBy(() => validationAsked(value as Json, validators));
   }
 }
 

@@ -48,6 +48,9 @@ export const PRIORITIES = { critical: 0, high: 2, medium: 5, low: 8 } as const s
 /** A priority's name. */
 export type PriorityName = keyof typeof PRIORITIES;
 
+/** What a validator’s id follows in the type of work that agents register for to be that validator (`BLOG-49`). */
+export const VALIDATOR_TYPE = 'validator.';
+
 /** Where skills run that have side effects others should know of. */
 export const ENVIRONMENTS = ['development', 'staging', 'production'] as const;
 

@@ -1,9 +1,11 @@
 // Guarded changes: gathered, and cut into rounds in which no task is changed twice.
 
 import type { TaskKey } from '../../domain/ids.ts';
+import type { RecordUsage } from '../../domain/record.ts';
 import type { CommitOutcome, TaskChange } from '../rows.ts';
 import { gathered } from './calls.ts';
 import { type Context, type Place, writing } from './context.ts';
+import { packWrite } from './memory.ts';
 import type { Queues } from './queues.ts';
 import { packChange } from './records.ts';
 
@@ -21,6 +23,14 @@ export interface CommittedRow {
 
 // A change whose answer was lost may have happened: asked again it would be called stale, so its caller is told that nobody knows.
 const COMMIT = writing('commit', 'SELECT * FROM batuta.commit($1, $2, $3)');
+const COMMIT_KEEPING = writing('commit keeping', 'SELECT * FROM batuta.commit_keeping($1, $2)');
+
+/** A change that was not stale, which its record may have held up. */
+interface KeepingRow extends CommittedRow, RecordUsage {
+  readonly refused: 'conflict' | 'full' | null;
+  readonly record_version: number;
+  readonly full_of: 'agent' | 'tenant';
+}
 
 /** Applies changes to tasks. */
 export class Changes {
@@ -38,7 +48,9 @@ export class Changes {
   async commit(changes: readonly TaskChange[]): Promise<readonly CommitOutcome[]> {
     for (const change of changes) checkChange(change);
     if (changes.length === 0) return [];
-    return this.#context.write(() => this.#call(changes));
+    // Few changes have a record, and those many that have none need not wait for what is done one by one.
+    const keeps = changes.some(({ record }) => record !== undefined);
+    return this.#context.write(() => (keeps ? this.#runKeeping(changes) : this.#call(changes)));
   }
 
   /** Minds what changes did, and tells the other processes. */
@@ -51,6 +63,23 @@ export class Changes {
       rows.some(({ woken }) => woken > 0) ||
       changes.some(({ timers = [], deliveries = [] }) => timers.length + deliveries.length > 0);
     this.#context.tell({ tasks: [...new Set(rows.map(({ key }) => key))], ready, due });
+  }
+
+  async #runKeeping(changes: readonly TaskChange[]): Promise<readonly CommitOutcome[]> {
+    const wanted = changes.map((change, at) => ({
+      change: packChange(change, at + 1),
+      ...(change.record === undefined ? {} : { write: packWrite(change.record, 1) }),
+    }));
+    const { rows } = await this.#context.hot<KeepingRow>(COMMIT_KEEPING, [
+      JSON.stringify(wanted),
+      this.#context.given,
+    ]);
+    this.report(
+      changes,
+      rows.filter(({ refused }) => refused === null),
+    );
+    const byPos = new Map(rows.map(row => [row.pos, row]));
+    return changes.map((_, at) => keepingOutcomeOf(byPos.get(at + 1)));
   }
 
   async #run(calls: readonly (readonly TaskChange[])[]): Promise<readonly (readonly CommitOutcome[])[]> {
@@ -100,4 +129,11 @@ function inRounds(changes: readonly TaskChange[]): {
 function outcomeOf(row: CommittedRow | undefined): CommitOutcome {
   if (row === undefined) return { status: 'stale' };
   return { status: 'done', version: row.version, at: row.at, dependentsWoken: row.woken };
+}
+
+function keepingOutcomeOf(row: KeepingRow | undefined): CommitOutcome {
+  if (row === undefined || row.refused === null) return outcomeOf(row);
+  const { refused: status, record_version: version, full_of: of, records, chunks, bytes } = row;
+  if (status === 'conflict') return { status: 'refused', record: { status, version } };
+  return { status: 'refused', record: { status, of, used: { records, chunks, bytes } } };
 }

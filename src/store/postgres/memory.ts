@@ -216,7 +216,8 @@ export class Memories implements MemoryStore {
   }
 }
 
-function packWrite(write: RecordWrite, pos: number): object {
+/** A write, as `batuta.new_memory`. */
+export function packWrite(write: RecordWrite, pos: number): object {
   const { tenant, collection, key, record, expected } = write;
   const name = { pos, tenant: plain(tenant), collection: plain(collection), key: plain(key) };
   const packed = packRecord(write, encode);

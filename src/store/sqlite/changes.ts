@@ -9,6 +9,7 @@ import type { Deliveries } from './deliveries.ts';
 import type { Edges } from './edges.ts';
 import type { Events } from './events.ts';
 import type { Lease, Leases } from './leases.ts';
+import type { Memories } from './memory.ts';
 import type { Queues } from './queues.ts';
 import type { ChangeRecord } from './records.ts';
 import type { Timers } from './timers.ts';
@@ -32,6 +33,7 @@ export class Changes {
   readonly #edges: Edges;
   readonly #deliveries: Deliveries;
   readonly #leases: Leases;
+  readonly #memories: Memories;
   readonly #resting: Prepared<RestingRow>;
   readonly #spec: Prepared<{ spec: string }>;
   readonly #saveResult: Prepared<object>;
@@ -48,6 +50,7 @@ export class Changes {
       readonly edges: Edges;
       readonly deliveries: Deliveries;
       readonly leases: Leases;
+      readonly memories: Memories;
     },
   ) {
     this.#connection = connection;
@@ -57,6 +60,7 @@ export class Changes {
     this.#edges = rooms.edges;
     this.#deliveries = rooms.deliveries;
     this.#leases = rooms.leases;
+    this.#memories = rooms.memories;
     this.#resting = connection.prepare(
       'SELECT tenant, version, outcome, queue, rank FROM task WHERE key = ?',
     );
@@ -91,7 +95,17 @@ export class Changes {
     const { guard } = change;
     const holds = guard.by === 'lease' ? guard.token === lease.token : guard.version === lease.version;
     if (!holds) return STALE;
+    const refused = this.#keep(change);
+    if (refused !== null) return refused;
     return change.placement === null ? this.#changeLeased(change, lease) : this.#release(change, lease);
+  }
+
+  /** Keeps the change's record, before anything else is written; why it cannot, or null. */
+  #keep({ record }: ChangeRecord): CommitOutcome | null {
+    if (record === null) return null;
+    const outcome = this.#memories.put(record);
+    if (outcome.status === 'stored' || outcome.status === 'removed') return null;
+    return { status: 'refused', record: outcome };
   }
 
   #changeLeased(change: ChangeRecord, lease: Lease): CommitOutcome {
@@ -133,6 +147,8 @@ export class Changes {
     const row = this.#resting.get(key);
     if (row === undefined || guard.by === 'lease' || guard.version !== row.version) return STALE;
     if (outcome !== null && row.outcome !== null) throw new Error('an outcome never changes');
+    const refused = this.#keep(change);
+    if (refused !== null) return refused;
     const { now } = this.#connection;
     this.#moveResting.run(
       change.state,

@@ -224,6 +224,7 @@ function roomsOf(connection: Connection, { random, auditKey }: CoreOptions) {
   const leases = new Leases(connection, queues);
   const artifacts = new Artifacts(connection);
   const documents = new Documents(connection);
+  const memories = new Memories(connection);
   const moving = { events, queues, timers, edges, deliveries, leases };
   return {
     ...moving,
@@ -232,11 +233,11 @@ function roomsOf(connection: Connection, { random, auditKey }: CoreOptions) {
     documents,
     intake: new Intake(connection, { ...moving, tasks }),
     claims: new Claims(connection, { ...moving, random }),
-    changes: new Changes(connection, moving),
+    changes: new Changes(connection, { ...moving, memories }),
     logs: new Logs(connection),
     audit: new Audit(connection, auditKey),
     mail: new Mail(connection),
-    memories: new Memories(connection),
+    memories,
     purge: new Purge(connection, { ...moving, artifacts, documents }),
   };
 }
