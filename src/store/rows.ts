@@ -122,8 +122,19 @@ export interface TaskChange {
   readonly notification?: NotificationPlan;
   readonly timers?: readonly NewTimer[];
   readonly deliveries?: readonly NewDelivery[];
+  /**
+   * Who holds the lease from now on, under a new token: the attempt goes on, with its deadline and what was reported (`ARMY-46`). Only
+   * under a lease guard, and with no placement.
+   */
+  readonly heir?: Heir;
   /** The due timer this change answers; removed whatever the guard says. */
   readonly fired?: number;
+}
+
+/** Who a lease passes to, and how long it is theirs unless renewed. */
+export interface Heir {
+  readonly agentId: AgentId;
+  readonly leaseMs: number;
 }
 
 /** What became of a change. */

@@ -1,6 +1,6 @@
 // Guarded changes: who may still change a task, and what one change writes.
 
-import type { TenantId } from '../../domain/ids.ts';
+import type { FencingToken, TenantId } from '../../domain/ids.ts';
 import type { TaskSpec } from '../../domain/task.ts';
 import type { CommitOutcome } from '../rows.ts';
 import { needColumns } from '../task-row.ts';
@@ -11,6 +11,7 @@ import type { Events } from './events.ts';
 import type { Lease, Leases } from './leases.ts';
 import type { Queues } from './queues.ts';
 import type { ChangeRecord } from './records.ts';
+import type { Sequence } from './sequences.ts';
 import type { Timers } from './timers.ts';
 
 interface RestingRow {
@@ -32,6 +33,7 @@ export class Changes {
   readonly #edges: Edges;
   readonly #deliveries: Deliveries;
   readonly #leases: Leases;
+  readonly #tokens: Sequence;
   readonly #resting: Prepared<RestingRow>;
   readonly #spec: Prepared<{ spec: string }>;
   readonly #saveResult: Prepared<object>;
@@ -48,6 +50,7 @@ export class Changes {
       readonly edges: Edges;
       readonly deliveries: Deliveries;
       readonly leases: Leases;
+      readonly tokens: Sequence;
     },
   ) {
     this.#connection = connection;
@@ -57,6 +60,7 @@ export class Changes {
     this.#edges = rooms.edges;
     this.#deliveries = rooms.deliveries;
     this.#leases = rooms.leases;
+    this.#tokens = rooms.tokens;
     this.#resting = connection.prepare(
       'SELECT tenant, version, outcome, queue, rank FROM task WHERE key = ?',
     );
@@ -86,6 +90,9 @@ export class Changes {
     if (change.placement === 'ready' && change.outcome !== null) {
       throw new Error('a task that ends has no place in its queue');
     }
+    if (change.heir !== null && (change.guard.by !== 'lease' || change.placement !== null)) {
+      throw new Error('only a lease that goes on is passed on, by who holds it');
+    }
     const lease = this.#leases.of(change.key);
     if (lease === undefined) return this.#changeResting(change);
     const { guard } = change;
@@ -98,6 +105,7 @@ export class Changes {
     if (change.outcome !== null) throw new Error('a leased task ends only by leaving its lease');
     const { tenant } = this.#queues.nameOf(lease.queue);
     this.#leases.move(lease, lease.version + change.eventCount, change);
+    if (change.heir !== null) this.#leases.pass(change.key, this.#tokens.next() as FencingToken, change.heir);
     if (change.result !== null) this.#saveResult.run(change.result, change.key);
     return this.#record(change, tenant, lease.version);
   }

@@ -5,7 +5,7 @@ import type { NewDelivery } from '../../domain/delivery.ts';
 import type { AgentId, ExecutionId, TaskId, TaskKey, TenantId } from '../../domain/ids.ts';
 import type { TaskSpec } from '../../domain/task.ts';
 import type { Outcome, TaskState } from '../../domain/transitions.ts';
-import type { Claimed, NewTask, NewTimer, Placement, SubmitOutcome, TaskChange } from '../rows.ts';
+import type { Claimed, Heir, NewTask, NewTimer, Placement, SubmitOutcome, TaskChange } from '../rows.ts';
 import {
   type KeptColumns,
   type LeaseColumns,
@@ -61,6 +61,7 @@ export interface ChangeRecord {
   readonly notification: string | null;
   readonly timers: readonly NewTimer[];
   readonly deliveries: readonly NewDelivery[];
+  readonly heir: Heir | null;
   readonly fired: number | null;
 }
 
@@ -124,6 +125,7 @@ export function packChange(change: TaskChange): ChangeRecord {
     notification: textOf(change.notification),
     timers: change.timers ?? [],
     deliveries: change.deliveries ?? [],
+    heir: change.heir ?? null,
     fired: change.fired ?? null,
   };
 }

@@ -14,6 +14,7 @@ import { MAIL_LINES } from './0003-mail-lines.ts';
 import { MAIL_TABLES } from './0003-mail-tables.ts';
 import { MAIL_VERBS } from './0003-mail-verbs.ts';
 import { MEMORY } from './0004-memory.ts';
+import { HEIRS } from './0005-heirs.ts';
 
 /** One step of the schema. */
 export interface Migration {
@@ -28,4 +29,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { sql: BLOBS, programMin: 1 },
   { sql: [MAIL_TABLES, MAIL_LINES, MAIL_VERBS, MAIL_ENDS].join('\n'), programMin: 1 },
   { sql: MEMORY, programMin: 1 },
+  { sql: HEIRS, programMin: 1 },
 ];
