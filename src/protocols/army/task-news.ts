@@ -2,7 +2,7 @@
 
 import type { TaskEvent } from '../../domain/event.ts';
 import type { AgentId } from '../../domain/ids.ts';
-import { isJsonObject, type Json } from '../../domain/json.ts';
+import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
 import type { Draft, Fault, Meaning, Message, MessageId } from '../../domain/message.ts';
 import type { Task, TaskError } from '../../domain/task.ts';
 import { addressOf, agentOfActor, textOf } from './address.ts';
@@ -15,14 +15,19 @@ export function isFlow({ spec }: Pick<Task, 'spec'>): boolean {
   return spec.origin?.dialect === ARMY && spec.type === 'workflow_orchestration';
 }
 
-/** The request for an attempt, to the agent that was given it. */
-export function taskRequest(task: Task, agent: AgentId, original: Message | null): Draft {
+/** The request for an attempt, to the agent that was given it; `handoff` is told of with what the one before it left (`ARMY-46`). */
+export function taskRequest(
+  task: Task,
+  agent: AgentId,
+  original: Message | null,
+  handoff?: JsonObject,
+): Draft {
   const { spec } = task;
   const { origin } = spec;
   const role = addressOf(original?.to[0] ?? '')?.role ?? 'specialist';
   const isOurs = origin?.dialect === ARMY;
   return say(exchangeOf(task, original), {
-    id: idFrom('attempt', task.executionId, task.attempt),
+    id: idFrom('attempt', task.executionId, task.attempt, ...(handoff === undefined ? [] : [tokenOf(task)])),
     type: 'task_request',
     from: isOurs ? origin.from : ownAddress('coordinator'),
     to: [textOf({ role, agent })],
@@ -35,11 +40,30 @@ export function taskRequest(task: Task, agent: AgentId, original: Message | null
         taskType: origin?.taskType ?? spec.typeName ?? spec.type,
         description: spec.description,
         input: origin?.input ?? spec.payload,
-        terms: isOurs ? origin.terms : {},
+        terms: termsOf(task, handoff),
         retryCount: task.attempt - 1,
       },
     },
   });
+}
+
+function termsOf({ spec, progress, checkpoint }: Task, handoff: JsonObject | undefined): JsonObject {
+  const { origin } = spec;
+  const terms = origin?.dialect === ARMY ? origin.terms : {};
+  if (handoff === undefined) return terms;
+  const { from, reason, refused_by: refusedBy } = handoff;
+  const told: JsonObject = {
+    from: from ?? null,
+    ...(reason === undefined ? {} : { reason }),
+    ...(refusedBy === undefined ? {} : { refused_by: refusedBy }),
+    ...(progress === null ? {} : { progress: progress.percentage }),
+    ...(checkpoint === null ? {} : { state: checkpoint }),
+  };
+  return { ...terms, context: { ...(isJsonObject(terms.context) ? terms.context : {}), handoff: told } };
+}
+
+function tokenOf({ lease }: Task): number {
+  return lease?.token ?? 0;
 }
 
 /** The order to stop a task. */
