@@ -26,6 +26,9 @@ export interface ReadingParts extends Pick<DialectHands, 'engine' | 'store' | 'm
   readonly settings: Settings;
 }
 
+/** Any version of our major one. */
+const LIKE_OURS = /^1\.\d{1,6}(?:\.\d{1,6})?(?:[-+][0-9A-Za-z.+-]{1,64})?$/;
+
 const checkEnvelope = bodyCheck(envelopeSchema);
 const CHECKS: Readonly<Record<Type, Check>> = Object.fromEntries(
   TYPES.map(type => [type, bodyCheck(PAYLOADS[type])]),
@@ -88,13 +91,23 @@ export async function decode(
       agentId: from.agent as AgentId | null,
     },
     ...{ meaning, envelope },
+    ...mannerOf(written, envelope),
   };
   if (meaning.act === 'request_task') await requireWithinLimits(draft, meaning.task, scene.now, parts);
   return { draft, senderInbox: from.agent === null ? inboxOf(from) : inboxOfAgent(from.agent) };
 }
 
+/** What answers it is said likewise: in its version, and under TLS where it was (`ARMY-8`, `ARMY-129`). */
+function mannerOf({ encryption }: Written, { protocol_version: version }: JsonObject): Pick<Draft, 'manner'> {
+  const manner = {
+    ...(encryption === 'tls' ? { tlsOnly: true } : {}),
+    ...(typeof version === 'string' && version !== VERSION ? { version } : {}),
+  };
+  return Object.keys(manner).length === 0 ? {} : { manner };
+}
+
 function requireVersion({ protocol_version: version }: JsonObject): void {
-  if (version === undefined || (typeof version === 'string' && /^1\.\d/.test(version))) return;
+  if (version === undefined || (typeof version === 'string' && LIKE_OURS.test(version))) return;
   throw new DomainError('invalid_request', 'this version is not spoken here', {
     details: {
       errors: [{ field: 'protocol_version', message: `must be of major version 1, such as ${VERSION}` }],

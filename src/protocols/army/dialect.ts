@@ -37,6 +37,7 @@ export function armyDialect(parts: ReadingParts): Dialect {
     name: ARMY,
     title: 'Agents army',
     versions: [{ version: VERSION }],
+    tlsBetweenMachines: true,
     types: MESSAGES,
     about: () => ({
       roles: [...ROLES],

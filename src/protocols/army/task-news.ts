@@ -217,6 +217,9 @@ function exchangeOf(task: Task, original: Message | null) {
   const { spec, tenant } = task;
   return {
     ...{ tenant, traceId: spec.traceId, priority: spec.priority },
+    ...(spec.origin?.dialect === ARMY && spec.origin.manner !== undefined
+      ? { manner: spec.origin.manner }
+      : {}),
     correlationId: original?.correlationId ?? spec.requester.correlationId ?? task.id,
   };
 }

@@ -2,6 +2,7 @@
 
 import type { DomainError } from '../../domain/errors.ts';
 import type { ErrorScene, Protocol } from '../protocol.ts';
+import { type ClearTextParts, requireTls, underTls } from './clear-text.ts';
 import { deadLetterRoutes } from './dead-letters.ts';
 import type { Dialect } from './dialect.ts';
 import { Door, type DoorParts } from './door.ts';
@@ -13,7 +14,9 @@ import { streamRoutes } from './streams.ts';
 import { type SubscriptionParts, subscriptionRoutes } from './subscriptions.ts';
 
 /** What all dialects of a server share. */
-export type SharedParts = Omit<DoorParts, 'figures'> & Pick<SubscriptionParts, 'checkTarget' | 'sealSecret'>;
+export type SharedParts = Omit<DoorParts, 'figures'> &
+  Pick<SubscriptionParts, 'checkTarget' | 'sealSecret'> &
+  Pick<ClearTextParts, 'allowClearText'>;
 
 /** The wire of a dialect, under `/protocols/<name>`. */
 export function protocolOf(dialect: Dialect, shared: SharedParts): Protocol {
@@ -24,15 +27,18 @@ export function protocolOf(dialect: Dialect, shared: SharedParts): Protocol {
     prefix: `/protocols/${dialect.name}`,
     errorSchema: dialect.errorSchema,
     errorPages: dialect.errorPages,
-    routes: [
-      ...messageRoutes(parts),
-      ...deadLetterRoutes(parts),
-      ...exchangeRoutes(parts),
-      ...streamRoutes(parts),
-      ...subscriptionRoutes(parts),
-      ...(dialect.routes ?? []),
-    ],
-    sockets: [socketDoor(parts)],
+    routes: underTls(
+      [
+        ...messageRoutes(parts),
+        ...deadLetterRoutes(parts),
+        ...exchangeRoutes(parts),
+        ...streamRoutes(parts),
+        ...subscriptionRoutes(parts),
+        ...(dialect.routes ?? []),
+      ],
+      parts,
+    ),
+    sockets: [{ ...socketDoor(parts), admit: call => requireTls(call, parts) }],
     renderError: (error, scene) => rendered(dialect, error, scene),
   };
 }
