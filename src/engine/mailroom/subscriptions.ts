@@ -4,7 +4,7 @@
 import { DomainError } from '../../domain/errors.ts';
 import type { TenantId } from '../../domain/ids.ts';
 import type { JsonObject } from '../../domain/json.ts';
-import { type Message, needsTls } from '../../domain/message.ts';
+import type { Message } from '../../domain/message.ts';
 import type { Subscription } from '../../domain/subscription.ts';
 import { type Clock, pause } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
@@ -186,15 +186,7 @@ export class Subscriptions {
     const { clock, log, webhooks, secrets, wires } = this.#parts;
     const wire = wires.get(dialect);
     if (webhooks === null || wire === undefined) return;
-    const all = [target.url, ...(target.backups ?? [])];
-    const urls = needsTls(message) ? all.filter(url => url.startsWith('https:')) : all;
-    if (urls.length === 0) {
-      log.warn('a subscription is not told in clear what needs TLS', {
-        subscription: id,
-        message: message.id,
-      });
-      return;
-    }
+    const urls = [target.url, ...(target.backups ?? [])];
     const signing = await secrets.webhookSecrets(tenant, target.secretSealed);
     for (let attempt = 1; attempt <= TRIES_MAX; attempt++) {
       const endpoint = this.#lines.pick(urls);

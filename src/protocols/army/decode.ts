@@ -18,12 +18,14 @@ import { isAnswer, permits } from './permissions.ts';
 import { envelope as envelopeSchema, PAYLOADS } from './schemas.ts';
 import { isSealed } from './sealed.ts';
 import type { Settings } from './settings.ts';
-import { requireWithinLimits } from './task-terms.ts';
+import { isKnown, requireWithinLimits } from './task-terms.ts';
+import type { Tools } from './tools.ts';
 import { ARMY, FINAL_RESPONSE, PRIORITIES, type PriorityWord, TYPES, type Type, VERSION } from './words.ts';
 
 /** What reading needs to look things up. */
 export interface ReadingParts extends Pick<DialectHands, 'engine' | 'store' | 'mailroom'> {
   readonly settings: Settings;
+  readonly tools: Pick<Tools, 'requireWell' | 'hear'>;
 }
 
 /** Any version of our major one. */
@@ -93,7 +95,10 @@ export async function decode(
     ...{ meaning, envelope },
     ...mannerOf(written, envelope),
   };
-  if (meaning.act === 'request_task') await requireWithinLimits(draft, meaning.task, scene.now, parts);
+  if (meaning.act === 'request_task') {
+    await requireWithinLimits(draft, meaning.task, scene.now, parts);
+    if (!(await isKnown(draft, parts))) await parts.tools.requireWell(draft);
+  }
   return { draft, senderInbox: from.agent === null ? inboxOf(from) : inboxOfAgent(from.agent) };
 }
 

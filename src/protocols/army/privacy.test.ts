@@ -12,8 +12,6 @@ import { type Player, player, playing } from '../../../test/army-stage.ts';
 import { makeAuthority, opensslMissing } from '../../../test/certificates.ts';
 import { type Correspondent, correspondent, openPost, type Post } from '../../../test/post.ts';
 import type { Loose } from '../../../test/serve.ts';
-import { startServer } from '../../app/compose.ts';
-import { loadConfig } from '../../app/config.ts';
 
 /** The same caller, as a proxy would present it that it reached from elsewhere. */
 const from = (who: Correspondent, url: string, said: Readonly<Record<string, string>>): Correspondent =>
@@ -193,10 +191,8 @@ suite('TLS', { skip: opensslMissing }, () => {
       /self-signed|unable to verify|certificate/i,
     );
     await assert.rejects(fetch(post.url.replace('https', 'http')));
-    const bad = (settings: Readonly<Record<string, string>>): Promise<unknown> => {
-      const usual = { BATUTA_PORT: '0', BATUTA_DATA: join(folder, 'data'), BATUTA_LOG_LEVEL: 'silent' };
-      return startServer(loadConfig({ environment: { ...usual, ...settings } }));
-    };
+    const bad = (settings: Readonly<Record<string, string>>): Promise<unknown> =>
+      openPost({ BATUTA_LOG_LEVEL: 'silent', ...settings }, { dataDir: join(folder, 'data') });
     await assert.rejects(bad({ BATUTA_TLS_CERT: ca.certificate }), /BATUTA_TLS_KEY/);
     const foreign = { BATUTA_TLS_CERT: ca.certificate, BATUTA_TLS_KEY: join(folder, 'server.key') };
     await assert.rejects(bad(foreign), /certificate cannot be used/);

@@ -9,10 +9,13 @@ import type { DialectHands } from '../dialect/hands.ts';
 import { addressOf } from './address.ts';
 import { TASKS, UNCLAIMED } from './routing.ts';
 import { constraintsIn, type TermsParts, termsOf } from './task-terms.ts';
+import type { Tools } from './tools.ts';
 import { ARMY } from './words.ts';
 
 /** What the desk works with. */
-export interface TaskParts extends TermsParts, Pick<DialectHands, 'clock'> {}
+export interface TaskParts extends TermsParts, Pick<DialectHands, 'clock'> {
+  readonly tools: Pick<Tools, 'requireWell'>;
+}
 
 type Outcome = Meaning & { readonly act: 'report_outcome' };
 
@@ -23,6 +26,8 @@ export function createTaskDesk(parts: TaskParts): Participant {
     inboxes: [TASKS],
     async handle(message) {
       const { meaning } = message;
+      // Requests of others were let through as they came; the coordinator's own wait here while a tool is left alone.
+      if (message.actor === 'system') await parts.tools.requireWell(message);
       if (meaning.act === 'request_task')
         await parts.mailroom().desk.order(message, meaning.task, await termsOf(message, meaning.task, parts));
       if (meaning.act === 'report_progress') await parts.mailroom().desk.progress(message, meaning);
