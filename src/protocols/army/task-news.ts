@@ -8,6 +8,7 @@ import type { Task, TaskError } from '../../domain/task.ts';
 import { addressOf, agentOfActor, textOf } from './address.ts';
 import { ownAddress, type Saying, say } from './drafts.ts';
 import { idFrom } from './ids.ts';
+import { modelResult, modelRole } from './model.ts';
 import { ARMY, PRIORITIES, type Type } from './words.ts';
 
 /** Whether the task is one that the built-in coordinator sees through. */
@@ -186,6 +187,7 @@ function failure(task: Task, error: TaskError, attempt: number, ends: boolean): 
 /** Of a flow the result it released, not how it came to it. */
 function resultOf(task: Task): Json {
   const output = task.result?.output ?? null;
+  if (modelRole(task) !== null) return modelResult(task);
   return isFlow(task) && isJsonObject(output) ? (output.result ?? null) : output;
 }
 
@@ -204,6 +206,8 @@ function flowEnded(task: Task, event: TaskEvent): Draft {
 /** Who tells it: the agent that does the task, by the role it was asked in. */
 function speakerIn(task: Task, event: TaskEvent): string {
   if (isFlow(task)) return ownAddress('coordinator');
+  const played = modelRole(task);
+  if (played !== null) return ownAddress(played);
   const said = task.spec.requiredCapabilities
     ?.find(one => one.startsWith(`${ARMY}:`))
     ?.slice(ARMY.length + 1);
