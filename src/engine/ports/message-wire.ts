@@ -68,6 +68,8 @@ export interface MessageWire {
   tellsOf?(task: Task): boolean;
   /** What holds back the output of a completed task; absent or null where nothing of this wire's own does. Answers the same every time. */
   releaseTerms?(task: Task): ReleaseTerms | null;
+  /** What of a completed task's output is judged where it must be valid; absent: all of it. */
+  contentOf?(task: Task): Json;
   /** Tells who reviews in this wire's words that a review was opened; said again, it is the same message. */
   reviewAsked?(review: OpenReview): readonly Draft[];
   /** Tells who asked by a message for a review of content what was decided; `verdict` as `tell_validation` has it. */

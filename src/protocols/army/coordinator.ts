@@ -3,7 +3,7 @@
 
 import { DomainError } from '../../domain/errors.ts';
 import type { TaskError } from '../../domain/failure.ts';
-import type { TenantId } from '../../domain/ids.ts';
+import type { AgentId, TenantId } from '../../domain/ids.ts';
 import { isJsonObject, type JsonObject } from '../../domain/json.ts';
 import {
   type Draft,
@@ -15,6 +15,7 @@ import {
 } from '../../domain/message.ts';
 import { RETRY_POLICIES } from '../../domain/retry.ts';
 import { MESSAGE_KIND, messageId } from '../../domain/workflow-documents.ts';
+import { outputReviewId } from '../../engine/mailroom/held.ts';
 import { taskErrorOf } from '../../engine/mailroom/task-desk.ts';
 import type { Participant } from '../../engine/ports/participant.ts';
 import type { DialectHands } from '../dialect/hands.ts';
@@ -33,7 +34,7 @@ export interface CoordinatorParts
   extends TermsParts,
     StatusParts,
     ModelParts,
-    Pick<DialectHands, 'workflows'> {}
+    Pick<DialectHands, 'workflows' | 'reviews'> {}
 
 const KEPT_MS = 30 * 86_400_000;
 /** So long a flow may take that says nothing of its time: a person may have to decide. */
@@ -133,7 +134,7 @@ async function hear(message: Message, parts: CoordinatorParts): Promise<readonly
   const limits = { minQualityScore, roundsMax: retryDelaysMs.length };
   for (;;) {
     const known = await load(tenant, root, parts);
-    if (known === null) return [];
+    if (known === null) return decide(message, said, parts);
     const fact = factIn(message, said, known.flow);
     const flow = fact === null ? known.flow : after(known.flow, fact, limits);
     if (isOver(flow)) await conclude(tenant, flow, parts);
@@ -141,6 +142,27 @@ async function hear(message: Message, parts: CoordinatorParts): Promise<readonly
     if (isOver(flow)) await stopChildren(tenant, flow, parts);
     return sayings(flow, tenant);
   }
+}
+
+/** A supervisor's word on the result of a task that no flow sees through. */
+async function decide(
+  message: Message,
+  asked: Message,
+  { engine, reviews }: CoordinatorParts,
+): Promise<readonly Draft[]> {
+  const { tenant, meaning, actor, agentId, from } = message;
+  const roles = [from, asked.to[0] ?? ''].map(one => addressOf(one)?.role);
+  if (meaning.act !== 'tell_validation' || asked.taskId === null || !roles.every(one => one === 'supervisor'))
+    return [];
+  const id = outputReviewId(await engine.task(tenant, asked.taskId));
+  const { valid, recommendations } = meaning.verdict;
+  const state = valid === true ? 'approved' : 'rejected';
+  const review = await reviews.look(tenant, id);
+  if (review?.state === state && review.decided_by === actor) return [];
+  const [comment] = Array.isArray(recommendations) ? recommendations : [];
+  const reviewer = { tenant, id: actor, ...(agentId === null ? {} : { agentId: agentId as AgentId }) };
+  await reviews.decide(reviewer, id, { state, ...(typeof comment === 'string' ? { comment } : {}) });
+  return [];
 }
 
 /** The root task was ended by others: what is under way for it is called off. */

@@ -15,6 +15,7 @@ import { ownAddress, say } from './drafts.ts';
 import { encode } from './encode.ts';
 import { ERROR_PAGES, errorBody, invalid, WORDINGS } from './errors.ts';
 import { idFrom } from './ids.ts';
+import { contentOf, releaseTerms, reviewAsked } from './releases.ts';
 import { route } from './routing.ts';
 import { errorPayload, MESSAGES } from './schemas.ts';
 import { DEFAULTS, settingsText } from './settings.ts';
@@ -68,6 +69,10 @@ export function armyDialect(parts: ReadingParts): Dialect {
     errorBody,
     errorSchema: errorPayload,
     errorPages: ERROR_PAGES,
+    refusesOffence: true,
+    releaseTerms: task => releaseTerms(task, parts.settings.lastOf(task.tenant)),
+    contentOf,
+    reviewAsked,
     pacePerMinute: tenant => parts.settings.lastOf(tenant).rateLimit,
     route: draft => route(draft, parts.mailroom().directory),
     abilitiesOf,

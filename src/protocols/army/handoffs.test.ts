@@ -125,12 +125,14 @@ suite('tasks in other hands', () => {
     assert.deepEqual([stop.payload.action, stop.payload.task_id], ['cancel', id]);
     assert.equal((await respond(ann, id)).body.error_code, 'LEASE_LOST');
     assert.equal((await respond(bob, id)).status, 202);
-    await boss.tell('task_request', 'coordinator', {
-      ...{ task_id: 'lead2', task_type: 'nobodys', description: 'wait' },
-      parameters: { role: 'writer' },
+    const head = await player(post, 'coordinator', 'head');
+    await head.tell('task_request', 'writer', {
+      task_id: 'lead2',
+      task_type: 'nobodys',
+      description: 'wait',
     });
     const waiting = await boss.say('coordination', 'coordinator', {
-      ...{ action: 'delegate', task_id: 'lead2.work', agent: 'bob' },
+      ...{ action: 'delegate', task_id: 'lead2', agent: 'bob' },
     });
     assert.deepEqual([waiting.status, waiting.body.error_code], [409, 'INVALID_STATE']);
   });

@@ -217,7 +217,8 @@ function speakerIn(task: Task, event: TaskEvent): string {
   return textOf({ role, agent });
 }
 
-function exchangeOf(task: Task, original: Message | null) {
+/** The exchange a task belongs to, and how it is said there. */
+export function exchangeOf(task: Task, original: Message | null) {
   const { spec, tenant } = task;
   return {
     ...{ tenant, traceId: spec.traceId, priority: spec.priority },
