@@ -19,7 +19,7 @@ import { envelope as envelopeSchema, PAYLOADS } from './schemas.ts';
 import { isSealed } from './sealed.ts';
 import type { Settings } from './settings.ts';
 import { isKnown, requireWithinLimits } from './task-terms.ts';
-import type { Tools } from './tools.ts';
+import { isToolCall, type Tools } from './tools.ts';
 import { ARMY, FINAL_RESPONSE, PRIORITIES, type PriorityWord, TYPES, type Type, VERSION } from './words.ts';
 
 /** What reading needs to look things up. */
@@ -97,7 +97,7 @@ export async function decode(
   };
   if (meaning.act === 'request_task') {
     await requireWithinLimits(draft, meaning.task, scene.now, parts);
-    if (!(await isKnown(draft, parts))) await parts.tools.requireWell(draft);
+    if (isToolCall(draft) && !(await isKnown(draft, parts))) await parts.tools.requireWell(draft);
   }
   return { draft, senderInbox: from.agent === null ? inboxOf(from) : inboxOfAgent(from.agent) };
 }

@@ -15,11 +15,15 @@ suite('results that are held back', () => {
   let head: Player;
   let boss: Player;
   let ann: Player;
+  let rita: Player;
+  let tim: Player;
   before(async () => {
     post = await openPost();
     head = await player(post, 'coordinator', 'head');
     boss = await player(post, 'supervisor', 'boss');
     ann = await player(post, 'writer', 'ann', ['draft']);
+    rita = await player(post, 'researcher', 'rita');
+    tim = await player(post, 'tool', 'tim', ['draft']);
   });
   after(() => post.stop());
 
@@ -56,22 +60,30 @@ suite('results that are held back', () => {
     assert.deepEqual(await head.all(), []);
   });
 
-  test('ARMY-77 a result that must be valid is released once it is, and one that is not never', async () => {
+  test('ARMY-77 a result that must be valid is released once it is, and one that is not never; a coordinator has its own validated', async () => {
+    const call = async (id: string, more: object, content: string): Promise<void> => {
+      await rita.tell('task_request', 'tool', { task_id: id, task_type: 'draft', description: 'd', ...more });
+      assert.equal((await tim.next('task_request')).payload.task_id, id);
+      await tim.tell('task_response', 'researcher:rita', {
+        ...{ task_id: id, status: 'completed', result: { content, sources: [] } },
+      });
+    };
     const constraints = { required_validation: true };
-    await ask('valid1', { constraints });
-    await respond('valid1', GOOD);
-    assert.equal((await head.next('task_response')).payload.result.content, GOOD);
-    await ask('valid2', { constraints, expected_output: { format: 'markdown', sections: ['Summary'] } });
-    await respond('valid2', GOOD);
-    const { payload } = await head.next('error');
+    await call('valid1', { constraints }, GOOD);
+    assert.equal((await rita.next('task_response')).payload.result.content, GOOD);
+    const expected_output = { format: 'markdown', sections: ['Summary'] };
+    await call('valid2', { constraints, expected_output }, GOOD);
+    const { payload } = await rita.next('error');
     assert.deepEqual([payload.error_code, payload.recoverable], ['POLICY_VIOLATION', false]);
-    await ask('free');
-    await respond('free', 'ok');
+    await call('free', { expected_output }, 'ok');
+    assert.equal((await rita.next('task_response')).payload.result.content, 'ok');
+    assert.deepEqual(await rita.all(), []);
+    await ask('own', { constraints, expected_output });
+    await respond('own', 'ok');
     assert.equal((await head.next('task_response')).payload.result.content, 'ok');
-    assert.deepEqual(await head.all(), []);
   });
 
-  test('ARMY-79 ARMY-77 a critical result, or one a person is to see, waits for the supervisor, shown as such; their word releases or refuses it', async () => {
+  test('ARMY-79 a critical result, or one a person is to see, waits for the supervisor, shown as such; their word releases or refuses it', async () => {
     const asks: readonly [string, object, object | undefined, boolean][] = [
       ['seen1', {}, { priority: 'critical' }, true],
       ['seen2', { constraints: { human_review: true } }, undefined, false],

@@ -1,10 +1,11 @@
 // What holds back the result of a task that was asked for without the coordinator: that it may offend, must be valid, or must be seen by a person.
-// What the coordinator sees through it has judged itself, but for what offends (`ARMY-73`, `ARMY-77`, `ARMY-79`).
+// Whoever coordinates has what it asked for judged itself, but for what offends and for what a person must see (`ARMY-73`, `ARMY-77`, `ARMY-79`).
 
 import { isJsonObject, type Json } from '../../domain/json.ts';
 import type { Draft } from '../../domain/message.ts';
 import type { Task } from '../../domain/task.ts';
 import type { OpenReview, ReleaseTerms } from '../../engine/ports/message-wire.ts';
+import { addressOf } from './address.ts';
 import { ownAddress, say } from './drafts.ts';
 import { idFrom } from './ids.ts';
 import type { ArmySettings } from './settings.ts';
@@ -23,6 +24,7 @@ export function releaseTerms(
   if (isFlow(task) || origin.from === ownAddress('coordinator'))
     return { refusesOffence: true, validation: null, review: null };
   const { requiredValidation, humanReview } = constraintsIn(origin.terms);
+  const isByCoordinator = addressOf(origin.from)?.role === 'coordinator';
   const isCritical = priority === PRIORITIES.critical;
   const { expected_output: expected, context: said } = origin.terms;
   const isOpen = isJsonObject(said) && said.pii_allowed === true;
@@ -33,7 +35,7 @@ export function releaseTerms(
   };
   return {
     refusesOffence: true,
-    validation: isCritical || requiredValidation ? ordered : null,
+    validation: !isByCoordinator && (isCritical || requiredValidation) ? ordered : null,
     review:
       humanReview || (isCritical && reviewCritical)
         ? { title: `The result of ${id}`, message: 'May it be released?' }

@@ -14,6 +14,8 @@ const FAILURES_MAX = 5;
 const OPEN_MS = 30_000;
 const TERMS = { kind: 'army_tool', failuresMax: FAILURES_MAX, firstOpenMs: OPEN_MS, openMsMax: OPEN_MS };
 
+type ToolCall = Pick<Draft, 'tenant' | 'to' | 'meaning'>;
+
 /** The tools of all tenants, as their last calls went; nodes share what they find. */
 export class Tools {
   readonly #breakers: Breakers;
@@ -31,8 +33,9 @@ export class Tools {
   }
 
   /** Lets a request for a tool through, or throws `circuit_open` with the wait; other requests always pass. */
-  async requireWell({ tenant, to, meaning }: Pick<Draft, 'tenant' | 'to' | 'meaning'>): Promise<void> {
-    if (meaning.act !== 'request_task' || addressOf(to[0] ?? '')?.role !== 'tool') return;
+  async requireWell(draft: ToolCall): Promise<void> {
+    const { tenant, meaning } = draft;
+    if (meaning.act !== 'request_task' || !isToolCall(draft)) return;
     const { taskId, taskType } = meaning.task;
     const passage = await this.#breakers.pass(tenant, taskType);
     if (passage.go) return;
@@ -51,6 +54,11 @@ export class Tools {
     if (went === 'well' || went === 'badly') this.#breakers.note(task.tenant, tool, went === 'well');
     if (went === 'neither') this.#breakers.noteNothing(task.tenant, tool);
   }
+}
+
+/** Whether it asks a tool for something. */
+export function isToolCall({ to, meaning }: Pick<ToolCall, 'to' | 'meaning'>): boolean {
+  return meaning.act === 'request_task' && addressOf(to[0] ?? '')?.role === 'tool';
 }
 
 function toolOf({ spec }: Pick<Task, 'spec'>): string | null {
