@@ -45,6 +45,7 @@ import {
   workRootOf,
 } from './registry.ts';
 import { keepTime } from './time.ts';
+import { tlsOf } from './tls.ts';
 import { VERSION } from './version.ts';
 
 /** A server that is up. */
@@ -77,7 +78,8 @@ export async function startServer(config: Config, extras: Extras = {}): Promise<
   try {
     ensureDataDir(config.dataDir);
     const keys = loadHouseKeys(config, random);
-    const listening = `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${config.port}`;
+    const tls = tlsOf(config);
+    const listening = `${tls === null ? 'http' : 'https'}://${config.host.includes(':') ? `[${config.host}]` : config.host}:${config.port}`;
     const credentials = loadCredentials(config, random, listening);
     const store = await openStore(config, keys.auditKey);
     undo.push(() => store.stop());
@@ -275,6 +277,7 @@ function dialectProtocols(
       : new Pace(clock, ({ tenant }) => limitOf(tenant, pacePerMinute(tenant)));
   const shared = {
     ...{ log, clock, random, mailroom, guardrails, audit: guards.audit, seals },
+    allowClearText: config.allowClearText,
     checkTarget: (url: string) => outbound.check(url),
     sealSecret: (tenant: TenantId, secret: string) => guards.secrets.sealWebhookSecret(tenant, secret),
   };
@@ -307,9 +310,16 @@ async function engineOptionsOf(config: Config): Promise<EngineOptions> {
 async function startHttp(floor: Floor, upstairs: Upstairs): Promise<HttpServer> {
   const { engine, executors, workflows, remoteAgents, reviews } = upstairs;
   const { log, config, store, blobs, guards, auditKey, undo } = floor;
-  const { host, port, serverId, publicUrl, trustedProxies } = config;
+  const { host, port, serverId, publicUrl, trustedProxies, allowClearText } = config;
   const wires = dialectProtocols(floor, upstairs);
   const { mailroom } = upstairs;
+  const tls = tlsOf(config);
+  const isClear = tls === null && trustedProxies.length === 0 && !allowClearText;
+  if (isClear && !['127.0.0.1', '::1', 'localhost'].includes(host))
+    log.warn('serving other machines in clear text', {
+      host,
+      hint: 'set BATUTA_TLS_CERT and BATUTA_TLS_KEY, or BATUTA_TRUSTED_PROXIES where a proxy ends TLS',
+    });
   const server = createServer({
     protocols: [
       ...createProtocols({
@@ -341,6 +351,7 @@ async function startHttp(floor: Floor, upstairs: Upstairs): Promise<HttpServer> 
     options: {
       ...{ host, port, version: VERSION, ...(publicUrl === null ? {} : { publicUrl }) },
       ...(trustedProxies.length === 0 ? {} : { trustedProxies }),
+      ...(tls === null ? {} : { tls }),
     },
   });
   await server.start();

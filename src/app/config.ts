@@ -65,6 +65,12 @@ export interface Config {
   readonly publicUrl: string | null;
   /** Addresses and CIDRs of balancers whose word on who is calling is believed. */
   readonly trustedProxies: readonly string[];
+  /** Files in PEM: the certificate to serve under TLS 1.3 with, its key, and whose certificates callers may show; null: in clear. */
+  readonly tlsCertificate: string | null;
+  readonly tlsKey: string | null;
+  readonly tlsClientAuthorities: string | null;
+  /** Whether the network between machines is one that nobody else reads. */
+  readonly allowClearText: boolean;
   /** Whether untrusted Python and shell may run with resource limits alone, where bubblewrap is missing. */
   readonly allowRlimits: boolean;
   /** The browser of web automation, where it is not one of the usual ones on the path. */
@@ -144,6 +150,14 @@ const SETTINGS: { readonly [Name in keyof Config]: Setting<Config[Name]> } = {
   },
   publicUrl: { variable: 'BATUTA_PUBLIC_URL', read: httpUrl, fallBack: () => null },
   trustedProxies: { variable: 'BATUTA_TRUSTED_PROXIES', read: networks, fallBack: () => [] },
+  tlsCertificate: { variable: 'BATUTA_TLS_CERT', read: text => resolve(text), fallBack: () => null },
+  tlsKey: { variable: 'BATUTA_TLS_KEY', read: text => resolve(text), fallBack: () => null },
+  tlsClientAuthorities: {
+    variable: 'BATUTA_TLS_CLIENT_CA',
+    read: text => resolve(text),
+    fallBack: () => null,
+  },
+  allowClearText: { variable: 'BATUTA_ALLOW_CLEAR_TEXT', read: yesOrNo, fallBack: () => false },
   allowRlimits: { variable: 'BATUTA_ALLOW_RLIMITS', read: yesOrNo, fallBack: () => false },
   chromium: { variable: 'BATUTA_CHROMIUM', read: text => resolve(text), fallBack: () => null },
   logLevel: { variable: 'BATUTA_LOG_LEVEL', read: oneOf(VERBOSITIES), fallBack: () => 'info' },

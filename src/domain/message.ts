@@ -3,7 +3,7 @@
 
 import type { ErrorCode } from './errors.ts';
 import type { TaskId, TenantId } from './ids.ts';
-import type { Json, JsonObject } from './json.ts';
+import { isJsonObject, type Json, type JsonObject } from './json.ts';
 import type { Priority } from './priority.ts';
 
 declare const brand: unique symbol;
@@ -106,6 +106,12 @@ export interface Fault {
   readonly retryAfterMs?: number;
 }
 
+/** How a message was said, and so what answers it is: under TLS alone, in that version of its wire. */
+export interface Manner {
+  readonly tlsOnly?: boolean;
+  readonly version?: string;
+}
+
 /** A message to send. */
 export interface Draft {
   readonly tenant: TenantId;
@@ -132,6 +138,8 @@ export interface Draft {
   readonly meaning: Meaning;
   /** Member for member as it came; null for what this server says. */
   readonly envelope: JsonObject | null;
+  /** Absent: as the wire always does. */
+  readonly manner?: Manner;
 }
 
 /** A message that was accepted. */
@@ -166,4 +174,12 @@ export function inboxOfSubscription(id: string): InboxName {
 /** Whether what waits there is a subscriber's copy, which its sender knows nothing of. */
 export function isOfSubscription(inbox: InboxName | null): boolean {
   return inbox?.startsWith(OF_SUBSCRIPTION) === true;
+}
+
+/** Whether it may be on no connection that others can read: its sender said so in the envelope or its metadata (`ARMY-8`). */
+export function needsTls({ envelope, manner }: Pick<Draft, 'envelope' | 'manner'>): boolean {
+  if (manner?.tlsOnly === true) return true;
+  if (envelope === null) return false;
+  const { metadata } = envelope;
+  return envelope.encryption === 'tls' || (isJsonObject(metadata) && metadata.encryption === 'tls');
 }

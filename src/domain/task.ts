@@ -4,6 +4,7 @@ import type { NotificationPlan } from './delivery.ts';
 import type { TaskError } from './failure.ts';
 import type { AgentId, ExecutionId, FencingToken, TaskId, TaskKey, TenantId } from './ids.ts';
 import type { Json, JsonObject } from './json.ts';
+import type { Manner } from './message.ts';
 import type { Priority } from './priority.ts';
 import type { Progress } from './progress.ts';
 import type { RetryPolicy } from './retry.ts';
@@ -138,6 +139,8 @@ export interface TaskOrigin {
   readonly taskType: string;
   readonly input: Json;
   readonly terms: JsonObject;
+  /** What is told of the task is told likewise. */
+  readonly manner?: Manner;
 }
 
 /** What an attempt used (`SAM-81`): seconds, MB, %, counts. */

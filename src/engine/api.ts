@@ -301,6 +301,15 @@ export interface ScheduleDesk {
   runNow(tenant: TenantId, id: string): Promise<Admission>;
 }
 
+/** Who goes on with an attempt, what is recorded of the change, and where it goes on from if not from the last checkpoint. */
+export interface AttemptHeir {
+  readonly agentId: AgentId;
+  /** The holder did not ask for it, and is ordered to stop. */
+  readonly isUnasked: boolean;
+  readonly detail: JsonObject;
+  readonly checkpoint?: Json;
+}
+
 /** Everything that can be asked of the engine; reads that need no judgement go to the store. */
 export interface EngineApi {
   /** Judges and stores orders, answering each in order; `atomic` admits all or none (`SAM-39`). */
@@ -329,6 +338,8 @@ export interface EngineApi {
   retry(call: ControlCall & { readonly newId?: TaskId }): Promise<Admission>;
 
   work(request: WorkRequest): Promise<WorkAnswer>;
+  /** Passes an attempt under way to another agent in one step and answers the task as that one holds it; throws `lease_lost` (`ARMY-46`). */
+  passOn(held: WorkRef & { readonly tenant: TenantId }, heir: AttemptHeir): Promise<Task>;
   /** Puts a task that is held back into its queue, blaming nobody; throws `lease_lost`. */
   handBack(held: WorkRef & { readonly tenant: TenantId }, reason: string): Promise<void>;
 

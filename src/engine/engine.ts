@@ -12,6 +12,7 @@ import type {
   Admission,
   AgentRegistration,
   AgentView,
+  AttemptHeir,
   CanarySettings,
   CanaryView,
   ControlCall,
@@ -206,6 +207,20 @@ export class Engine implements EngineApi, Service {
   ): Promise<void> {
     const attempt = await this.#rooms.attempts.find(tenant, taskId, token);
     await this.#rooms.settlement.handBack(attempt, reason);
+  }
+
+  async passOn(
+    { tenant, taskId, token }: Parameters<EngineApi['passOn']>[0],
+    heir: AttemptHeir,
+  ): Promise<Task> {
+    const { attempts, settlement, work } = this.#rooms;
+    const attempt = await attempts.find(tenant, taskId, token);
+    await settlement.passOn(attempt, heir, this.#options.leaseMs);
+    if (heir.isUnasked) work.stop(attempt.task, `${heir.agentId} goes on with it`);
+    const task = await this.task(tenant, taskId);
+    // Known here at once, so that it counts against the heir's slots.
+    if (task.lease?.agentId === heir.agentId) await attempts.find(tenant, taskId, task.lease.token);
+    return task;
   }
 
   async agents(tenant: TenantId): Promise<readonly AgentView[]> {

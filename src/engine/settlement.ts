@@ -10,12 +10,14 @@ import { type Progress, type Task, type TaskError, type TaskResult, workTypeOf }
 import type { Clock } from '../runtime/clock.ts';
 import type { Random } from '../runtime/random.ts';
 import type { CommitOutcome } from '../store/rows.ts';
+import type { AttemptHeir } from './api.ts';
 import { type AttemptEnd, type Attempts, HANDED_BACK, type RunningAttempt } from './attempts.ts';
 import {
   advance,
   type Cause,
   type Draft,
   end,
+  handOn,
   requeue,
   saveCheckpoint,
   warnOf,
@@ -160,6 +162,11 @@ export class Settlement {
     const error: TaskError = { code: 'unavailable', message: reason, recoverable: true, details };
     const cause = { actor: `agent:${attempt.agentId}`, reason, error, delayMs: 0, lostAgent: null };
     await this.#commit(attempt, requeue(attempt.task, cause, this.#lifecycle.tools()), 'returned');
+  }
+
+  /** Passes an attempt on to another agent, who goes on with it under a new token; throws `lease_lost` (`ARMY-46`). */
+  async passOn(attempt: RunningAttempt, heir: AttemptHeir, leaseMs: number): Promise<void> {
+    await this.#commit(attempt, handOn(heir, leaseMs), 'returned');
   }
 
   /** Records how far an attempt has come; throws `lease_lost`. */

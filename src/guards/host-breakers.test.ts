@@ -40,7 +40,7 @@ function setup() {
   return { clock, outbound, set: (next: typeof state) => (state = next), reached: () => reached };
 }
 
-test('SAM-126 five failures in a row open a host’s breaker for 30 s, and whoever needs it fails fast', async () => {
+test('SAM-126 ARMY-83 five failures in a row open a host’s breaker for 30 s, and whoever needs it fails fast', async () => {
   const { clock, outbound, set, reached } = setup();
   for (let n = 0; n < 5; n++)
     assert.equal(await codeOf(outbound.send(to('https://a.test/'))), 'dependency_failed');

@@ -7,9 +7,11 @@ import { DEFAULT_TENANT } from '../domain/ids.ts';
 import type { Principal } from '../domain/principal.ts';
 import type { Authenticated } from '../guards/authentication.ts';
 import type { RateStanding } from '../guards/limits.ts';
+import type { AddressRange } from '../guards/network.ts';
 import type { Call, ErrorScene } from '../protocols/protocol.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Random } from '../runtime/random.ts';
+import { isPrivate } from './privacy.ts';
 import { type Trace, traceOf } from './trace.ts';
 
 declare module 'fastify' {
@@ -24,6 +26,8 @@ export interface ExchangeSetting {
   readonly random: Random;
   /** Where callers are told to reach us; null means where this one did. */
   readonly publicUrl: string | null;
+  /** Whose word on how callers came is believed. */
+  readonly proxies: readonly AddressRange[];
   /** The signals handed out and not yet over, so that shutting down can end what waits on them. */
   readonly openSignals: Set<AbortController>;
 }
@@ -99,6 +103,10 @@ export class Exchange implements Call<never, never, never> {
 
   get origin(): string {
     return this.#setting.publicUrl ?? `${this.request.protocol}://${this.request.host}`;
+  }
+
+  get isPrivate(): boolean {
+    return isPrivate(this.request.raw, this.#setting.proxies);
   }
 
   get traceId(): string {

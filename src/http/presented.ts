@@ -3,6 +3,7 @@
 import type { AuthRequest } from '../guards/authentication.ts';
 import type { HeaderSet } from '../guards/hmac.ts';
 import type { Exchange } from './exchange.ts';
+import { certificateOf } from './privacy.ts';
 
 /** A request as authentication looks at it; `body` is null where it has not been read, or is streamed. */
 export function presented(exchange: Exchange, body: Uint8Array | null): AuthRequest {
@@ -19,6 +20,7 @@ export function presented(exchange: Exchange, body: Uint8Array | null): AuthRequ
     // A streamed body is signed by the digest it declares, which its receiver holds it to (`SAM-72`).
     ...(exchange.isStreamed && declared !== undefined ? { bodySha256: declared.toLowerCase() } : {}),
     sourceAddress: exchange.sourceAddress,
+    ...certificateOf(raw),
     requestId: exchange.requestId,
   };
 }

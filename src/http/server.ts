@@ -14,13 +14,12 @@ import type { Service } from '../runtime/service.ts';
 import { changelogRoute, errorPagesRoute } from './errorpages.ts';
 import { Exchange, type ExchangeSetting } from './exchange.ts';
 import type { Gatekeeper, RequestLimits, RequestRepeats } from './gate.ts';
+import { bareServer, followCertificate, type TlsFiles } from './listening.ts';
 import { mount, overBudget, refuse, translated } from './mount.ts';
 import { openApiOf } from './openapi.ts';
+import { rangesOf } from './privacy.ts';
 import { Sockets } from './sockets.ts';
 import { afterAnswers, hangUp } from './stray-bytes.ts';
-
-// An import of this module, unlike this, also loads its WebSocket and all that stands behind it: 25 ms of each start.
-const { createServer: createPlainServer } = process.getBuiltinModule('node:http');
 
 /** How the server listens and what it takes. */
 export interface ServerOptions {
@@ -31,6 +30,8 @@ export interface ServerOptions {
   readonly publicUrl?: string;
   /** Addresses of proxies whose forwarding headers are believed. */
   readonly trustedProxies?: readonly string[];
+  /** Under TLS 1.3 with this certificate; absent: in clear. */
+  readonly tls?: TlsFiles;
   /** Bytes of a body at most; 4 MiB unless given. */
   readonly bodyBytesMax?: number;
   /** How long a stop waits for requests under way, in milliseconds; 10 s unless given. */
@@ -52,7 +53,7 @@ export interface ServerDeps {
 
 /** A server that can say where it listens. */
 export interface HttpServer extends Service {
-  /** `http://host:port` once started. */
+  /** `http://host:port`, or https, once started. */
   url(): string;
   /** From now on each answer asks its caller to connect anew, which a load balancer does elsewhere; everything is still served. */
   leave(): void;
@@ -71,19 +72,23 @@ const SWEEP_MS = 50;
 export function createServer(deps: ServerDeps): HttpServer {
   const { clock, random, options } = deps;
   const openSignals = new Set<AbortController>();
-  const setting: ExchangeSetting = { clock, random, publicUrl: options.publicUrl ?? null, openSignals };
+  const { trustedProxies = [], publicUrl = null, tls } = options;
+  const proxies = rangesOf(trustedProxies);
+  const setting: ExchangeSetting = { clock, random, publicUrl, proxies, openSignals };
   const app = buildApp(deps, setting);
   addRoutes(app, deps, setting);
-  const sockets = new Sockets({ ...deps, publicUrl: options.publicUrl ?? null });
+  const sockets = new Sockets({ ...deps, publicUrl, proxies });
   app.server.on('upgrade', (request, stream, head) => sockets.upgrade(request, stream, head));
   let url = '';
+  let unfollow = (): void => {};
   return {
     raw: app.server,
     url: () => url,
     async start() {
       await app.listen({ host: options.host, port: options.port });
       sockets.start();
-      url = urlOf(app.server.address() as AddressInfo);
+      url = urlOf(app.server.address() as AddressInfo, tls === undefined ? 'http' : 'https');
+      if (tls !== undefined) unfollow = followCertificate(app.server, tls, clock, deps.log);
     },
     leave() {
       sockets.leave();
@@ -92,6 +97,7 @@ export function createServer(deps: ServerDeps): HttpServer {
       });
     },
     async stop() {
+      unfollow();
       for (const open of openSignals) open.abort(new DomainError('unavailable', 'the server is stopping'));
       sockets.stop();
       const cancel = clock.after(options.stopMsMax ?? 10_000, () => app.server.closeAllConnections());
@@ -134,15 +140,12 @@ function buildApp(deps: ServerDeps, setting: ExchangeSetting): FastifyInstance {
       afterAnswers(socket, hangUpNow);
     },
     serverFactory(handler) {
-      const server = createPlainServer(
-        {
-          headersTimeout: HEADERS_MS,
-          requestTimeout: REQUEST_MS,
-          keepAliveTimeout: KEEP_ALIVE_MS,
-          noDelay: true,
-        },
-        handler,
-      );
+      const patience = {
+        headersTimeout: HEADERS_MS,
+        requestTimeout: REQUEST_MS,
+        keepAliveTimeout: KEEP_ALIVE_MS,
+      };
+      const server = bareServer(options.tls, patience, handler);
       server.setTimeout(SOCKET_IDLE_MS);
       return server;
     },
@@ -204,6 +207,6 @@ function byPrefix(one: Protocol, other: Protocol): number {
   return other.prefix.length - one.prefix.length;
 }
 
-function urlOf({ address, family, port }: AddressInfo): string {
-  return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+function urlOf({ address, family, port }: AddressInfo, scheme: string): string {
+  return `${scheme}://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
 }

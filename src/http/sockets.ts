@@ -7,12 +7,14 @@ import { type RawData, type WebSocket, WebSocketServer } from 'ws';
 import { asDomainError, DomainError } from '../domain/errors.ts';
 import type { Principal } from '../domain/principal.ts';
 import type { Authenticated, AuthRequest } from '../guards/authentication.ts';
+import type { AddressRange } from '../guards/network.ts';
 import { requirePermission } from '../guards/permissions.ts';
 import type { Call, FarEnd, Protocol, SocketDoor } from '../protocols/protocol.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
 import type { Random } from '../runtime/random.ts';
 import type { Gatekeeper, RequestLimits } from './gate.ts';
+import { certificateOf, isPrivate, schemeOf } from './privacy.ts';
 import { hangUp } from './stray-bytes.ts';
 import { traceOf } from './trace.ts';
 
@@ -25,6 +27,8 @@ export interface SocketDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly publicUrl: string | null;
+  /** Whose word on how callers came is believed. */
+  readonly proxies: readonly AddressRange[];
 }
 
 const PING_MS = 20_000;
@@ -114,19 +118,22 @@ export class Sockets {
     if (door.access !== 'authenticated') requirePermission(caller.principal, door.access);
     // A signature is good once; asked again it would be taken for a replay.
     const recheck = caller.method.includes('hmac') ? null : () => authenticator.authenticate(shown);
-    return { call: this.#callOf(caller, request, shown), recheck };
+    const call = this.#callOf(caller, request, shown);
+    door.admit?.(call);
+    return { call, recheck };
   }
 
   #callOf(caller: Authenticated, request: IncomingMessage, shown: AuthRequest): Call {
-    const { clock, random, publicUrl } = this.#deps;
+    const { clock, random, publicUrl, proxies } = this.#deps;
     const headers = request.headers as Readonly<Record<string, string | undefined>>;
     const principal: Principal = caller.principal;
     return {
       ...{ principal, caller, headers, body: undefined, query: {}, params: {} },
       requestId: shown.requestId,
       ...traceOf(headers.traceparent, random),
-      origin: publicUrl ?? `http://${headers.host ?? 'localhost'}`,
+      origin: publicUrl ?? `${schemeOf(request)}://${headers.host ?? 'localhost'}`,
       sourceAddress: shown.sourceAddress,
+      isPrivate: isPrivate(request, proxies),
       receivedAt: clock.now(),
       steps: {},
       stream: null,
@@ -228,6 +235,7 @@ function shownBy(request: IncomingMessage, requestId: string): AuthRequest {
     headers: headers as AuthRequest['headers'],
     body: null,
     sourceAddress: request.socket.remoteAddress ?? '',
+    ...certificateOf(request),
     requestId,
   };
 }

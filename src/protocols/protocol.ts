@@ -30,6 +30,8 @@ export interface Call<Body = unknown, Query = unknown, Params = unknown> {
   /** Where the caller reached us (`https://host`), for absolute links. */
   readonly origin: string;
   readonly sourceAddress: string;
+  /** Whether it came under TLS all the way, as far as is known, or never left this machine (`ARMY-105`). */
+  readonly isPrivate: boolean;
   /** Epoch milliseconds when the request arrived, and what authentication and validation took. */
   readonly receivedAt: number;
   readonly steps: Readonly<Record<string, number>>;
@@ -131,6 +133,8 @@ export interface SocketDoor {
   readonly access: Permission | 'authenticated';
   /** Bytes of a frame at most; a larger one closes the socket with 1009. */
   readonly frameBytesMax: number;
+  /** Throws why a caller whose credentials are good gets no socket all the same. */
+  admit?(call: Call): void;
   open(call: Call, farEnd: FarEnd): SocketSession;
 }
 

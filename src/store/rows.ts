@@ -125,8 +125,19 @@ export interface TaskChange {
   readonly deliveries?: readonly NewDelivery[];
   /** A record that changes with the task: where it cannot, nothing of the change happens (`refused`). */
   readonly record?: RecordWrite;
+  /**
+   * Who holds the lease from now on, under a new token: the attempt goes on, with its deadline and what was reported (`ARMY-46`). Only
+   * under a lease guard, and with no placement.
+   */
+  readonly heir?: Heir;
   /** The due timer this change answers; removed whatever the guard says. */
   readonly fired?: number;
+}
+
+/** Who a lease passes to, and how long it is theirs unless renewed. */
+export interface Heir {
+  readonly agentId: AgentId;
+  readonly leaseMs: number;
 }
 
 /** What became of a change. */

@@ -1,5 +1,5 @@
-// Which of a subscriber's endpoints to call: the first whose breaker is closed. One that failed three times on end rests for a while, then one
-// call tries it again; kept by the node that calls, for as long as it does.
+// Which of a subscriber's endpoints to call: the first whose breaker is closed. One that failed five times on end rests for a while, then one
+// call tries it again (`ARMY-83`); kept by the node that calls, for as long as it does.
 
 import type { Clock } from '../../runtime/clock.ts';
 
@@ -9,8 +9,10 @@ interface Line {
   openUntil: number;
 }
 
-const FAILURES_MAX = 3;
+const FAILURES_MAX = 5;
 const REST_MS = 30_000;
+/** Longer than a call takes: until it is known what came of the one that tries, no other does. */
+const TRIAL_MS = 15_000;
 const LINES_MAX = 10_000;
 
 /** Breakers of endpoints. */
@@ -36,6 +38,8 @@ export class Lines {
     const [soonest] = rests.toSorted(([, one], [, other]) => one - other);
     const [url] = ready ?? soonest ?? [];
     if (url === undefined) throw new Error('a subscriber without an endpoint cannot be called');
+    const line = this.#lines.get(url);
+    if (line !== undefined && line.openUntil > 0 && line.openUntil <= now) line.openUntil = now + TRIAL_MS;
     return url;
   }
 

@@ -32,6 +32,7 @@ import type { Reviews } from '../reviews.ts';
 import { Chores } from './chores.ts';
 import { Conditions } from './conditions.ts';
 import { Directory } from './directory.ts';
+import { HandingOn } from './handing-on.ts';
 import type { Handout } from './handout.ts';
 import { Herald } from './herald.ts';
 import { messageOf, type Sending } from './packing.ts';
@@ -94,6 +95,7 @@ export class Mailroom implements Service {
   readonly desk: TaskDesk;
   readonly subscriptions: Subscriptions;
   readonly releases: Release;
+  readonly handing: HandingOn;
   readonly #mail: MailStore;
   readonly #store: Store;
   readonly #waiting = new Waiting();
@@ -126,6 +128,7 @@ export class Mailroom implements Service {
     this.#conditions = new Conditions({ clock, store, guardrails });
     this.releases = new Release({ ...common, log, reviews, validator, guardrails, leads });
     this.#handout = new TaskHandout({ ...common, conditions: this.#conditions });
+    this.handing = new HandingOn({ ...common, conditions: this.#conditions, waiting });
     const release = this.releases;
     this.#herald = new Herald({ ...common, log, leads, release });
     this.desk = new TaskDesk({ ...common, handout: this.#handout, herald: this.#herald, release });
@@ -333,8 +336,10 @@ export class Mailroom implements Service {
       case 'extend':
         return this.#handout.keep(tenant, agentId, lease);
       case 'nack':
+        if (await this.handing.takeBack(tenant, agentId, lease, 'given back')) return;
         return this.#handout.giveBack(tenant, agentId, lease, 'the agent gave the task back');
       case 'reject': {
+        if (await this.handing.takeBack(tenant, agentId, lease, verdict.reason)) return;
         const error = { code: 'task_failed', message: verdict.reason, recoverable: false } as const;
         await this.#handout.requireHolder(tenant, agentId, lease.taskId, lease.token);
         return this.#handout.tell(tenant, agentId, { results: [{ ...lease, status: 'failed', error }] });

@@ -25,13 +25,14 @@ export function ownSending(draft: Draft): Sending {
 /** A message as it is stored. */
 export function packed(sending: Sending, entries: readonly NewEntry[]): NewMail {
   const { draft, fingerprint, aliases } = sending;
-  const { to, sentAt, traceId, actor, agentId, meaning, envelope, ...fields } = draft;
+  const { to, sentAt, traceId, actor, agentId, meaning, envelope, manner, ...fields } = draft;
+  const kept = { to, sentAt, traceId, actor, agentId, meaning, envelope };
   return {
     ...fields,
     name: sending.name ?? nameOf(draft),
     fingerprint,
     ...(aliases === undefined ? {} : { aliases }),
-    content: { to, sentAt, traceId, actor, agentId, meaning, envelope } as unknown as JsonObject,
+    content: (manner === undefined ? kept : { ...kept, manner }) as unknown as JsonObject,
     entries,
     inboxMax: INBOX_MAX,
   };
@@ -41,7 +42,7 @@ export function packed(sending: Sending, entries: readonly NewEntry[]): NewMail 
 export function messageOf(mail: StoredMail): Message {
   const content = mail.content as unknown as Pick<
     Draft,
-    'to' | 'sentAt' | 'traceId' | 'actor' | 'agentId' | 'meaning' | 'envelope'
+    'to' | 'sentAt' | 'traceId' | 'actor' | 'agentId' | 'meaning' | 'envelope' | 'manner'
   >;
   const { tenant, id, dialect, type, from, correlationId, replyTo, taskId, priority, expiresAt } = mail;
   return {

@@ -230,7 +230,8 @@ export class Release {
     const { validator, guardrails } = this.#parts;
     const { qualityMin: scoreMin } = guardrails.of(task.tenant);
     try {
-      const order = validator.orderOf({ ...validation, content: task.result?.output ?? null }, { scoreMin });
+      const content = this.#wireOf(task)?.contentOf?.(task) ?? task.result?.output ?? null;
+      const order = validator.orderOf({ ...validation, content }, { scoreMin });
       const { valid, score, issues, recommendations } = await validator.validate(order, this.#stop.signal);
       if (valid) return null;
       const found = issues.slice(0, ISSUES_MAX).map(issue => ({ ...issue }));

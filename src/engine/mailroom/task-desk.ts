@@ -229,6 +229,7 @@ export class TaskDesk {
         taskType: task.taskType,
         input: task.input,
         terms: task.terms,
+        ...(message.manner === undefined ? {} : { manner: message.manner }),
       },
     };
   }

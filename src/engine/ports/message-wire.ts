@@ -76,8 +76,11 @@ export interface MessageWire {
   abilitiesOf?(agent: Pick<Agent, 'id' | 'roles'>): readonly string[];
   /** Whether an agent is asked for a first attempt by the very message that asked for the task, as it came; absent: always. */
   reachesAsIs?(original: Message): boolean;
-  /** The request for an attempt of a task, to the agent that was given it; `original` is the message that asked for the task. */
-  taskRequest(task: Task, agent: AgentId, original: Message | null): Draft;
+  /**
+   * The request for an attempt of a task, to the agent that was given it; `original` is the message that asked for the task. `handoff`:
+   * what is known of how the attempt came to it from another agent; such a request has an id of its own.
+   */
+  taskRequest(task: Task, agent: AgentId, original: Message | null, handoff?: JsonObject): Draft;
   /** The order to an agent to stop a task it holds. */
   taskStop(task: Task, agent: AgentId, reason: string): Draft;
   /** What those who asked by this wire, and the holder, are told of an event of a task; each with an id that is the same every time. */
@@ -88,6 +91,8 @@ export interface MessageWire {
   tellsOf?(task: Task): boolean;
   /** What holds back the output of a completed task; absent or null where nothing of this wire's own does. Answers the same every time. */
   releaseTerms?(task: Task): ReleaseTerms | null;
+  /** What of a completed task's output is judged where it must be valid; absent: all of it. */
+  contentOf?(task: Task): Json;
   /** Tells who reviews in this wire's words that a review was opened; said again, it is the same message. */
   reviewAsked?(review: OpenReview): readonly Draft[];
   /** Tells who asked by a message for a review of content what was decided; `verdict` as `tell_validation` has it. */

@@ -11,6 +11,7 @@ import { type Address, addressOf, rolesOf } from './address.ts';
 import { answer, ownAddress, say, status } from './drafts.ts';
 import { durationMs } from './durations.ts';
 import { invalid } from './errors.ts';
+import { handOn } from './handoffs.ts';
 import { idFrom } from './ids.ts';
 import { AGENTS, agentsAt, GRACES } from './routing.ts';
 import { type Settings, settingsText } from './settings.ts';
@@ -95,12 +96,20 @@ async function adapt(
 
 async function coordinate(message: Message, parts: AgentParts): Promise<readonly Draft[]> {
   const body = bodyOf(message);
-  const told =
-    body.action === 'register'
-      ? await register(message, body, parts)
-      : await unregister(message, body, parts);
+  const told = await toldOf(message, body, parts);
   parts.mailroom().directory.forget(message.tenant);
   return [answered(message, { action: body.action, ...told })];
+}
+
+function toldOf(message: Message, body: JsonObject, parts: AgentParts): Promise<JsonObject> {
+  switch (body.action) {
+    case 'register':
+      return register(message, body, parts);
+    case 'unregister':
+      return unregister(message, body, parts);
+    default:
+      return handOn(message, body, parts);
+  }
 }
 
 async function register(message: Message, body: JsonObject, parts: AgentParts): Promise<JsonObject> {

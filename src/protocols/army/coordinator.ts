@@ -3,11 +3,19 @@
 
 import { DomainError } from '../../domain/errors.ts';
 import type { TaskError } from '../../domain/failure.ts';
-import type { TenantId } from '../../domain/ids.ts';
+import type { AgentId, TenantId } from '../../domain/ids.ts';
 import { isJsonObject, type JsonObject } from '../../domain/json.ts';
-import { type Draft, inboxOfDesk, inboxOfRole, type Message, type MessageId } from '../../domain/message.ts';
+import {
+  type Draft,
+  inboxOfDesk,
+  inboxOfRole,
+  type Message,
+  type MessageId,
+  type TaskRequest,
+} from '../../domain/message.ts';
 import { RETRY_POLICIES } from '../../domain/retry.ts';
 import { MESSAGE_KIND, messageId } from '../../domain/workflow-documents.ts';
+import { outputReviewId } from '../../engine/mailroom/held.ts';
 import { taskErrorOf } from '../../engine/mailroom/task-desk.ts';
 import type { Participant } from '../../engine/ports/participant.ts';
 import type { DialectHands } from '../dialect/hands.ts';
@@ -15,13 +23,18 @@ import { addressOf } from './address.ts';
 import { after, FLOW_KIND, type Flow, type FlowFact, isOver, resultOf } from './flow.ts';
 import { childOf, saidAs, sayings } from './flow-messages.ts';
 import { flowFor } from './flow-request.ts';
+import { type ModelParts, noPlan, plannedSteps } from './model.ts';
 import { requireAtWork } from './settings.ts';
 import { answerStatus, type StatusParts } from './status.ts';
 import { depthOf, type TermsParts } from './task-terms.ts';
 import { ARMY } from './words.ts';
 
 /** What the coordinator works with. */
-export interface CoordinatorParts extends TermsParts, StatusParts, Pick<DialectHands, 'workflows'> {}
+export interface CoordinatorParts
+  extends TermsParts,
+    StatusParts,
+    ModelParts,
+    Pick<DialectHands, 'workflows' | 'reviews'> {}
 
 const KEPT_MS = 30 * 86_400_000;
 /** So long a flow may take that says nothing of its time: a person may have to decide. */
@@ -58,14 +71,34 @@ async function beginFlow(message: Message, parts: CoordinatorParts): Promise<rea
   const { tenant, meaning, actor } = message;
   if (meaning.act !== 'request_task' || actor === 'system') return [];
   await requireAtWork('coordinator', tenant, parts.settings);
-  const flow = flowFor(message, meaning.task, await parts.settings.of(tenant));
+  const known = await load(tenant, meaning.task.taskId, parts);
+  const flow =
+    known?.flow.requestId === message.id ? known.flow : await newFlow(message, meaning.task, parts);
   await orderRoot(message, parts);
-  const known = await load(tenant, flow.root, parts);
   if (known !== null) return sayings(known.flow, tenant);
   await parts.store.putDocuments([
     { tenant, kind: FLOW_KIND, id: flow.root, body: flow as unknown as JsonObject, expected: 'absent' },
   ]);
   return sayings(flow, tenant);
+}
+
+/** As its steps were written, or, of a complex task without, as a model plans them; what it planned is checked like what was written. */
+async function newFlow(message: Message, task: TaskRequest, parts: CoordinatorParts): Promise<Flow> {
+  const settings = await parts.settings.of(message.tenant);
+  const parameters = isJsonObject(task.input) ? task.input : {};
+  const isOpen = task.taskType === 'complex' && parameters.steps === undefined;
+  const steps = isOpen ? await plannedSteps(task, parts) : null;
+  if (steps === null) return flowFor(message, task, settings);
+  const depth = (await depthOf(message, task, parts)) + 1;
+  if (depth > settings.maxDepth)
+    throw new DomainError('policy_violation', `tasks made by tasks may go ${settings.maxDepth} levels deep`, {
+      details: { rule: 'max_depth', limit: settings.maxDepth, depth, task_id: task.taskId },
+    });
+  try {
+    return flowFor(message, { ...task, input: { ...parameters, steps } }, settings);
+  } catch (error) {
+    throw noPlan(error);
+  }
 }
 
 /** The root is a task as any other: it has a state and a deadline, can be cancelled, and tells who asked for it how it ended. */
@@ -101,7 +134,7 @@ async function hear(message: Message, parts: CoordinatorParts): Promise<readonly
   const limits = { minQualityScore, roundsMax: retryDelaysMs.length };
   for (;;) {
     const known = await load(tenant, root, parts);
-    if (known === null) return [];
+    if (known === null) return decide(message, said, parts);
     const fact = factIn(message, said, known.flow);
     const flow = fact === null ? known.flow : after(known.flow, fact, limits);
     if (isOver(flow)) await conclude(tenant, flow, parts);
@@ -109,6 +142,27 @@ async function hear(message: Message, parts: CoordinatorParts): Promise<readonly
     if (isOver(flow)) await stopChildren(tenant, flow, parts);
     return sayings(flow, tenant);
   }
+}
+
+/** A supervisor's word on the result of a task that no flow sees through. */
+async function decide(
+  message: Message,
+  asked: Message,
+  { engine, reviews }: CoordinatorParts,
+): Promise<readonly Draft[]> {
+  const { tenant, meaning, actor, agentId, from } = message;
+  const roles = [from, asked.to[0] ?? ''].map(one => addressOf(one)?.role);
+  if (meaning.act !== 'tell_validation' || asked.taskId === null || !roles.every(one => one === 'supervisor'))
+    return [];
+  const id = outputReviewId(await engine.task(tenant, asked.taskId));
+  const { valid, recommendations } = meaning.verdict;
+  const state = valid === true ? 'approved' : 'rejected';
+  const review = await reviews.look(tenant, id);
+  if (review?.state === state && review.decided_by === actor) return [];
+  const [comment] = Array.isArray(recommendations) ? recommendations : [];
+  const reviewer = { tenant, id: actor, ...(agentId === null ? {} : { agentId: agentId as AgentId }) };
+  await reviews.decide(reviewer, id, { state, ...(typeof comment === 'string' ? { comment } : {}) });
+  return [];
 }
 
 /** The root task was ended by others: what is under way for it is called off. */

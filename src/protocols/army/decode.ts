@@ -18,13 +18,18 @@ import { isAnswer, permits } from './permissions.ts';
 import { envelope as envelopeSchema, PAYLOADS } from './schemas.ts';
 import { isSealed } from './sealed.ts';
 import type { Settings } from './settings.ts';
-import { requireWithinLimits } from './task-terms.ts';
+import { isKnown, requireWithinLimits } from './task-terms.ts';
+import { isToolCall, type Tools } from './tools.ts';
 import { ARMY, FINAL_RESPONSE, PRIORITIES, type PriorityWord, TYPES, type Type, VERSION } from './words.ts';
 
 /** What reading needs to look things up. */
 export interface ReadingParts extends Pick<DialectHands, 'engine' | 'store' | 'mailroom'> {
   readonly settings: Settings;
+  readonly tools: Pick<Tools, 'requireWell' | 'hear'>;
 }
+
+/** Any version of our major one. */
+const LIKE_OURS = /^1\.\d{1,6}(?:\.\d{1,6})?(?:[-+][0-9A-Za-z.+-]{1,64})?$/;
 
 const checkEnvelope = bodyCheck(envelopeSchema);
 const CHECKS: Readonly<Record<Type, Check>> = Object.fromEntries(
@@ -88,13 +93,26 @@ export async function decode(
       agentId: from.agent as AgentId | null,
     },
     ...{ meaning, envelope },
+    ...mannerOf(written, envelope),
   };
-  if (meaning.act === 'request_task') await requireWithinLimits(draft, meaning.task, scene.now, parts);
+  if (meaning.act === 'request_task') {
+    await requireWithinLimits(draft, meaning.task, scene.now, parts);
+    if (isToolCall(draft) && !(await isKnown(draft, parts))) await parts.tools.requireWell(draft);
+  }
   return { draft, senderInbox: from.agent === null ? inboxOf(from) : inboxOfAgent(from.agent) };
 }
 
+/** What answers it is said likewise: in its version, and under TLS where it was (`ARMY-8`, `ARMY-129`). */
+function mannerOf({ encryption }: Written, { protocol_version: version }: JsonObject): Pick<Draft, 'manner'> {
+  const manner = {
+    ...(encryption === 'tls' ? { tlsOnly: true } : {}),
+    ...(typeof version === 'string' && version !== VERSION ? { version } : {}),
+  };
+  return Object.keys(manner).length === 0 ? {} : { manner };
+}
+
 function requireVersion({ protocol_version: version }: JsonObject): void {
-  if (version === undefined || (typeof version === 'string' && /^1\.\d/.test(version))) return;
+  if (version === undefined || (typeof version === 'string' && LIKE_OURS.test(version))) return;
   throw new DomainError('invalid_request', 'this version is not spoken here', {
     details: {
       errors: [{ field: 'protocol_version', message: `must be of major version 1, such as ${VERSION}` }],

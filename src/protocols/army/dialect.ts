@@ -4,8 +4,9 @@ import type { Agent } from '../../domain/agent.ts';
 import { DomainError, ERROR_CODES } from '../../domain/errors.ts';
 import type { AgentId } from '../../domain/ids.ts';
 import { isJsonObject } from '../../domain/json.ts';
-import { type Draft, inboxOfAgent, type Message } from '../../domain/message.ts';
+import { type Draft, inboxOfAgent, type Message, needsTls } from '../../domain/message.ts';
 import { allows } from '../../domain/principal.ts';
+import type { Subscription } from '../../domain/subscription.ts';
 import type { Caller, Dialect, NamedInbox } from '../dialect/dialect.ts';
 import { checkFilter, isWanted, matchesType } from '../dialect/matching.ts';
 import { addressOf, inboxOf, rolesOf } from './address.ts';
@@ -14,6 +15,7 @@ import { ownAddress, say } from './drafts.ts';
 import { encode } from './encode.ts';
 import { ERROR_PAGES, errorBody, invalid, WORDINGS } from './errors.ts';
 import { idFrom } from './ids.ts';
+import { contentOf, releaseTerms, reviewAsked } from './releases.ts';
 import { FIELD_REQUIREMENTS } from './requirements.ts';
 import { route } from './routing.ts';
 import { errorPayload, MESSAGES } from './schemas.ts';
@@ -38,6 +40,7 @@ export function armyDialect(parts: ReadingParts): Dialect {
     name: ARMY,
     title: 'Agents army',
     versions: [{ version: VERSION }],
+    tlsBetweenMachines: true,
     types: MESSAGES,
     about: () => ({
       roles: [...ROLES],
@@ -60,21 +63,35 @@ export function armyDialect(parts: ReadingParts): Dialect {
       checkFilter(filter);
     },
     mayWatch: caller => isPlayedBy('validator', caller) || isPlayedBy('supervisor', caller),
-    wants: (message, subscription) => isWanted(message, subscription, encode),
+    wants: (message, subscription) =>
+      isSafeFor(message, subscription) && isWanted(message, subscription, encode),
     requirements: FIELD_REQUIREMENTS,
     signatureAt: ['signature'],
     codes: WORDINGS,
     errorBody,
     errorSchema: errorPayload,
     errorPages: ERROR_PAGES,
+    refusesOffence: true,
+    releaseTerms: task => releaseTerms(task, parts.settings.lastOf(task.tenant)),
+    contentOf,
+    reviewAsked,
     pacePerMinute: tenant => parts.settings.lastOf(tenant).rateLimit,
     route: draft => route(draft, parts.mailroom().directory),
     abilitiesOf,
     refusal,
     taskRequest,
     taskStop,
-    taskNews,
+    taskNews(task, event) {
+      parts.tools.hear(task, event);
+      return taskNews(task, event);
+    },
   };
+}
+
+/** What wants TLS goes to no webhook in clear (`ARMY-8`). */
+function isSafeFor(message: Message, { target }: Subscription): boolean {
+  if (target.by !== 'webhook' || !needsTls(message)) return true;
+  return [target.url, ...(target.backups ?? [])].every(url => url.startsWith('https:'));
 }
 
 /** What an agent can take: what is for any of its roles, for any specialist where it is one, and for it alone (`ARMY-14`). */

@@ -27,7 +27,9 @@ export function ownAddress(role: Role): string {
 
 /** The saying as a message of the exchange that `of` belongs to. */
 export function say(
-  of: Pick<Message, 'tenant' | 'correlationId' | 'traceId' | 'priority'> & { readonly sentAt?: number },
+  of: Pick<Message, 'tenant' | 'correlationId' | 'traceId' | 'priority' | 'manner'> & {
+    readonly sentAt?: number;
+  },
   saying: Saying,
 ): Draft {
   const { id, type, from, to, meaning, replyTo = null, taskId = null, priority, expiresAt = null } = saying;
@@ -36,6 +38,7 @@ export function say(
     ...{ correlationId: of.correlationId, traceId: of.traceId, priority: priority ?? of.priority },
     // Zero: said when it is taken in.
     ...{ sentAt: 0, actor: 'system', agentId: null, envelope: null },
+    ...(of.manner === undefined ? {} : { manner: of.manner }),
   };
 }
 

@@ -56,7 +56,7 @@ function composed(message: Message): JsonObject {
   const words = wordsFor(message.meaning, known);
   if (words === null) throw untold(message, []);
   const { type, payload } = words;
-  const { id, correlationId, replyTo, priority, expiresAt, sentAt, acceptedAt, meaning } = message;
+  const { id, correlationId, replyTo, priority, expiresAt, sentAt, acceptedAt, meaning, manner } = message;
   const from = speakerOf(message.from);
   const to = message.to.map(listenerOf);
   const named = to.length === 1 ? to[0]?.agent : null;
@@ -79,7 +79,8 @@ function composed(message: Message): JsonObject {
       ...(named === null || named === undefined ? {} : { to_agent: named }),
       ...tags,
     },
-    protocol_version: VERSION,
+    ...(manner?.tlsOnly === true ? { encryption: 'tls' } : {}),
+    protocol_version: manner?.version ?? VERSION,
   };
   const faults = CHECKS[type](envelope) ?? [];
   if (faults.length > 0) throw untold(message, faults);

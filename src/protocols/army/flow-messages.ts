@@ -95,7 +95,7 @@ function ownConstraints(constraints: JsonObject): JsonObject {
 function validationRequest(flow: Flow, of: Exchange): Draft {
   const { root, terms, steps, phase } = flow;
   const isReview = phase === 'reviewing';
-  const expected = terms.expected_output;
+  const { expected_output: expected, context } = terms;
   const result = resultOf(flow);
   return say(of, {
     id: aboutId(flow, isReview ? 'review' : 'validate'),
@@ -110,6 +110,7 @@ function validationRequest(flow: Flow, of: Exchange): Draft {
         validation_rules: [...RULES],
         context: {
           ...{ task_id: root, agent: steps.at(-1)?.role ?? 'specialist' },
+          ...(isJsonObject(context) && context.pii_allowed === true ? { pii_allowed: true } : {}),
           ...(expected === undefined ? {} : { expected_output: expected }),
         },
       },

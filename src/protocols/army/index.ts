@@ -7,12 +7,14 @@ import { armyDialect } from './dialect.ts';
 import { createMemory } from './memory.ts';
 import { Settings } from './settings.ts';
 import { createTaskDesk, createUnclaimedDesk } from './tasks.ts';
+import { Tools } from './tools.ts';
 import { createValidator } from './validator.ts';
 
 /** Makes the dialect. */
 export function createArmyDialect(hands: DialectHands): DialectKit {
   const settings = new Settings(hands.clock, hands.store);
-  const parts = { ...hands, settings };
+  const tools = new Tools(hands);
+  const parts = { ...hands, settings, tools };
   return {
     dialect: armyDialect(parts),
     participants: [
@@ -24,5 +26,6 @@ export function createArmyDialect(hands: DialectHands): DialectKit {
       createMemory(parts),
       createValidator(hands, settings),
     ],
+    service: tools,
   };
 }

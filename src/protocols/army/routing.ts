@@ -19,7 +19,7 @@ export const AGENTS = inboxOfDesk(`${ARMY}:agents`);
 export const GRACES = inboxOfDesk(`${ARMY}:graces`);
 
 /** What a `coordination` message can have done; others are only delivered. */
-export const ACTIONS = ['register', 'unregister'] as const;
+export const ACTIONS = ['register', 'unregister', 'delegate', 'handoff'] as const;
 
 /** Where a message goes; a message of this server's own never comes back to a desk as a request, but for the tasks of its coordinator. */
 export async function route(draft: Draft, directory: Directory): Promise<readonly MailRoute[]> {

@@ -5,6 +5,7 @@ import { isJsonObject, type JsonObject } from '../../domain/json.ts';
 import { type Draft, inboxOfRole, type Message } from '../../domain/message.ts';
 import type { Task } from '../../domain/task.ts';
 import type { AgentView } from '../../engine/api.ts';
+import { HELD_KIND } from '../../engine/mailroom/held.ts';
 import type { DialectHands } from '../dialect/hands.ts';
 import { rolesOf } from './address.ts';
 import { answer, ownAddress, status } from './drafts.ts';
@@ -46,10 +47,16 @@ export function statusWord({ state, outcome }: Pick<Task, 'state' | 'outcome'>):
   return state === 'paused' ? 'paused' : 'pending';
 }
 
-async function taskStatus(tenant: TenantId, id: TaskId, { engine, store }: StatusParts): Promise<JsonObject> {
-  const task = await engine.task(tenant, id);
+async function taskStatus(
+  tenant: TenantId,
+  id: TaskId,
+  { mailroom, store }: StatusParts,
+): Promise<JsonObject> {
+  const task = await mailroom().desk.task(tenant, id);
   const [flow] = await store.documents({ kind: FLOW_KIND, tenant, ids: [id] });
-  const isWaiting = flow?.body.phase === 'reviewing' && task.outcome === null;
+  const [held] = await store.documents({ kind: HELD_KIND, tenant, ids: [task.executionId] });
+  const isReviewed = flow?.body.phase === 'reviewing' || held?.body.state === 'reviewing';
+  const isWaiting = isReviewed && task.outcome === null;
   const percentage = task.outcome === 'completed' ? 100 : (task.progress?.percentage ?? 0);
   return {
     ...{ task_id: id, status: statusWord(task), state: task.state, attempt: task.attempt },

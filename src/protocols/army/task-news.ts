@@ -2,12 +2,13 @@
 
 import type { TaskEvent } from '../../domain/event.ts';
 import type { AgentId } from '../../domain/ids.ts';
-import { isJsonObject, type Json } from '../../domain/json.ts';
+import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
 import type { Draft, Fault, Meaning, Message, MessageId } from '../../domain/message.ts';
 import type { Task, TaskError } from '../../domain/task.ts';
 import { addressOf, agentOfActor, textOf } from './address.ts';
 import { ownAddress, type Saying, say } from './drafts.ts';
 import { idFrom } from './ids.ts';
+import { modelResult, modelRole } from './model.ts';
 import { ARMY, PRIORITIES, type Type } from './words.ts';
 
 /** Whether the task is one that the built-in coordinator sees through. */
@@ -15,14 +16,19 @@ export function isFlow({ spec }: Pick<Task, 'spec'>): boolean {
   return spec.origin?.dialect === ARMY && spec.type === 'workflow_orchestration';
 }
 
-/** The request for an attempt, to the agent that was given it. */
-export function taskRequest(task: Task, agent: AgentId, original: Message | null): Draft {
+/** The request for an attempt, to the agent that was given it; `handoff` is told of with what the one before it left (`ARMY-46`). */
+export function taskRequest(
+  task: Task,
+  agent: AgentId,
+  original: Message | null,
+  handoff?: JsonObject,
+): Draft {
   const { spec } = task;
   const { origin } = spec;
   const role = addressOf(original?.to[0] ?? '')?.role ?? 'specialist';
   const isOurs = origin?.dialect === ARMY;
   return say(exchangeOf(task, original), {
-    id: idFrom('attempt', task.executionId, task.attempt),
+    id: idFrom('attempt', task.executionId, task.attempt, ...(handoff === undefined ? [] : [tokenOf(task)])),
     type: 'task_request',
     from: isOurs ? origin.from : ownAddress('coordinator'),
     to: [textOf({ role, agent })],
@@ -35,11 +41,30 @@ export function taskRequest(task: Task, agent: AgentId, original: Message | null
         taskType: origin?.taskType ?? spec.typeName ?? spec.type,
         description: spec.description,
         input: origin?.input ?? spec.payload,
-        terms: isOurs ? origin.terms : {},
+        terms: termsOf(task, handoff),
         retryCount: task.attempt - 1,
       },
     },
   });
+}
+
+function termsOf({ spec, progress, checkpoint }: Task, handoff: JsonObject | undefined): JsonObject {
+  const { origin } = spec;
+  const terms = origin?.dialect === ARMY ? origin.terms : {};
+  if (handoff === undefined) return terms;
+  const { from, reason, refused_by: refusedBy } = handoff;
+  const told: JsonObject = {
+    from: from ?? null,
+    ...(reason === undefined ? {} : { reason }),
+    ...(refusedBy === undefined ? {} : { refused_by: refusedBy }),
+    ...(progress === null ? {} : { progress: progress.percentage }),
+    ...(checkpoint === null ? {} : { state: checkpoint }),
+  };
+  return { ...terms, context: { ...(isJsonObject(terms.context) ? terms.context : {}), handoff: told } };
+}
+
+function tokenOf({ lease }: Task): number {
+  return lease?.token ?? 0;
 }
 
 /** The order to stop a task. */
@@ -162,6 +187,7 @@ function failure(task: Task, error: TaskError, attempt: number, ends: boolean): 
 /** Of a flow the result it released, not how it came to it. */
 function resultOf(task: Task): Json {
   const output = task.result?.output ?? null;
+  if (modelRole(task) !== null) return modelResult(task);
   return isFlow(task) && isJsonObject(output) ? (output.result ?? null) : output;
 }
 
@@ -180,6 +206,8 @@ function flowEnded(task: Task, event: TaskEvent): Draft {
 /** Who tells it: the agent that does the task, by the role it was asked in. */
 function speakerIn(task: Task, event: TaskEvent): string {
   if (isFlow(task)) return ownAddress('coordinator');
+  const played = modelRole(task);
+  if (played !== null) return ownAddress(played);
   const said = task.spec.requiredCapabilities
     ?.find(one => one.startsWith(`${ARMY}:`))
     ?.slice(ARMY.length + 1);
@@ -189,10 +217,14 @@ function speakerIn(task: Task, event: TaskEvent): string {
   return textOf({ role, agent });
 }
 
-function exchangeOf(task: Task, original: Message | null) {
+/** The exchange a task belongs to, and how it is said there. */
+export function exchangeOf(task: Task, original: Message | null) {
   const { spec, tenant } = task;
   return {
     ...{ tenant, traceId: spec.traceId, priority: spec.priority },
+    ...(spec.origin?.dialect === ARMY && spec.origin.manner !== undefined
+      ? { manner: spec.origin.manner }
+      : {}),
     correlationId: original?.correlationId ?? spec.requester.correlationId ?? task.id,
   };
 }

@@ -148,7 +148,10 @@ async function taskOf(tenant: TenantId, id: TaskId, { store }: TermsParts): Prom
   return task ?? null;
 }
 
-/** A repeat of what was taken in before its deadline is answered as a repeat. */
-async function isKnown({ tenant, id }: Draft, { mailroom }: TermsParts): Promise<boolean> {
+/** Whether it came before: a repeat is answered as one, whatever has changed since. */
+export async function isKnown(
+  { tenant, id }: Pick<Draft, 'tenant' | 'id'>,
+  { mailroom }: Pick<TermsParts, 'mailroom'>,
+): Promise<boolean> {
   return (await mailroom().message(tenant, ARMY, id)) !== null;
 }

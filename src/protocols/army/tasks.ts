@@ -2,17 +2,27 @@
 
 import { DomainError } from '../../domain/errors.ts';
 import { isJsonObject, type Json } from '../../domain/json.ts';
-import { inboxOfRole, type Meaning, type Message, type MessageId } from '../../domain/message.ts';
+import {
+  inboxOfRole,
+  type Meaning,
+  type Message,
+  type MessageId,
+  type TaskRequest,
+} from '../../domain/message.ts';
 import type { Task } from '../../domain/task.ts';
 import type { Participant } from '../../engine/ports/participant.ts';
 import type { DialectHands } from '../dialect/hands.ts';
 import { addressOf } from './address.ts';
+import { type ModelParts, modelOrder } from './model.ts';
 import { TASKS, UNCLAIMED } from './routing.ts';
 import { constraintsIn, type TermsParts, termsOf } from './task-terms.ts';
+import type { Tools } from './tools.ts';
 import { ARMY } from './words.ts';
 
 /** What the desk works with. */
-export interface TaskParts extends TermsParts, Pick<DialectHands, 'clock'> {}
+export interface TaskParts extends TermsParts, ModelParts {
+  readonly tools: Pick<Tools, 'requireWell'>;
+}
 
 type Outcome = Meaning & { readonly act: 'report_outcome' };
 
@@ -23,13 +33,24 @@ export function createTaskDesk(parts: TaskParts): Participant {
     inboxes: [TASKS],
     async handle(message) {
       const { meaning } = message;
-      if (meaning.act === 'request_task')
-        await parts.mailroom().desk.order(message, meaning.task, await termsOf(message, meaning.task, parts));
+      // Requests of others were let through as they came; the coordinator's own wait here while a tool is left alone.
+      if (message.actor === 'system') await parts.tools.requireWell(message);
+      if (meaning.act === 'request_task') await order(message, meaning.task, parts);
       if (meaning.act === 'report_progress') await parts.mailroom().desk.progress(message, meaning);
       if (meaning.act === 'report_outcome') await report(message, meaning, parts);
       return [];
     },
   };
+}
+
+/** By agents of the role, or by a model where there are none; what was ordered before the server stopped stays as it was ordered. */
+async function order(message: Message, task: TaskRequest, parts: TaskParts): Promise<void> {
+  const { tenant, id } = message;
+  const [known] = await parts.store.read([{ tenant, id: task.taskId }]);
+  if (known?.spec.origin?.messageId === id) return;
+  const terms = await termsOf(message, task, parts);
+  const byModel = await modelOrder(message, task, terms, parts);
+  await parts.mailroom().desk.order(message, byModel?.task ?? task, byModel?.terms ?? terms);
 }
 
 /** Lays requests that nobody took among the dead letters (`ARMY-19`). */

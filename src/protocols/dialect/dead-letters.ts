@@ -11,6 +11,7 @@ import { instantOf } from '../validation.ts';
 import { callerOf } from './callers.ts';
 import type { Dialect } from './dialect.ts';
 import { type DialectRouteParts, encoded } from './routes.ts';
+import { mayShow } from './streams.ts';
 
 const PAGE = 100;
 const REPLAY_MAX = 1_000;
@@ -51,7 +52,7 @@ function listing(parts: DialectRouteParts, common: Common, path: string): Route 
       const letters = await find(call, filter, parts, { limit, after: cursor ?? 0 });
       const last = letters.at(-1);
       return json(200, {
-        dead_letters: letters.map(letter => shown(letter, parts.dialect)),
+        dead_letters: letters.map(letter => shown(letter, parts.dialect, call)),
         next_cursor: letters.length === limit && last !== undefined ? last.id : null,
       });
     },
@@ -126,14 +127,15 @@ async function find(
   });
 }
 
-function shown(letter: DeadLetter, dialect: Dialect): object {
+function shown(letter: DeadLetter, dialect: Dialect, call: Pick<Call, 'isPrivate'>): object {
   const { id, inbox: where, reason: why, error, attempts, diedAt, mail, raw, sender } = letter;
   return {
     ...{ id, inbox: where, reason: why, last_error: error, attempts, sender },
     died_at: new Date(diedAt).toISOString(),
-    ...(mail === null
+    ...(mail === null ? {} : { accepted_at: new Date(mail.acceptedAt).toISOString() }),
+    ...(mail === null || !mayShow(messageOf(mail), call)
       ? {}
-      : { accepted_at: new Date(mail.acceptedAt).toISOString(), message: encoded(messageOf(mail), dialect) }),
+      : { message: encoded(messageOf(mail), dialect) }),
     ...(raw === null ? {} : { raw }),
   };
 }

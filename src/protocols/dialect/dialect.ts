@@ -85,6 +85,8 @@ export interface Dialect extends MessageWire {
   readonly title: string;
   /** Those served, newest first. */
   readonly versions: readonly DialectVersion[];
+  /** It is spoken between machines under TLS alone, unless the operator vouches for the network. */
+  readonly tlsBetweenMachines?: boolean;
   /** The schema of a whole message by its type, as it is emitted. */
   readonly types: Readonly<Record<string, TSchema>>;
   /** What else its front page tells: roles, skills, pairs, limits. */

@@ -8,7 +8,7 @@ import type { Route } from '../protocol.ts';
 import { json, route } from '../route.ts';
 import { callerOf } from './callers.ts';
 import { type DialectRouteParts, encoded } from './routes.ts';
-import { maySee } from './streams.ts';
+import { maySee, mayShow } from './streams.ts';
 
 const SHOWN_MAX = 1_000;
 
@@ -50,11 +50,13 @@ export function exchangeRoutes({ dialect, mailroom }: DialectRouteParts): readon
           { orText: 'text/plain' },
         ),
       },
-      async handle({ principal, params: { correlation }, query }) {
+      async handle({ principal, params: { correlation }, query, isPrivate }) {
         const caller = await callerOf(principal, mailroom.directory);
         const { tenant } = caller;
         const found = await mailroom.messages({ tenant, correlationId: correlation, limit: SHOWN_MAX + 1 });
-        const messages = found.slice(0, SHOWN_MAX).filter(one => maySee(one, caller, dialect));
+        const messages = found
+          .slice(0, SHOWN_MAX)
+          .filter(one => maySee(one, caller, dialect) && mayShow(one, { isPrivate }));
         // Whether there is something that is none of the caller's business is none of its business either.
         if (messages.length === 0)
           throw new DomainError('not_found', `there is no exchange ${correlation}`, {

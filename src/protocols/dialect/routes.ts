@@ -7,6 +7,7 @@ import { requirePermission } from '../../guards/permissions.ts';
 import type { Call, Reply, Route } from '../protocol.ts';
 import { route } from '../route.ts';
 import { callerOf } from './callers.ts';
+import { deliverable } from './clear-text.ts';
 import { deadHandout } from './dead-handout.ts';
 import type { Dialect, ErrorBodyScene } from './dialect.ts';
 import type { Arrival, Door, DoorParts } from './door.ts';
@@ -15,6 +16,7 @@ import { headersBeside } from './headed.ts';
 import { answer, answerIn, BATCH_MAX, BODY_BYTES_MAX, readBody } from './media.ts';
 import { rendered } from './rendered.ts';
 import type { Taken } from './taken.ts';
+import { type AckItem, ownInboxes, VISIBILITY_S, verdictOf } from './verdicts.ts';
 
 /** What a dialect's routes are made of. */
 export interface DialectRouteParts extends DoorParts {
@@ -22,7 +24,6 @@ export interface DialectRouteParts extends DoorParts {
   readonly door: Door;
 }
 
-const VISIBILITY_S = 30;
 const anything = Type.Object({}, { additionalProperties: true });
 const wait = Type.Optional(
   Type.Number({ minimum: 0, maximum: 60, description: 'Seconds to wait; 0 when absent.' }),
@@ -86,15 +87,6 @@ export function messageRoutes(parts: DialectRouteParts): readonly Route[] {
       handle: call => acknowledge(call, parts),
     }),
   ];
-}
-
-/** One verdict as it is sent. */
-export interface AckItem {
-  readonly delivery_id: string;
-  readonly outcome: 'ack' | 'nack' | 'extend' | 'reject';
-  readonly delay_ms?: number;
-  readonly visibility_s?: number;
-  readonly reason?: string;
 }
 
 async function send(
@@ -186,12 +178,10 @@ export async function arrivalOf(
   call: Call,
   { mailroom }: Pick<DialectRouteParts, 'mailroom'>,
 ): Promise<Arrival> {
-  const { headers, traceId, requestId, origin, sourceAddress } = call;
-  const isLoopback = /^(?:127\.|::1$|::ffff:127\.)/.test(sourceAddress);
+  const { headers, traceId, requestId, isPrivate, sourceAddress } = call;
   return {
     caller: await callerOf(call.principal, mailroom.directory),
-    ...{ headers, traceId, requestId, address: sourceAddress },
-    isPrivate: isLoopback || origin.startsWith('https:'),
+    ...{ headers, traceId, requestId, isPrivate, address: sourceAddress },
   };
 }
 
@@ -225,11 +215,18 @@ async function readInbox(
     const messages = letters.map(letter => deadHandout(letter, message => encoded(message, dialect)));
     return answer(200, { messages }, call.headers);
   }
-  const handouts = await mailroom.read({
+  const read = await mailroom.read({
     ...{ tenant: caller.tenant, reader, inboxes, limit: max, signal: call.signal },
     ...{ visibilityMs: visibility * 1_000, waitMs: waitS * 1_000 },
     ...(worker === null ? {} : { worker: { agentId: worker, dialect: dialect.name } }),
   });
+  const holder = {
+    tenant: caller.tenant,
+    name: reader,
+    agentId: worker,
+    inboxes: ownInboxes(inboxes, worker),
+  };
+  const handouts = await deliverable(read, call, holder, mailroom);
   figures.handedOut(caller.tenant, handouts);
   const shown = handouts.map(handout => ({ ...handout, encoded: encoded(handout.message, dialect) }));
   const messagesIn = (mediaType: string): readonly object[] =>
@@ -299,31 +296,4 @@ async function acknowledge(
     };
   });
   return answer(200, { results }, call.headers);
-}
-
-function ownInboxes(
-  inboxes: Awaited<ReturnType<Dialect['inbox']>>['inboxes'],
-  worker: string | null,
-): typeof inboxes {
-  return worker === null
-    ? inboxes
-    : [...new Set([...inboxes, `agent:${worker}` as (typeof inboxes)[number]])];
-}
-
-/** A verdict as the mailroom takes it; without a delay it comes back at once. */
-export function verdictOf(item: AckItem): Parameters<DialectRouteParts['mailroom']['settle']>[1][number] {
-  const id = item.delivery_id;
-  switch (item.outcome) {
-    case 'ack':
-      return { id, verdict: { outcome: 'ack' } };
-    case 'nack':
-      return { id, verdict: { outcome: 'nack', delayMs: item.delay_ms ?? 0 } };
-    case 'extend':
-      return {
-        id,
-        verdict: { outcome: 'extend', visibilityMs: (item.visibility_s ?? VISIBILITY_S) * 1_000 },
-      };
-    case 'reject':
-      return { id, verdict: { outcome: 'reject', reason: item.reason ?? '' } };
-  }
 }

@@ -8,20 +8,13 @@ import type { Handout } from '../../engine/mailroom/handout.ts';
 import { parseJson } from '../json.ts';
 import type { Call, FarEnd, SocketDoor, SocketSession } from '../protocol.ts';
 import { bodyCheck } from '../validation.ts';
+import { deliverable } from './clear-text.ts';
 import { ackFrame, creditFrame, helloFrame, sendFrame } from './frames.ts';
 import { headersBeside } from './headed.ts';
 import { BATCH_MAX, MESSAGE_BYTES_MAX } from './media.ts';
 import { logRefusal } from './rendered.ts';
-import {
-  type AckItem,
-  arrivalOf,
-  type DialectRouteParts,
-  encoded,
-  openInbox,
-  resultOf,
-  sceneOf,
-  verdictOf,
-} from './routes.ts';
+import { arrivalOf, type DialectRouteParts, encoded, openInbox, resultOf, sceneOf } from './routes.ts';
+import { type AckItem, ownInboxes, verdictOf } from './verdicts.ts';
 
 /** Messages a sender may have under way at once. */
 const SEND_CREDIT = 200;
@@ -179,11 +172,12 @@ class Session implements SocketSession {
         cancel();
         continue;
       }
-      const handouts = await mailroom.read({
+      const read = await mailroom.read({
         ...{ tenant: this.#call.principal.tenant, reader: this.#reader, inboxes: opened.inboxes, signal },
         ...{ limit: Math.min(100, this.#credit), visibilityMs: opened.visibilityMs, waitMs: WAIT_MS },
         ...(opened.worker === null ? {} : { worker: { agentId: opened.worker, dialect: dialect.name } }),
       });
+      const handouts = await this.#deliverable(read, opened);
       figures.handedOut(this.#call.principal.tenant, handouts);
       for (const handout of handouts) {
         this.#credit -= 1;
@@ -198,6 +192,16 @@ class Session implements SocketSession {
       }
     }
     await this.#letGo();
+  }
+
+  /** What was withheld is told of once for what came together. */
+  async #deliverable(read: readonly Handout[], opened: Opened): Promise<readonly Handout[]> {
+    const tenant = this.#call.principal.tenant;
+    const holder = { tenant, name: this.#reader, agentId: opened.worker, inboxes: inboxesOf(opened) };
+    return deliverable(read, this.#call, holder, this.#parts.mailroom).catch(error => {
+      this.#fail(error, null);
+      return [];
+    });
   }
 
   /** What it holds unacknowledged goes back at once, tasks included. */
@@ -276,7 +280,5 @@ function refOf(frame: JsonObject): string | null {
 }
 
 function inboxesOf({ inboxes, worker }: Opened): Opened['inboxes'] {
-  return worker === null
-    ? inboxes
-    : [...new Set([...inboxes, `agent:${worker}` as Opened['inboxes'][number]])];
+  return ownInboxes(inboxes, worker);
 }

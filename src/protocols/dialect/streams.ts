@@ -1,11 +1,11 @@
 // The log of messages as server-sent events: what the caller may see of its tenant, by type, resumable by position.
 
 import Type from 'typebox';
-import type { Message } from '../../domain/message.ts';
+import { type Message, needsTls } from '../../domain/message.ts';
 import { allows } from '../../domain/principal.ts';
 import type { Mailroom } from '../../engine/mailroom/mailroom.ts';
 import type { Clock } from '../../runtime/clock.ts';
-import type { Route, SseItem } from '../protocol.ts';
+import type { Call, Route, SseItem } from '../protocol.ts';
 import { route } from '../route.ts';
 import { callerOf } from './callers.ts';
 import type { Caller, Dialect } from './dialect.ts';
@@ -39,7 +39,7 @@ export function streamRoutes({ dialect, mailroom, clock, seals }: DialectRoutePa
         const caller = await callerOf(call.principal, mailroom.directory);
         const patterns = patternsIn(call.query.types);
         const wanted = (message: Message): boolean =>
-          matchesType(message.type, patterns) && maySee(message, caller, dialect);
+          matchesType(message.type, patterns) && maySee(message, caller, dialect) && mayShow(message, call);
         const from = call.headers['last-event-id'] ?? (await newestPosition(mailroom, caller));
         return {
           kind: 'sse',
@@ -107,6 +107,11 @@ export function maySee(message: Message, caller: Caller, dialect: Dialect): bool
   return (
     message.agentId === agentId || message.to.some(to => names.includes(to) || to.endsWith(`:${agentId}`))
   );
+}
+
+/** Whether it may go over the caller's connection (`ARMY-8`). */
+export function mayShow(message: Message, { isPrivate }: Pick<Call, 'isPrivate'>): boolean {
+  return isPrivate || !needsTls(message);
 }
 
 /** Where a tenant's log ends now; null where it is empty. */

@@ -10,7 +10,7 @@ import { json, route } from '../route.ts';
 import { callerOf } from './callers.ts';
 import type { Caller } from './dialect.ts';
 import { type DialectRouteParts, openInbox } from './routes.ts';
-import { messagesAfter, newestPosition, streamed } from './streams.ts';
+import { mayShow, messagesAfter, newestPosition, streamed } from './streams.ts';
 
 const anything = Type.Object({}, { additionalProperties: true });
 const params = Type.Object({ id: Type.String({ minLength: 1, maxLength: 200 }) });
@@ -199,14 +199,14 @@ function ownerOf({ agentId, principal }: Caller): string {
 /** What was handed over is noted as told: whoever comes back without saying how far it got goes on after that. */
 async function* stream(
   subscription: Subscription,
-  { headers, signal }: Pick<Call, 'headers' | 'signal'>,
+  { headers, signal, isPrivate }: Pick<Call, 'headers' | 'signal' | 'isPrivate'>,
   parts: DialectRouteParts,
 ): AsyncIterable<SseItem> {
   const { mailroom, dialect } = parts;
   const from = headers['last-event-id'] ?? subscription.cursor;
   const log = { mailroom, clock: parts.clock, caller: subscription, dialect };
   for await (const message of messagesAfter(log, from, signal)) {
-    if (!dialect.wants(message, subscription)) continue;
+    if (!dialect.wants(message, subscription) || !mayShow(message, { isPrivate })) continue;
     yield streamed(message, parts);
     await mailroom.subscriptions.advance(subscription.tenant, subscription.id, message.position);
   }

@@ -110,6 +110,9 @@ export function checkChange(change: TaskChange): void {
   if (change.placement === 'ready' && change.outcome !== undefined) {
     throw new Error('a task that ends has no place in its queue');
   }
+  if (change.heir !== undefined && (change.guard.by !== 'lease' || change.placement !== undefined)) {
+    throw new Error('only a lease that goes on is passed on, by who holds it');
+  }
 }
 
 /** The nth change of each task goes with the nth round. */

@@ -56,7 +56,7 @@ export function packTask(task: NewTask, pos: number, queue: number | null): obje
 
 /** A change, as `batuta.change`. */
 export function packChange(change: TaskChange, pos: number): object {
-  const { guard, notification } = change;
+  const { guard, notification, heir } = change;
   return {
     pos,
     key: change.key,
@@ -75,6 +75,7 @@ export function packChange(change: TaskChange, pos: number): object {
     timers: someOf(change.timers),
     deliveries: someOf(change.deliveries),
     fired: change.fired ?? null,
+    ...(heir === undefined ? {} : { heir: plain(heir.agentId), heir_ms: heir.leaseMs }),
   };
 }
 

@@ -1,6 +1,6 @@
 // Guarded changes: who may still change a task, and what one change writes.
 
-import type { TenantId } from '../../domain/ids.ts';
+import type { FencingToken, TenantId } from '../../domain/ids.ts';
 import type { TaskSpec } from '../../domain/task.ts';
 import type { CommitOutcome } from '../rows.ts';
 import { needColumns } from '../task-row.ts';
@@ -12,6 +12,7 @@ import type { Lease, Leases } from './leases.ts';
 import type { Memories } from './memory.ts';
 import type { Queues } from './queues.ts';
 import type { ChangeRecord } from './records.ts';
+import type { Sequence } from './sequences.ts';
 import type { Timers } from './timers.ts';
 
 interface RestingRow {
@@ -34,6 +35,7 @@ export class Changes {
   readonly #deliveries: Deliveries;
   readonly #leases: Leases;
   readonly #memories: Memories;
+  readonly #tokens: Sequence;
   readonly #resting: Prepared<RestingRow>;
   readonly #spec: Prepared<{ spec: string }>;
   readonly #saveResult: Prepared<object>;
@@ -51,6 +53,7 @@ export class Changes {
       readonly deliveries: Deliveries;
       readonly leases: Leases;
       readonly memories: Memories;
+      readonly tokens: Sequence;
     },
   ) {
     this.#connection = connection;
@@ -61,6 +64,7 @@ export class Changes {
     this.#deliveries = rooms.deliveries;
     this.#leases = rooms.leases;
     this.#memories = rooms.memories;
+    this.#tokens = rooms.tokens;
     this.#resting = connection.prepare(
       'SELECT tenant, version, outcome, queue, rank FROM task WHERE key = ?',
     );
@@ -90,6 +94,9 @@ export class Changes {
     if (change.placement === 'ready' && change.outcome !== null) {
       throw new Error('a task that ends has no place in its queue');
     }
+    if (change.heir !== null && (change.guard.by !== 'lease' || change.placement !== null)) {
+      throw new Error('only a lease that goes on is passed on, by who holds it');
+    }
     const lease = this.#leases.of(change.key);
     if (lease === undefined) return this.#changeResting(change);
     const { guard } = change;
@@ -112,6 +119,7 @@ export class Changes {
     if (change.outcome !== null) throw new Error('a leased task ends only by leaving its lease');
     const { tenant } = this.#queues.nameOf(lease.queue);
     this.#leases.move(lease, lease.version + change.eventCount, change);
+    if (change.heir !== null) this.#leases.pass(change.key, this.#tokens.next() as FencingToken, change.heir);
     if (change.result !== null) this.#saveResult.run(change.result, change.key);
     return this.#record(change, tenant, lease.version);
   }

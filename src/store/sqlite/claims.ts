@@ -14,7 +14,7 @@ import type { Leases } from './leases.ts';
 import { type Chosen, choose, type Shares } from './line.ts';
 import type { Queues } from './queues.ts';
 import type { ClaimedRow } from './records.ts';
-import { Sequence } from './sequences.ts';
+import type { Sequence } from './sequences.ts';
 
 /** What a task just taken out of line stands at. */
 type ReadyColumns = KeptColumns & Pick<RestingRow, 'version' | 'attempt'>;
@@ -46,6 +46,7 @@ export class Claims {
       readonly events: Events;
       readonly deliveries: Deliveries;
       readonly leases: Leases;
+      readonly tokens: Sequence;
     },
   ) {
     this.#connection = connection;
@@ -54,7 +55,7 @@ export class Claims {
     this.#events = rooms.events;
     this.#deliveries = rooms.deliveries;
     this.#leases = rooms.leases;
-    this.#tokens = new Sequence(connection, 'token');
+    this.#tokens = rooms.tokens;
     this.#resting = connection.prepare(
       `SELECT key, tenant, id, execution_id, version, attempt, created_at, queued_at, started_at, ran_ms, last_token,
          spec, result, checkpoint, timeout_ms, attempt_timeout_ms, notification FROM task WHERE key = ?`,

@@ -27,6 +27,7 @@ import { Memories } from './memory.ts';
 import { Purge } from './purge.ts';
 import { Queues } from './queues.ts';
 import type { ChangeRecord, ClaimedRow, SubmitAnswer, TaskRecord } from './records.ts';
+import { Sequence } from './sequences.ts';
 import { Tasks } from './tasks.ts';
 import { type DueTimerRows, Timers } from './timers.ts';
 
@@ -225,7 +226,8 @@ function roomsOf(connection: Connection, { random, auditKey }: CoreOptions) {
   const artifacts = new Artifacts(connection);
   const documents = new Documents(connection);
   const memories = new Memories(connection);
-  const moving = { events, queues, timers, edges, deliveries, leases };
+  const tokens = new Sequence(connection, 'token');
+  const moving = { events, queues, timers, edges, deliveries, leases, tokens };
   return {
     ...moving,
     tasks,

@@ -2,7 +2,7 @@
 // in the rows alone, as they may be large.
 
 import type { AgentId, FencingToken, TaskId, TaskKey } from '../../domain/ids.ts';
-import type { LeaseQuery, LeaseRow, Renewal, RenewOutcome } from '../rows.ts';
+import type { Heir, LeaseQuery, LeaseRow, Renewal, RenewOutcome } from '../rows.ts';
 import { type NeedColumns, needsOf } from '../task-row.ts';
 import type { Connection, Prepared } from './connection.ts';
 import type { Queues } from './queues.ts';
@@ -40,6 +40,7 @@ export class Leases {
   readonly #insert: Prepared<object>;
   readonly #renew: Prepared<object>;
   readonly #move: Prepared<object>;
+  readonly #pass: Prepared<object>;
   readonly #report: Prepared<Report>;
   readonly #end: Prepared<object>;
 
@@ -56,6 +57,7 @@ export class Leases {
       `UPDATE lease SET version = ?, updated_at = ?, progress = coalesce(?, progress),
          checkpoint = coalesce(?, checkpoint) WHERE task = ?`,
     );
+    this.#pass = connection.prepare('UPDATE lease SET token = ?, agent = ?, expires_at = ? WHERE task = ?');
     this.#report = connection.prepare('SELECT progress, checkpoint FROM lease WHERE task = ?');
     this.#end = connection.prepare('DELETE FROM lease WHERE task = ?');
     const all = connection.prepare<Lease & { readonly reported: unknown }>(
@@ -111,6 +113,15 @@ export class Leases {
     this.#move.run(version, this.#connection.now, progress, checkpoint, lease.task);
     const reported = lease.reported || progress !== null || checkpoint !== null;
     this.#remember(lease.task, { ...lease, version, reported });
+  }
+
+  /** Passes the lease of a task to another holder, under a new token. */
+  pass(task: TaskKey, token: FencingToken, { agentId, leaseMs }: Heir): void {
+    const lease = this.#held.get(task);
+    if (lease === undefined) throw new Error(`task ${task} has no lease to pass on`);
+    const expiresAt = this.#connection.now + leaseMs;
+    this.#pass.run(token, agentId, expiresAt, task);
+    this.#remember(task, { ...lease, token, agent: agentId, expires_at: expiresAt });
   }
 
   /** Ends a lease; answers what was last reported under it. */

@@ -6,7 +6,7 @@ import type { AgentId, ExecutionId, TaskId, TaskKey, TenantId } from '../../doma
 import type { TaskSpec } from '../../domain/task.ts';
 import type { Outcome, TaskState } from '../../domain/transitions.ts';
 import type { RecordWrite } from '../memory.ts';
-import type { Claimed, NewTask, NewTimer, Placement, SubmitOutcome, TaskChange } from '../rows.ts';
+import type { Claimed, Heir, NewTask, NewTimer, Placement, SubmitOutcome, TaskChange } from '../rows.ts';
 import {
   type KeptColumns,
   type LeaseColumns,
@@ -63,6 +63,7 @@ export interface ChangeRecord {
   readonly timers: readonly NewTimer[];
   readonly deliveries: readonly NewDelivery[];
   readonly record: RecordWrite | null;
+  readonly heir: Heir | null;
   readonly fired: number | null;
 }
 
@@ -127,6 +128,7 @@ export function packChange(change: TaskChange): ChangeRecord {
     timers: change.timers ?? [],
     deliveries: change.deliveries ?? [],
     record: change.record ?? null,
+    heir: change.heir ?? null,
     fired: change.fired ?? null,
   };
 }

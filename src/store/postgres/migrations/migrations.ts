@@ -14,7 +14,8 @@ import { MAIL_LINES } from './0003-mail-lines.ts';
 import { MAIL_TABLES } from './0003-mail-tables.ts';
 import { MAIL_VERBS } from './0003-mail-verbs.ts';
 import { MEMORY } from './0004-memory.ts';
-import { COMMIT_KEEPING } from './0005-commit-keeping.ts';
+import { HEIRS } from './0005-heirs.ts';
+import { COMMIT_KEEPING } from './0006-commit-keeping.ts';
 
 /** One step of the schema. */
 export interface Migration {
@@ -29,5 +30,6 @@ export const MIGRATIONS: readonly Migration[] = [
   { sql: BLOBS, programMin: 1 },
   { sql: [MAIL_TABLES, MAIL_LINES, MAIL_VERBS, MAIL_ENDS].join('\n'), programMin: 1 },
   { sql: MEMORY, programMin: 1 },
+  { sql: HEIRS, programMin: 1 },
   { sql: COMMIT_KEEPING, programMin: 1 },
 ];

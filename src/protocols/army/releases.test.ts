@@ -1,0 +1,110 @@
+// Results of tasks that agents ask of each other without the coordinator: what holds them back, and who lets them go.
+
+import assert from 'node:assert/strict';
+import { after, before, suite, test } from 'node:test';
+import { type Player, player } from '../../../test/army-stage.ts';
+import { openPost, type Post } from '../../../test/post.ts';
+import type { Loose } from '../../../test/serve.ts';
+
+const GOOD =
+  'The sea rises and falls twice a day. The moon pulls the water, and the water follows it around the world.';
+const OFFENCE = 'You are a fucking idiot.';
+
+suite('results that are held back', () => {
+  let post: Post;
+  let head: Player;
+  let boss: Player;
+  let ann: Player;
+  let rita: Player;
+  let tim: Player;
+  before(async () => {
+    post = await openPost();
+    head = await player(post, 'coordinator', 'head');
+    boss = await player(post, 'supervisor', 'boss');
+    ann = await player(post, 'writer', 'ann', ['draft']);
+    rita = await player(post, 'researcher', 'rita');
+    tim = await player(post, 'tool', 'tim', ['draft']);
+  });
+  after(() => post.stop());
+
+  const ask = (id: string, more: object = {}, metadata?: object): Promise<Loose> =>
+    head.say(
+      'task_request',
+      'writer',
+      { task_id: id, task_type: 'draft', description: 'about tides', ...more },
+      metadata === undefined ? {} : { metadata: metadata as Loose },
+    );
+  const respond = async (id: string, content: string): Promise<void> => {
+    assert.equal((await ann.next('task_request')).payload.task_id, id);
+    await ann.tell('task_response', 'coordinator:head', {
+      ...{ task_id: id, status: 'completed', result: { content, sources: [] } },
+    });
+  };
+  const status = async (id: string): Promise<Loose> => {
+    await boss.tell('status_query', 'coordinator:batuta', { task_id: id });
+    return (await boss.next('status_response')).payload;
+  };
+
+  test('ARMY-73 what offends is refused with POLICY_VIOLATION: a request is not run, a result not released', async () => {
+    const refused = await ask('rude1', { description: OFFENCE });
+    assert.deepEqual([refused.status, refused.body.error_code], [422, 'POLICY_VIOLATION']);
+    assert.equal((await ask('rude2')).status, 202);
+    await respond('rude2', OFFENCE);
+    const { type, payload } = await head.next();
+    assert.deepEqual(
+      [type, payload.error_code, payload.context.task_id],
+      ['error', 'POLICY_VIOLATION', 'rude2'],
+    );
+    assert.ok(!JSON.stringify(payload).includes(OFFENCE));
+    assert.equal((await status('rude2')).status, 'failed');
+    assert.deepEqual(await head.all(), []);
+  });
+
+  test('ARMY-77 a result that must be valid is released once it is, and one that is not never; a coordinator has its own validated', async () => {
+    const call = async (id: string, more: object, content: string): Promise<void> => {
+      await rita.tell('task_request', 'tool', { task_id: id, task_type: 'draft', description: 'd', ...more });
+      assert.equal((await tim.next('task_request')).payload.task_id, id);
+      await tim.tell('task_response', 'researcher:rita', {
+        ...{ task_id: id, status: 'completed', result: { content, sources: [] } },
+      });
+    };
+    const constraints = { required_validation: true };
+    await call('valid1', { constraints }, GOOD);
+    assert.equal((await rita.next('task_response')).payload.result.content, GOOD);
+    const expected_output = { format: 'markdown', sections: ['Summary'] };
+    await call('valid2', { constraints, expected_output }, GOOD);
+    const { payload } = await rita.next('error');
+    assert.deepEqual([payload.error_code, payload.recoverable], ['POLICY_VIOLATION', false]);
+    await call('free', { expected_output }, 'ok');
+    assert.equal((await rita.next('task_response')).payload.result.content, 'ok');
+    assert.deepEqual(await rita.all(), []);
+    await ask('own', { constraints, expected_output });
+    await respond('own', 'ok');
+    assert.equal((await head.next('task_response')).payload.result.content, 'ok');
+  });
+
+  test('ARMY-79 a critical result, or one a person is to see, waits for the supervisor, shown as such; their word releases or refuses it', async () => {
+    const asks: readonly [string, object, object | undefined, boolean][] = [
+      ['seen1', {}, { priority: 'critical' }, true],
+      ['seen2', { constraints: { human_review: true } }, undefined, false],
+    ];
+    for (const [id, more, metadata, valid] of asks) {
+      await ask(id, more, metadata);
+      await respond(id, GOOD);
+      const request = await boss.next('validation_request');
+      assert.deepEqual([request.payload.content, request.payload.context.task_id], [GOOD, id]);
+      const shown = await status(id);
+      assert.deepEqual([shown.status, shown.waiting_for], ['running', 'person']);
+      assert.deepEqual(await head.all(), []);
+      const verdict = { valid, score: 1, issues: [], recommendations: valid ? [] : ['too short'] };
+      await boss.tell('validation_response', 'coordinator:batuta', verdict, { reply_to: request.id });
+      const { type, payload } = await head.next();
+      if (valid) assert.deepEqual([type, payload.result.content], ['task_response', GOOD]);
+      else
+        assert.match(
+          `${type} ${payload.error_code} ${payload.message}`,
+          /^error POLICY_VIOLATION .*too short/,
+        );
+    }
+  });
+});
