@@ -44,7 +44,7 @@ interface Asked {
 }
 
 async function answered(errand: Errand, asked: Asked, parts: DutyParts): Promise<JsonObject> {
-  const { tenant, task, service, signal } = errand;
+  const { tenant, task, service } = errand;
   const { payload, request } = asked;
   const action = request?.envelope.type.action;
   switch (service) {
@@ -59,7 +59,7 @@ async function answered(errand: Errand, asked: Asked, parts: DutyParts): Promise
     case 'tool_registry':
       if (action === 'update') return parts.tools.change(tenant, payload);
       if (action === 'query') return parts.tools.list(tenant);
-      return toolResult(payload, await parts.tools.run(tenant, payload, signal), request === null);
+      return toolResult(payload, await parts.tools.run(tenant, payload, errand), request === null);
     case 'knowledge_base':
       return knowledge(errand, payload, parts.knowledge);
     case 'authentication':
@@ -191,11 +191,7 @@ async function stepData(
       return answerQuery(errand, queryAsked({ request, payload: asked }), parts);
     }
     case 'tool_task': {
-      const result = await parts.tools.run(
-        errand.tenant,
-        { tool_name: name, parameters: input },
-        errand.signal,
-      );
+      const result = await parts.tools.run(errand.tenant, { tool_name: name, parameters: input }, errand);
       return isJsonObject(result) ? result : { result };
     }
     case 'knowledge_search': {

@@ -16,6 +16,7 @@ import { CATALOGUE } from './catalogue.ts';
 import { Checks, keepable } from './checks.ts';
 import { Conversations } from './conversations.ts';
 import { decode } from './decode.ts';
+import { Dependencies } from './dependencies.ts';
 import { createDesk, DESK, isOurs } from './desk.ts';
 import { doDuty } from './duties.ts';
 import { instantIn, versionIn } from './envelope.ts';
@@ -49,7 +50,8 @@ export function createNoobleDialect(hands: DialectHands): DialectKit {
   const sessions = new Sessions(store, settings);
   const templates = new Templates(store);
   const schemas = new SchemaGuard(clock, []);
-  const tools = new Tools({ store, outbound, schemas });
+  const dependencies = new Dependencies(log, clock, store);
+  const tools = new Tools({ store, outbound, schemas, dependencies });
   const conversations = new Conversations(store);
   const named =
     models.length === 0 || models.some(({ anyModel }) => anyModel) ? null : models.flatMap(one => one.models);
@@ -63,6 +65,7 @@ export function createNoobleDialect(hands: DialectHands): DialectKit {
     settings,
     tools,
     conversations,
+    dependencies,
     knowledge: new Knowledge(hands.memory, clock),
     sessions,
     about,
@@ -81,9 +84,13 @@ export function createNoobleDialect(hands: DialectHands): DialectKit {
     },
     participants: [createDesk({ clock, store, mailroom, engine, services, templates, tools, worker })],
     service: {
-      start: () => worker.start(),
+      async start() {
+        await dependencies.start();
+        await worker.start();
+      },
       async stop() {
         await worker.stop();
+        await dependencies.stop();
         await schemas.stop();
       },
     },

@@ -22,6 +22,8 @@ export interface Errand {
   readonly task: Task;
   /** Aborts when the task is taken away, cancelled or over. */
   readonly signal: AbortSignal;
+  /** How long a call to somebody else may take, so that there is time left to say what came of it. */
+  readonly withinMs: number;
   /** Tells how far it is. */
   report(progress: NonNullable<WorkRequest['progress'][number]['report']>): Promise<void>;
 }
@@ -54,6 +56,7 @@ const SLOTS = 100;
 const WAIT_MS = 20_000;
 const TRY_AGAIN_MS = 1_000;
 const LOOK_MS = 5_000;
+const CALL_SHARE = 0.8;
 
 /** The built-in services at work. */
 export class Worker implements Service {
@@ -161,7 +164,7 @@ export class Worker implements Service {
     const { signal } = controller;
     const keeping = this.#keep(tenant, service, lease, signal);
     const errand: Errand = {
-      ...{ tenant, service, task, signal },
+      ...{ tenant, service, task, signal, withinMs: Math.ceil(task.spec.timeoutMs * CALL_SHARE) },
       report: async report => void (await this.#work(tenant, service, { progress: [{ ...ref, report }] })),
     };
     try {
