@@ -193,6 +193,8 @@ export interface TaskQuery {
   readonly sessionId?: string;
   readonly userId?: string;
   readonly correlationId?: string;
+  /** A label it bears, with its value. */
+  readonly label?: { readonly name: string; readonly value: string };
   readonly limit: number;
   readonly offset: number;
 }

@@ -24,6 +24,8 @@ export interface OrderTerms
       | 'timeoutMs'
       | 'attemptTimeoutMs'
       | 'queueTimeoutMs'
+      | 'expectedMs'
+      | 'logLevelMin'
       | 'deadlineAt'
       | 'awaitsAgent'
       | 'notBefore'

@@ -3,7 +3,6 @@
 
 import { asDomainError, DomainError } from '../../domain/errors.ts';
 import type { TenantId } from '../../domain/ids.ts';
-import type { JsonObject } from '../../domain/json.ts';
 import { type BreakerStore, Breakers } from '../../engine/breakers.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';

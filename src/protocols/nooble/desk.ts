@@ -11,11 +11,19 @@ import { type OrderTerms, taskErrorOf } from '../../engine/mailroom/task-desk.ts
 import type { Participant } from '../../engine/ports/participant.ts';
 import { type Envelope, instantIn } from './envelope.ts';
 import { noobleError } from './errors.ts';
-import { metadataOf, metadataText } from './metadata.ts';
+import { metadataNumber, metadataOf, metadataText } from './metadata.ts';
 import { type NewsParts, statusReply } from './news.ts';
 import { requestOf } from './replies.ts';
 import { OWN_PREFIX, type Services } from './services.ts';
-import { type Delegate, delegateOf, requestOfTask, termsOf, timeoutOf } from './task-terms.ts';
+import {
+  CLIENT_LABEL,
+  clientLabel,
+  type Delegate,
+  delegateOf,
+  requestOfTask,
+  termsOf,
+  timeoutOf,
+} from './task-terms.ts';
 import type { Template } from './template.ts';
 import { payloadOf, type Templates } from './templates.ts';
 import type { Tools } from './tools.ts';
@@ -116,13 +124,19 @@ function orderTerms(envelope: Envelope): OrderTerms {
   const { conversation_id: talk, session_id: session, type } = envelope;
   const user = metadataText(envelope, 'user_id');
   const client = metadataText(envelope, 'client_version');
+  const expectedMs = metadataNumber(envelope, 'expected_duration_ms') ?? 0;
+  const level = metadataText(envelope, 'log_level')?.toUpperCase() as OrderTerms['logLevelMin'];
+  const { execution_context: context } = metadataOf(envelope);
   return {
     timeoutMs,
+    ...(expectedMs === 0 ? {} : { expectedMs }),
+    ...(level === undefined ? {} : { logLevelMin: level }),
+    ...(context === undefined ? {} : { context: { execution_context: context } }),
     queueTimeoutMs: timeoutMs + waitMs,
     ...(notBefore === null ? {} : { notBefore }),
     ...(user === null ? {} : { userId: user }),
     ...(session === undefined ? {} : { sessionId: session }),
-    ...(client === null ? {} : { labels: { client_version: client.slice(0, 200) } }),
+    ...(client === null ? {} : { labels: { [CLIENT_LABEL]: clientLabel(client) } }),
     ...(type.domain === 'conversation' && talk !== undefined
       ? { concurrency: { key: `nooble.conversation.${talk}`.slice(0, 200), limit: 1 } }
       : {}),

@@ -35,7 +35,15 @@ export async function doDuty(errand: Errand, parts: DutyParts): Promise<ErrandEn
   const own = task.spec.payload;
   const payload =
     request === null && isJsonObject(own.payload) ? own.payload : (request?.envelope.payload ?? own);
-  return { answered: await answered(errand, { request, payload }, parts) };
+  await errand.log('DEBUG', `begins ${task.spec.typeName}, attempt ${task.attempt}`);
+  const answer = await answered(errand, { request, payload }, parts);
+  for (const warning of warningsIn(answer)) await errand.log('WARN', warning);
+  await errand.log('INFO', `has done ${task.spec.typeName}`);
+  return { answered: answer };
+}
+
+function warningsIn({ reply_metadata: more }: JsonObject): readonly string[] {
+  return isJsonObject(more) && Array.isArray(more.warnings) ? more.warnings.map(String) : [];
 }
 
 interface Asked {

@@ -34,6 +34,7 @@ import { TYPES } from './schemas.ts';
 import { isBound, Services } from './services.ts';
 import { Sessions } from './sessions.ts';
 import { Settings } from './settings.ts';
+import { taskRoutes } from './task-routes.ts';
 import { KINDS, requestOfTask } from './task-terms.ts';
 import { templateRoutes } from './template-routes.ts';
 import { Templates } from './templates.ts';
@@ -80,7 +81,7 @@ export function createNoobleDialect(hands: DialectHands): DialectKit {
       decode: (envelope, at) =>
         decode(envelope, at, { mailroom, services, checks, oldVersions, task: taskIn(hands) }),
       inbox: (name, caller) => inboxOf(name, caller, scene),
-      routes: templateRoutes(templates),
+      routes: [...templateRoutes(templates), ...taskRoutes(store)],
     },
     participants: [createDesk({ clock, store, mailroom, engine, services, templates, tools, worker })],
     service: {

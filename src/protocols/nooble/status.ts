@@ -31,12 +31,12 @@ export function timesOf(task: Task): JsonObject {
 
 /** The payload of an `agent.status`. */
 export function progressOf(task: Task, now: number): JsonObject {
-  const { progress, startedAt, outcome } = task;
+  const { progress, outcome } = task;
   const percentage = outcome === 'completed' ? 100 : Math.round(progress?.percentage ?? 0);
   return {
     progress: percentage,
     status_detail: progress?.currentStep ?? task.state,
-    ...remaining(percentage, startedAt, now),
+    ...remaining(percentage, task, now),
   };
 }
 
@@ -55,7 +55,7 @@ export async function workflowOf(task: Task, now: number, store: Pick<Store, 're
     total_steps: steps.length,
     completed_steps: completed,
     progress_percentage: percentage,
-    ...remaining(percentage, task.startedAt, now),
+    ...remaining(percentage, task, now),
     steps_status: shown,
     partial_results: await partialsOf(task, shown, store),
   };
@@ -103,8 +103,15 @@ async function partialsOf(
   );
 }
 
-function remaining(percentage: number, startedAt: number | null, now: number): JsonObject {
-  if (startedAt === null || percentage <= 0 || percentage >= 100) return {};
-  const seconds = ((now - startedAt) / percentage) * (100 - percentage);
-  return { estimated_completion_seconds: Math.max(0, Math.round(seconds / 1_000)) };
+/** By what is done so far; before anything is, by what its requester expects (`NOOB-23`). */
+function remaining(percentage: number, { startedAt, spec, outcome }: Task, now: number): JsonObject {
+  const ranMs = startedAt === null ? 0 : now - startedAt;
+  if (outcome !== null || percentage >= 100) return {};
+  const leftMs =
+    startedAt !== null && percentage > 0
+      ? (ranMs / percentage) * (100 - percentage)
+      : (spec.expectedMs ?? Number.NaN) - ranMs;
+  return Number.isNaN(leftMs)
+    ? {}
+    : { estimated_completion_seconds: Math.max(0, Math.round(leftMs / 1_000)) };
 }
