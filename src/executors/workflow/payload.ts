@@ -190,6 +190,9 @@ export const WORKFLOW_PAYLOAD = Type.Object({
       { description: 'An earlier run to take up at a step.' },
     ),
   ),
+  tells_steps: Type.Optional(
+    Type.Boolean({ description: 'Notes every change of its steps among its events.' }),
+  ),
   stage: Type.Optional(
     Type.Object(
       { step: innermost, scope: object('What its templates see.'), items: Type.Optional(list) },

@@ -4,6 +4,7 @@ import { DomainError } from '../../domain/errors.ts';
 import type { AgentId, TaskId } from '../../domain/ids.ts';
 import { isJsonObject, type JsonObject } from '../../domain/json.ts';
 import { type Draft, inboxOfDesk, type Message } from '../../domain/message.ts';
+import { RETRY_POLICIES } from '../../domain/retry.ts';
 import type { Task } from '../../domain/task.ts';
 import type { EngineApi } from '../../engine/api.ts';
 import type { Mailroom } from '../../engine/mailroom/mailroom.ts';
@@ -14,6 +15,7 @@ import { noobleError } from './errors.ts';
 import { metadataNumber, metadataOf, metadataText } from './metadata.ts';
 import { type NewsParts, statusReply } from './news.ts';
 import { requestOf } from './replies.ts';
+import { type ResultSchemas, resultIs } from './result-schemas.ts';
 import { OWN_PREFIX, type Services } from './services.ts';
 import {
   CLIENT_LABEL,
@@ -25,10 +27,11 @@ import {
   timeoutOf,
 } from './task-terms.ts';
 import type { Template } from './template.ts';
-import { payloadOf, type Templates } from './templates.ts';
+import type { Templates } from './templates.ts';
 import type { Tools } from './tools.ts';
 import { type BuiltIn, isBuiltIn, roleOf, serviceOf } from './vocabulary.ts';
 import type { Worker } from './worker.ts';
+import { failureOf, RETRIED, serviceOfStep } from './workflow-words.ts';
 
 /** Where the desk's messages wait. */
 export const DESK = inboxOfDesk('nooble');
@@ -39,6 +42,7 @@ export interface DeskParts extends NewsParts {
   readonly engine: () => EngineApi;
   readonly services: Services;
   readonly templates: Templates;
+  readonly results: ResultSchemas;
   readonly tools: Tools;
   readonly worker: Worker;
 }
@@ -89,8 +93,20 @@ async function order(message: Message, parts: DeskParts): Promise<readonly Draft
   if (message.type === 'workflow.start' && delegate === null) return startWorkflow(message, envelope, parts);
   await parts.worker.ensure(tenant, service);
   const task = { ...meaning.task, terms: termsOf(envelope, delegate) };
-  await parts.mailroom().desk.order(message, task, { ...orderTerms(envelope), byAgents: true });
+  const ofStep = message.type === 'workflow.step' ? await stepTerms(message, parts) : {};
+  await parts.mailroom().desk.order(message, task, { ...orderTerms(envelope), ...ofStep, byAgents: true });
   return [];
+}
+
+/** What its result must be, and how often it is tried (`NOOB-57`, `NOOB-58`). */
+async function stepTerms(message: Message, { results }: DeskParts): Promise<OrderTerms> {
+  const { expected_output: output, on_failure: policy } = requestOf(message).envelope.payload;
+  const { schema } = await results.expected(message.tenant, output);
+  const { attempts: attemptsMax } = failureOf(typeof policy === 'string' ? policy : undefined);
+  return {
+    retry: { ...RETRY_POLICIES.exponential, attemptsMax, retryCodes: RETRIED },
+    ...(schema === null ? {} : { outputSchema: resultIs(schema) }),
+  };
 }
 
 /** Who elsewhere is to do it: the agent it names, the agent behind a tool, or whoever is that service (`NOOB-39`, `NOOB-136`). */
@@ -162,11 +178,14 @@ async function startWorkflow(
   const isUnknown = typeof previous === 'string' && (await parts.templates.run(tenant, previous)) === null;
   const warnings = isUnknown ? { warnings: [`there is no workflow ${previous}`] } : {};
   const known = { ...envelope, metadata: { ...metadata, ...warnings } };
-  const steps = template.steps.map(({ step_id: id, name }) => ({ step_id: id, name }));
+  const steps = template.steps.map(({ step_id: id, name, step_type: type }) => ({
+    ...{ step_id: id, name },
+    service: serviceOfStep(type),
+  }));
   const task = {
     ...meaning.task,
     taskType: 'workflow_orchestration',
-    input: payloadOf(template, input, context),
+    input: await parts.templates.payload(tenant, template, { input, context }),
     terms: termsOf(known, null, { workflow_id: workflow, steps, asked: payload }),
   };
   for (const service of ['agent_execution', 'tool_registry', 'knowledge_base'] as const)

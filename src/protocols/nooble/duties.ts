@@ -3,16 +3,20 @@
 import { isJsonObject, type JsonObject } from '../../domain/json.ts';
 import type { EngineApi } from '../../engine/api.ts';
 import type { Clock } from '../../runtime/clock.ts';
+import type { Store } from '../../store/store.ts';
 import { type AgentParts, answerQuery } from './agent.ts';
 import { languageOf } from './catalogue.ts';
 import { noobleError } from './errors.ts';
 import { documentOf, type KnowledgeBase, queryOf, resultsOf } from './knowledge.ts';
 import { metadataOf, metadataText } from './metadata.ts';
 import { type PassingParts, passOn } from './passing-on.ts';
+import { readInput } from './references.ts';
 import type { Request } from './replies.ts';
+import type { ResultSchemas } from './result-schemas.ts';
 import type { Sessions } from './sessions.ts';
 import { settingsView } from './settings.ts';
 import { requestOfTask } from './task-terms.ts';
+import type { Templates } from './templates.ts';
 import type { Errand, ErrandEnd } from './worker.ts';
 
 /** What duties are done with. */
@@ -21,6 +25,9 @@ export interface DutyParts extends AgentParts, PassingParts {
   readonly engine: () => EngineApi;
   readonly sessions: Sessions;
   readonly about: () => JsonObject;
+  readonly templates: Templates;
+  readonly results: ResultSchemas;
+  readonly store: Pick<Store, 'read' | 'events'>;
 }
 
 /** Does what a task asks, or passes it on. */
@@ -147,35 +154,22 @@ function authResult(payload: JsonObject, tenant: string): JsonObject {
 
 const ALIASES: Readonly<Record<string, string>> = { 'agent:execute': 'task:execute' };
 
-/** A lone step, done as what it says it is (`NOOB-54`); of an unknown workflow, references are only warned of (`NOOB-56`). */
+/** A lone step, done as what it says it is (`NOOB-54`); what it reads of a workflow nobody knows is only warned of (`NOOB-56`, `NOOB-57`). */
 async function step(errand: Errand, { request, payload }: Asked, parts: DutyParts): Promise<JsonObject> {
-  const {
-    step_type: type,
-    agent_config: config,
-    input_data: input = {},
-    expected_output: expected,
-  } = payload;
-  const warnings = [
-    ...Object.entries(input as JsonObject).flatMap(([name, value]) =>
-      isJsonObject(value) && (value.source === 'previous_step' || value.source === 'workflow_input')
-        ? [`${name} refers to a workflow that is not run here`]
-        : [],
-    ),
-    ...(isJsonObject(expected) && isJsonObject(expected.schema) && expected.schema.$ref !== undefined
-      ? [`there is no schema ${expected.schema.$ref}`]
-      : []),
-  ];
-  const data = await stepData(
-    errand,
-    { type: String(type), config, input: input as JsonObject },
-    { request, parts },
-  );
-  const { reply_metadata: more, ...output } = data;
+  const { step_type: type, agent_config: config, input_data: given, expected_output: output } = payload;
+  const { tenant } = errand;
+  const workflow = metadataText(request?.envelope ?? {}, 'workflow_id');
+  const read = await readInput(tenant, { workflow, given: isJsonObject(given) ? given : {} }, parts);
+  const expected = await parts.results.expected(tenant, output);
+  const warnings = [...read.warnings, ...expected.unknown.map(name => `there is no schema ${name}`)];
+  const data = await stepData(errand, { type: String(type), config, input: read.input }, { request, parts });
+  const { reply_metadata: more, ...result } = data;
+  const all = [...warnings, ...warningsIn(data)];
   return {
     workflow_status: 'completed',
     step_id: metadataText(request?.envelope ?? {}, 'workflow_step_id'),
-    result: output,
-    reply_metadata: { ...(isJsonObject(more) ? more : {}), ...(warnings.length === 0 ? {} : { warnings }) },
+    result,
+    reply_metadata: { ...(isJsonObject(more) ? more : {}), ...(all.length === 0 ? {} : { warnings: all }) },
   };
 }
 

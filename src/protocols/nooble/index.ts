@@ -30,6 +30,7 @@ import { OldVersions } from './old-versions.ts';
 import { stopOf } from './passing-on.ts';
 import { placeOf, placesOf, QUEUES, queueOf } from './queues.ts';
 import { refusalOf, uuidOf } from './replies.ts';
+import { ResultSchemas } from './result-schemas.ts';
 import { TYPES } from './schemas.ts';
 import { isBound, Services } from './services.ts';
 import { Sessions } from './sessions.ts';
@@ -49,8 +50,9 @@ export function createNoobleDialect(hands: DialectHands): DialectKit {
   const services = new Services(() => mailroom().directory);
   const settings = new Settings(store);
   const sessions = new Sessions(store, settings);
-  const templates = new Templates(store);
   const schemas = new SchemaGuard(clock, []);
+  const results = new ResultSchemas(store, schemas);
+  const templates = new Templates(store, results);
   const dependencies = new Dependencies(log, clock, store);
   const tools = new Tools({ store, outbound, schemas, dependencies });
   const conversations = new Conversations(store);
@@ -67,6 +69,8 @@ export function createNoobleDialect(hands: DialectHands): DialectKit {
     tools,
     conversations,
     dependencies,
+    templates,
+    results,
     knowledge: new Knowledge(hands.memory, clock),
     sessions,
     about,
@@ -81,9 +85,11 @@ export function createNoobleDialect(hands: DialectHands): DialectKit {
       decode: (envelope, at) =>
         decode(envelope, at, { mailroom, services, checks, oldVersions, task: taskIn(hands) }),
       inbox: (name, caller) => inboxOf(name, caller, scene),
-      routes: [...templateRoutes(templates), ...taskRoutes(store)],
+      routes: [...templateRoutes(templates, results), ...taskRoutes(store)],
     },
-    participants: [createDesk({ clock, store, mailroom, engine, services, templates, tools, worker })],
+    participants: [
+      createDesk({ clock, store, mailroom, engine, services, templates, results, tools, worker }),
+    ],
     service: {
       async start() {
         await dependencies.start();

@@ -11,7 +11,7 @@ import type { Told } from './errors.ts';
 import { meaningOf } from './meanings.ts';
 import { stopOf } from './passing-on.ts';
 import { errorReply, type Request, reply, type Said } from './replies.ts';
-import { progressOf, statusOf, timesOf, workflowOf } from './status.ts';
+import { progressOf, statusOf, stepsOf, timesOf, workflowOf } from './status.ts';
 import { delegateOf, requestOfTask } from './task-terms.ts';
 import { ruleOf } from './vocabulary.ts';
 
@@ -67,13 +67,28 @@ export async function statusReply(
   });
 }
 
-/** Who does it elsewhere, and how that stands (`NOOB-12`). */
+/** Who does it, or does its steps, and how that stands (`NOOB-12`). */
 function delegatedOf(task: Task): Pick<Said, 'delegated'> {
   const delegate = delegateOf(task);
-  if (delegate === null) return {};
-  const status = task.outcome === null ? 'pending' : task.outcome === 'completed' ? 'completed' : 'failed';
-  return { delegated: [{ service: delegate.service, task_id: task.id, status }] };
+  if (delegate !== null) {
+    const status = task.outcome === null ? 'pending' : task.outcome === 'completed' ? 'completed' : 'failed';
+    return { delegated: [{ service: delegate.service, task_id: task.id, status }] };
+  }
+  if (!isWorkflow(task)) return {};
+  const delegated = stepsOf(task).flatMap(({ service, status, taskId }) => {
+    const stands = DELEGATED[status];
+    return service === null || stands === undefined ? [] : [{ service, task_id: taskId, status: stands }];
+  });
+  return delegated.length === 0 ? {} : { delegated };
 }
+
+/** How a step stands for who does it; of one that has not begun nobody was asked. */
+const DELEGATED: Readonly<Record<string, string>> = {
+  running: 'pending',
+  completed: 'completed',
+  failed: 'failed',
+  cancelled: 'failed',
+};
 
 function isWorkflow({ spec }: Task): boolean {
   return spec.type === 'workflow_orchestration';
@@ -127,6 +142,7 @@ async function ending(task: Task, request: Request, event: TaskEvent, parts: New
   };
   return reply(request, {
     ...{ as: `end.${task.executionId}`, at: event.at, action: answer, status: 'completed', payload },
+    ...delegatedOf(task),
     ...(isSync ? {} : { replyTo: null }),
     metadata: {
       ...timesOf(task),
