@@ -26,7 +26,7 @@ import { ENDINGS } from './vocabulary.ts';
 
 /** What decoding asks. */
 export interface DecodeParts {
-  readonly mailroom: () => Pick<Mailroom, 'messages'>;
+  readonly mailroom: () => Pick<Mailroom, 'messages' | 'message'>;
   readonly services: Services;
   readonly checks: Checks;
   readonly oldVersions: OldVersions;
@@ -59,8 +59,8 @@ async function decoded(received: JsonObject, scene: EnvelopeScene, parts: Decode
   const faults = isEncrypted(strict) ? [] : payloadFaults(pair, strict.payload);
   if (faults.length > 0) throw invalid(faults);
   await requireTarget(strict, scene, parts);
-  requireFits(strict, task);
-  const envelope = await parts.checks.checked(strict, scene, task);
+  await requireFits(strict, task, parts);
+  const envelope = await parts.checks.checked(strict, scene);
   const replyTo = await answered(envelope, scene, parts);
   const old = metadataText(envelope, 'original_schema_version');
   if (old !== null) parts.oldVersions.note(caller.tenant, envelope.source_service, old, scene.now);
@@ -94,7 +94,7 @@ async function requireTarget(
 }
 
 /** Throws where the task it speaks of is another's, is over, or never was (`NOOB-14`, `NOOB-135`, `NOOB-48`). */
-function requireFits(envelope: Envelope, task: Task | null): void {
+async function requireFits(envelope: Envelope, task: Task | null, parts: DecodeParts): Promise<void> {
   const { task_id: taskId, correlation_id: correlation, target_service: target } = envelope;
   const { kind, to } = ruleIn(envelope);
   if (task === null) {
@@ -116,7 +116,10 @@ function requireFits(envelope: Envelope, task: Task | null): void {
       target_service: target,
     });
   const isOwn = task.spec.origin.from === envelope.source_service;
-  if (!isOwn && task.outcome !== null)
+  if (isOwn || task.outcome === null) return;
+  // Said once more, it is answered as the first time.
+  const id = envelope.message_id as MessageId;
+  if ((await parts.mailroom().message(task.tenant, 'nooble', id)) === null)
     throw noobleError('WF_005', `task ${taskId} has ended: ${task.outcome}`, {
       task_id: taskId,
       state: task.state,

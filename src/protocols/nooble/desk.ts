@@ -12,9 +12,10 @@ import { type OrderTerms, taskErrorOf } from '../../engine/mailroom/task-desk.ts
 import type { Participant } from '../../engine/ports/participant.ts';
 import { type Envelope, instantIn } from './envelope.ts';
 import { noobleError } from './errors.ts';
+import { hasSkipped } from './fallbacks.ts';
 import { metadataNumber, metadataOf, metadataText } from './metadata.ts';
 import { type NewsParts, statusReply } from './news.ts';
-import { requestOf } from './replies.ts';
+import { requestOf, uuidOf } from './replies.ts';
 import { type ResultSchemas, resultIs } from './result-schemas.ts';
 import { OWN_PREFIX, type Services } from './services.ts';
 import {
@@ -78,6 +79,9 @@ async function handle(message: Message, parts: DeskParts): Promise<readonly Draf
     case 'beat':
       await beat(message, parts);
       return [];
+    case 'say':
+      if (message.type === 'workflow.update') return fallBack(message, parts);
+      throw noobleError('VAL_001', `${message.type} asks for nothing`);
     default:
       throw noobleError('VAL_001', `${message.type} asks for nothing`);
   }
@@ -206,8 +210,9 @@ async function templateOf({ tenant }: Message, payload: JsonObject, parts: DeskP
 }
 
 /** Obeys a command, and tells how the task stands then (`NOOB-48`). */
-async function control(message: Message, taskId: TaskId, parts: DeskParts): Promise<readonly Draft[]> {
+async function control(message: Message, asked: TaskId, parts: DeskParts): Promise<readonly Draft[]> {
   const { meaning, tenant } = message;
+  const taskId = (await parts.templates.current(tenant, asked)) as TaskId;
   const { desk } = parts.mailroom();
   const known = await desk.task(tenant, taskId);
   const task =
@@ -215,12 +220,42 @@ async function control(message: Message, taskId: TaskId, parts: DeskParts): Prom
       ? (await desk.control(message, meaning.command, { taskId, reason: meaning.reason, force: true })).task
       : known;
   if (meaning.act === 'control_task' && meaning.command !== 'resume') parts.worker.release(tenant, taskId);
+  return [await standing(task, message, parts)];
+}
+
+/** How a task stands, in answer to who asked. */
+function standing(task: Task, message: Message, parts: DeskParts): Promise<Draft> {
   const request = requestOf(message);
   const asked = requestOfTask(task);
   const workflow = asked === null ? null : metadataText(asked.envelope, 'workflow_id');
   const metadata = { ...request.envelope.metadata, ...(workflow === null ? {} : { workflow_id: workflow }) };
   const about = { ...request, envelope: { ...request.envelope, metadata } };
-  return [await statusReply(task, about, { as: 'status', at: message.acceptedAt }, parts)];
+  return statusReply(task, about, { as: 'status', at: message.acceptedAt }, parts);
+}
+
+/** Has a workflow go on in a way it was offered: as a task of its own that takes up what the other left (`NOOB-93`). */
+async function fallBack(message: Message, parts: DeskParts): Promise<readonly Draft[]> {
+  const { tenant, acceptedAt } = message;
+  const { payload, task_id: id } = requestOf(message).envelope;
+  const current = (await parts.templates.current(tenant, id)) as TaskId;
+  const task = await parts.engine().task(tenant, current);
+  const isDone = task.spec.origin?.messageId === message.id;
+  // A step that was passed over already is.
+  const isSkipped = payload.fallback === 'skip_step' && hasSkipped(task);
+  if (isDone || isSkipped) return [await standing(task, message, parts)];
+  const request = requestOfTask(task);
+  const cached = payload.fallback === 'use_cached_data' ? await parts.fallbacks.cached(task) : null;
+  if (request === null || cached === null)
+    throw noobleError('WF_005', `task ${id} was offered no ${payload.fallback}`, { state: task.state });
+  const { spec } = task;
+  const taskId = uuidOf(`${tenant}\n${task.executionId}\nfallback`) as TaskId;
+  const rerun = { task_id: task.id, from_step: cached.step, result_of: cached.taskId };
+  const input = { ...spec.payload, rerun };
+  const terms = { ...spec.origin?.terms, asked: { ...request.envelope.payload, execution_mode: 'async' } };
+  const order = { taskId, taskType: spec.type, description: spec.description, input, terms, retryCount: 0 };
+  await parts.mailroom().desk.order(message, order, orderTerms(request.envelope));
+  await parts.templates.takenUp(tenant, id, taskId, acceptedAt);
+  return [await standing(await parts.engine().task(tenant, taskId), message, parts)];
 }
 
 /** Enters what a service elsewhere reports of a task it was passed; throws where the task is over or nobody holds it now. */

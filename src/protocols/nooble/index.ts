@@ -21,6 +21,7 @@ import { createDesk, DESK, isOurs } from './desk.ts';
 import { doDuty } from './duties.ts';
 import { instantIn, versionIn } from './envelope.ts';
 import { CODES, ERROR_PAGES, ERROR_SCHEMA, errorObject } from './errors.ts';
+import { Fallbacks } from './fallbacks.ts';
 import { invalid } from './faults.ts';
 import { Knowledge } from './knowledge-base.ts';
 import { meaningOf, translated } from './meanings.ts';
@@ -58,7 +59,8 @@ export function createNoobleDialect(hands: DialectHands): DialectKit {
   const conversations = new Conversations(store);
   const named =
     models.length === 0 || models.some(({ anyModel }) => anyModel) ? null : models.flatMap(one => one.models);
-  const checks = new Checks({ services, settings, sessions, templates, inspector, models: named });
+  const fallbacks = new Fallbacks(store);
+  const checks = new Checks({ services, templates, settings, sessions, inspector, models: named });
   const duties = {
     clock,
     store,
@@ -77,7 +79,7 @@ export function createNoobleDialect(hands: DialectHands): DialectKit {
   };
   const worker: Worker = new Worker({ log, clock, store, engine, run: errand => doDuty(errand, duties) });
   const oldVersions = new OldVersions(log);
-  const scene: Scene = { hands, services, sessions, checks };
+  const scene: Scene = { hands, services, sessions, checks, fallbacks };
   return {
     dialect: {
       ...wireOf(scene),
@@ -88,7 +90,7 @@ export function createNoobleDialect(hands: DialectHands): DialectKit {
       routes: [...templateRoutes(templates, results), ...taskRoutes(store)],
     },
     participants: [
-      createDesk({ clock, store, mailroom, engine, services, templates, results, tools, worker }),
+      createDesk({ clock, store, mailroom, engine, services, templates, results, fallbacks, tools, worker }),
     ],
     service: {
       async start() {
@@ -109,6 +111,7 @@ interface Scene {
   readonly services: Services;
   readonly sessions: Sessions;
   readonly checks: Checks;
+  readonly fallbacks: Fallbacks;
 }
 
 /** What the dialect says of itself whoever asks. */
@@ -185,6 +188,7 @@ function checkSubscription(types: readonly string[], filter: JsonObject | string
 function wireOf({
   hands,
   services,
+  fallbacks,
 }: Scene): Pick<Dialect, 'route' | 'encode' | 'wants' | 'refusal' | 'taskRequest' | 'taskStop' | 'taskNews'> {
   const { clock, store } = hands;
   const task = taskIn(hands);
@@ -199,7 +203,7 @@ function wireOf({
       const stop = request === null ? null : stopOf(given, request, clock.now(), reason);
       return stop ?? controlDraft(given, agent, reason, clock.now());
     },
-    taskNews: (given, event) => newsOf(given, event, { clock, store }),
+    taskNews: (given, event) => newsOf(given, event, { clock, store, fallbacks }),
   };
 }
 

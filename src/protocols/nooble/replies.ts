@@ -102,6 +102,7 @@ export function errorReply(
     readonly at: number;
     readonly as: string;
     readonly taskId?: string;
+    readonly replyTo?: null;
     readonly metadata?: JsonObject;
     readonly details?: JsonObject;
     readonly options?: JsonObject;
@@ -122,6 +123,7 @@ export function errorReply(
   return reply(request, {
     ...{ as: about.as, at: about.at, action: 'error', status: 'failed', error: object },
     ...(about.taskId === undefined ? {} : { taskId: about.taskId }),
+    ...(about.replyTo === undefined ? {} : { replyTo: about.replyTo }),
     metadata: {
       ...errorMetadata(object, options),
       retry_count: typeof retryCount === 'number' ? retryCount : 0,

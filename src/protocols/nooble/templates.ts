@@ -119,6 +119,24 @@ export class Templates {
     return { task: String(task), steps: strings(steps), parameters: strings(parameters) };
   }
 
+  /** The task that a workflow runs as now: another than the one that was started where a fallback took it up. */
+  async current(tenant: TenantId, task: string): Promise<string> {
+    const [found] = await this.#store.documents({ tenant, kind: RUN_KIND, ids: [`task:${task}`] });
+    return typeof found?.body.current === 'string' ? found.body.current : task;
+  }
+
+  /** Notes that a workflow goes on as another task. */
+  async takenUp(tenant: TenantId, task: string, current: string, now: number): Promise<void> {
+    const [found] = await this.#store.documents({ tenant, kind: RUN_KIND, ids: [`task:${task}`] });
+    if (found === undefined) return;
+    const expiresAt = now + RUN_TERM_MS;
+    const { workflow_id: id } = found.body;
+    await this.#store.putDocuments([
+      { tenant, kind: RUN_KIND, id: `task:${task}`, body: { ...found.body, current }, expiresAt },
+      { tenant, kind: RUN_KIND, id: String(id), body: { ...found.body, task: current }, expiresAt },
+    ]);
+  }
+
   async #next(tenant: TenantId, day: string): Promise<number> {
     for (let attempt = 0; attempt < TRIES; attempt++) {
       const [found] = await this.#store.documents({ tenant, kind: DAY_KIND, ids: [day] });
