@@ -129,6 +129,8 @@ export interface Draft {
   readonly meaning: Meaning;
   /** Member for member as it came; null for what this server says. */
   readonly envelope: JsonObject | null;
+  /** What it says is kept encrypted. */
+  readonly isSensitive?: true;
 }
 
 /** A message that was accepted. */

@@ -75,6 +75,8 @@ export interface TaskSpec {
   readonly attemptTimeoutMs?: number;
   /** How long its requester expects it to run, in milliseconds; over twice that is warned of once. */
   readonly expectedMs?: number;
+  /** What it is told and what it leaves is kept encrypted and shown to nobody else: not in logs, events, or to models. */
+  readonly sensitive?: true;
   /** Lines of its log below this are not kept. */
   readonly logLevelMin?: 'DEBUG' | 'INFO' | 'WARN' | 'ERROR';
   readonly queueTimeoutMs?: number;

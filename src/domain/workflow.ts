@@ -140,12 +140,10 @@ export function changedSteps(
   plan: Pick<WorkflowPlan, 'order'>,
   before: WorkflowRun,
   after: WorkflowRun,
-): readonly { readonly step: Step; readonly state: StepState; readonly error?: TaskError }[] {
+): readonly { readonly step: Step; readonly state: StepState }[] {
   return plan.order.flatMap(step => {
     const state = stateOf(after, step.id);
-    if (state === stateOf(before, step.id)) return [];
-    const error = recordOf(after, step.id)?.error;
-    return [{ step, state, ...(error === undefined ? {} : { error }) }];
+    return state === stateOf(before, step.id) ? [] : [{ step, state }];
   });
 }
 

@@ -93,11 +93,12 @@ export class Journal implements Service {
 
 /** Whether a task's log keeps lines of that level: none where what it leaves is encrypted, for what an attempt prints is half its output (`NOOB-29`). */
 export function keepsLines(
-  spec: Pick<TaskSpec, 'notification' | 'logLevelMin'>,
+  spec: Pick<TaskSpec, 'notification' | 'logLevelMin' | 'sensitive'>,
   level: LogLine['level'],
 ): boolean {
   const { logLevelMin: least = 'DEBUG' } = spec;
-  return sealingKeyOf(spec) === undefined && LOG_LEVELS.indexOf(level) >= LOG_LEVELS.indexOf(least);
+  const isSecret = sealingKeyOf(spec) !== undefined || spec.sensitive === true;
+  return !isSecret && LOG_LEVELS.indexOf(level) >= LOG_LEVELS.indexOf(least);
 }
 
 function cut(message: string): string {

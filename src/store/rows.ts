@@ -122,6 +122,8 @@ export interface TaskChange {
   readonly notification?: NotificationPlan;
   readonly timers?: readonly NewTimer[];
   readonly deliveries?: readonly NewDelivery[];
+  /** What it says is not to be stored readable, and whose it is; whoever wraps the store sees to that. */
+  readonly sensitiveOf?: TenantId;
   /** The due timer this change answers; removed whatever the guard says. */
   readonly fired?: number;
 }

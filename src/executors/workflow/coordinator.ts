@@ -311,9 +311,9 @@ export class Coordinator {
     const changes = tellsSteps ? changedSteps(plan.graph, this.#noted, this.#run) : [];
     this.#noted = this.#run;
     if (changes.length === 0) return [];
-    const steps = changes.map(({ step, state, error }) => ({
+    const steps = changes.map(({ step, state }) => ({
       ...{ step: step.id, state },
-      ...(error === undefined ? {} : { error: { ...error }, goes_on: step.onFailure.does === 'continue' }),
+      ...(state === 'failed' ? { goes_on: step.onFailure.does === 'continue' } : {}),
     }));
     return [{ kind: 'note', name: STEPS_NOTE, detail: { steps } }];
   }

@@ -9,6 +9,7 @@ import type { Call, Route } from '../protocol.ts';
 import { json, route } from '../route.ts';
 import { instantOf } from '../validation.ts';
 import { callerOf } from './callers.ts';
+import { keepable } from './dead-handout.ts';
 import type { Dialect } from './dialect.ts';
 import { type DialectRouteParts, encoded } from './routes.ts';
 
@@ -133,7 +134,10 @@ function shown(letter: DeadLetter, dialect: Dialect): object {
     died_at: new Date(diedAt).toISOString(),
     ...(mail === null
       ? {}
-      : { accepted_at: new Date(mail.acceptedAt).toISOString(), message: encoded(messageOf(mail), dialect) }),
+      : {
+          accepted_at: new Date(mail.acceptedAt).toISOString(),
+          message: keepable(encoded(messageOf(mail), dialect), dialect),
+        }),
     ...(raw === null ? {} : { raw }),
   };
 }

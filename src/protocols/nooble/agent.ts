@@ -61,7 +61,8 @@ export async function answerQuery(
     ? []
     : await knownOf(errand.tenant, payload, read.passages, parts.knowledge);
   const answer = extracted(payload, [...read.passages, ...known], { limit, language: asked.language });
-  if (payload.stream === true) await stream(errand, String(answer.response));
+  // Events show nothing of what is sensitive, so that there is nothing to tell before the end.
+  if (payload.stream === true && !asked.isSensitive) await stream(errand, String(answer.response));
   return { ...answer, reply_metadata: { fallback: 'extractive', ...warned } };
 }
 

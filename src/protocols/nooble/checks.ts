@@ -11,7 +11,7 @@ import { type Envelope, ruleIn } from './envelope.ts';
 import { noobleError } from './errors.ts';
 import { FALLBACKS } from './fallbacks.ts';
 import { type EnvelopeFault, invalid } from './faults.ts';
-import { metadataOf, metadataText } from './metadata.ts';
+import { isSensitive, metadataText } from './metadata.ts';
 import { isEncrypted, isSealed } from './sealing.ts';
 import type { Services } from './services.ts';
 import type { Sessions } from './sessions.ts';
@@ -193,8 +193,7 @@ export class Checks {
 /** An envelope without the token it may bear, and without a payload that is said to be sensitive, whatever else is wrong with it (`NOOB-33`, `NOOB-87`). */
 export function keepable(envelope: unknown): unknown {
   if (!isJsonObject(envelope)) return envelope;
-  if (metadataOf(envelope).sensitive_data === true)
-    return { ...envelope, payload: { withheld: 'sensitive_data' } };
+  if (isSensitive(envelope)) return { ...envelope, payload: { withheld: 'sensitive_data' } };
   if (!isJsonObject(envelope.payload) || envelope.payload.token === undefined) return envelope;
   const { token, ...payload } = envelope.payload;
   return { ...envelope, payload: { ...payload, token_sha256: hash('sha256', String(token), 'hex') } };

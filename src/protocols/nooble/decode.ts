@@ -15,7 +15,7 @@ import { type Envelope, instantIn, ruleIn, strictOf } from './envelope.ts';
 import { inLanguage, noobleError } from './errors.ts';
 import { invalid } from './faults.ts';
 import { meaningOf } from './meanings.ts';
-import { metadataOf, metadataText } from './metadata.ts';
+import { isSensitive, metadataOf, metadataText } from './metadata.ts';
 import type { OldVersions } from './old-versions.ts';
 import { requireMaySay } from './permissions.ts';
 import { placesOf } from './queues.ts';
@@ -78,6 +78,7 @@ async function decoded(received: JsonObject, scene: EnvelopeScene, parts: Decode
       traceId: scene.traceId,
       ...{ actor: caller.principal.id, agentId: caller.agentId },
       ...{ meaning: meaningOf(envelope), envelope },
+      ...(isSensitive(envelope) ? { isSensitive: true } : {}),
     },
   };
 }

@@ -13,7 +13,7 @@ import type { Participant } from '../../engine/ports/participant.ts';
 import { type Envelope, instantIn } from './envelope.ts';
 import { noobleError } from './errors.ts';
 import { hasSkipped } from './fallbacks.ts';
-import { metadataNumber, metadataOf, metadataText } from './metadata.ts';
+import { isSensitive, metadataNumber, metadataOf, metadataText } from './metadata.ts';
 import { type NewsParts, statusReply } from './news.ts';
 import { requestOf, uuidOf } from './replies.ts';
 import { type ResultSchemas, resultIs } from './result-schemas.ts';
@@ -151,6 +151,7 @@ function orderTerms(envelope: Envelope): OrderTerms {
     timeoutMs,
     ...(expectedMs === 0 ? {} : { expectedMs }),
     ...(level === undefined ? {} : { logLevelMin: level }),
+    ...(isSensitive(envelope) ? { sensitive: true } : {}),
     ...(context === undefined ? {} : { context: { execution_context: context } }),
     queueTimeoutMs: timeoutMs + waitMs,
     ...(notBefore === null ? {} : { notBefore }),

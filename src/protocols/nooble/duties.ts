@@ -8,7 +8,7 @@ import { type AgentParts, answerQuery } from './agent.ts';
 import { languageOf } from './catalogue.ts';
 import { noobleError } from './errors.ts';
 import { documentOf, type KnowledgeBase, queryOf, resultsOf } from './knowledge.ts';
-import { metadataOf, metadataText } from './metadata.ts';
+import { metadataText } from './metadata.ts';
 import { type PassingParts, passOn } from './passing-on.ts';
 import { readInput } from './references.ts';
 import type { Request } from './replies.ts';
@@ -64,7 +64,7 @@ async function answered(errand: Errand, asked: Asked, parts: DutyParts): Promise
   const action = request?.envelope.type.action;
   switch (service) {
     case 'agent_execution':
-      return answerQuery(errand, queryAsked(asked), parts);
+      return answerQuery(errand, queryAsked(errand, asked), parts);
     case 'conversation': {
       const conversation = request?.envelope.conversation_id ?? '';
       if (action === 'query') return parts.conversations.read(tenant, conversation, payload);
@@ -87,12 +87,12 @@ async function answered(errand: Errand, asked: Asked, parts: DutyParts): Promise
   }
 }
 
-function queryAsked({ request, payload }: Asked) {
+function queryAsked({ task }: Errand, { request, payload }: Asked) {
   const envelope = request?.envelope ?? {};
   return {
     payload,
     language: languageOf(metadataText(envelope, 'user_locale')),
-    isSensitive: metadataOf(envelope).sensitive_data === true,
+    isSensitive: task.spec.sensitive === true,
   };
 }
 
@@ -190,7 +190,7 @@ async function stepData(
         context,
         ...(isJsonObject(config) ? { agent_config: config } : {}),
       };
-      return answerQuery(errand, queryAsked({ request, payload: asked }), parts);
+      return answerQuery(errand, queryAsked(errand, { request, payload: asked }), parts);
     }
     case 'tool_task': {
       const result = await parts.tools.run(errand.tenant, { tool_name: name, parameters: input }, errand);

@@ -41,6 +41,8 @@ export class Fallbacks {
 
   /** Notes that steps of a workflow have results, which later runs may use. */
   async remember(task: Task, steps: readonly string[], now: number): Promise<void> {
+    // Not even a digest is kept of what is sensitive.
+    if (task.spec.sensitive === true) return;
     const made = (await this.#children(task, steps)).filter(child => child.outcome === 'completed');
     if (made.length === 0) return;
     await this.#store.putDocuments(

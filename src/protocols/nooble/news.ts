@@ -112,8 +112,9 @@ async function onSteps(
   const done = changes.filter(({ state }) => state === 'completed').map(({ step }) => String(step));
   await parts.fallbacks.remember(task, done, event.at);
   const language = languageOf(metadataText(request.envelope, 'user_locale'));
-  const passed = changes.flatMap(({ step, error, goes_on: goesOn }) => {
-    if (goesOn !== true || !isJsonObject(error)) return [];
+  const passed = changes.flatMap(({ step, goes_on: goesOn }) => {
+    const error = stepsOf(task).find(({ id }) => id === step)?.error ?? null;
+    if (goesOn !== true || error === null) return [];
     const { code, message, details } = error;
     const told = {
       code: code as Told['code'],
@@ -222,11 +223,13 @@ function errorOf(task: Task, event: TaskEvent & { readonly kind: 'state' }): Tol
     };
   if (event.to === 'timeout')
     return { code: 'task_timeout', message: event.reason ?? 'the task took too long', details: {} };
+  // Of what is sensitive an event says less than its end.
+  const ended = task.spec.sensitive === true ? result?.error : undefined;
   const {
     code = 'task_failed',
     message = 'the task failed',
     details = {},
-  } = event.error ?? result?.error ?? {};
+  } = ended ?? event.error ?? result?.error ?? {};
   return { code, message, details };
 }
 

@@ -11,7 +11,7 @@ import { faultOf } from '../../engine/mailroom/task-desk.ts';
 import { languageOf } from './catalogue.ts';
 import type { Envelope } from './envelope.ts';
 import { errorMetadata, errorObject, masked, type Told } from './errors.ts';
-import { metadataOf, metadataText } from './metadata.ts';
+import { isSensitive, metadataOf, metadataText } from './metadata.ts';
 import { type Action, halvesOf } from './vocabulary.ts';
 
 /** What a reply says. */
@@ -91,6 +91,7 @@ export function reply(request: Request, said: Said): Draft {
     priority: Math.min(9, priority) as Priority,
     ...{ sentAt: said.at, expiresAt: null, actor: 'system', agentId: null },
     ...{ meaning: said.meaning, envelope: written },
+    ...(isSensitive(envelope) ? { isSensitive: true } : {}),
   };
 }
 
@@ -168,6 +169,7 @@ function inherited(envelope: Envelope, traceId: string): JsonObject {
     source: 'system',
     trace_id: typeof trace === 'string' ? trace : traceId,
     ...(user === undefined ? {} : { user_id: user }),
+    ...(isSensitive(envelope) ? { sensitive_data: true } : {}),
     ...(workflow === undefined ? {} : { workflow_id: workflow }),
     ...(step === undefined ? {} : { workflow_step_id: step }),
   };

@@ -67,6 +67,8 @@ export interface StepView {
   /** The service it is delegated to, and the task that service has for it; null where it is done by none. */
   readonly service: string | null;
   readonly taskId: string;
+  /** Why it failed, where it did. */
+  readonly error: JsonObject | null;
 }
 
 /** The steps of a workflow as they stand. */
@@ -89,6 +91,7 @@ export function stepsOf(task: Task): readonly StepView[] {
       ...{ id, name: String(name), taskId },
       status: isOver ? 'cancelled' : stepStatusOf(state as StepState),
       service: typeof service === 'string' ? service : null,
+      error: isJsonObject(record) && isJsonObject(record.error) ? record.error : null,
     };
   });
 }
