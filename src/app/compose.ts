@@ -11,6 +11,7 @@ import { createGuards, type Guards } from '../guards/guards.ts';
 import { HostBreakers } from '../guards/host-breakers.ts';
 import { createOutbound, parsePrivateTargets } from '../guards/outbound.ts';
 import { SchemaGuard } from '../guards/schemas.ts';
+import { withSensitiveSealed } from '../guards/sensitive-store.ts';
 import { createServer, type HttpServer } from '../http/server.ts';
 import type { Dialect } from '../protocols/dialect/dialect.ts';
 import type { DialectHands, DialectKit } from '../protocols/dialect/hands.ts';
@@ -81,10 +82,10 @@ export async function startServer(config: Config, extras: Extras = {}): Promise<
     const tls = tlsOf(config);
     const listening = `${tls === null ? 'http' : 'https'}://${config.host.includes(':') ? `[${config.host}]` : config.host}:${config.port}`;
     const credentials = loadCredentials(config, random, listening);
-    const store = await openStore(config, keys.auditKey);
-    undo.push(() => store.stop());
-    undo.push(await keepTime(log, systemClock, clock, store));
-    const guards = createGuards(log, clock, random, store, {
+    const base = await openStore(config, keys.auditKey);
+    undo.push(() => base.stop());
+    undo.push(await keepTime(log, systemClock, clock, base));
+    const guards = createGuards(log, clock, random, base, {
       masterKey: keys.masterKey,
       bootstrap: { id: credentials.api_key, secret: credentials.api_secret },
       jwtKeys: [{ kid: 'configured', algorithm: 'HS256', material: credentials.jwt_secret }],
@@ -92,6 +93,7 @@ export async function startServer(config: Config, extras: Extras = {}): Promise<
     });
     await guards.start();
     undo.push(() => guards.stop());
+    const store = withSensitiveSealed(base, guards.vault);
     const reached = { url: config.publicUrl ?? listening };
     const blobs = await openBlobs(config, random);
     undo.push(() => blobs.stop());

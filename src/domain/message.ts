@@ -140,6 +140,8 @@ export interface Draft {
   readonly envelope: JsonObject | null;
   /** Absent: as the wire always does. */
   readonly manner?: Manner;
+  /** What it says is kept encrypted. */
+  readonly isSensitive?: true;
 }
 
 /** A message that was accepted. */

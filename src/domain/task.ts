@@ -76,6 +76,12 @@ export interface TaskSpec {
   /** Running time summed over attempts, in milliseconds. */
   readonly timeoutMs: number;
   readonly attemptTimeoutMs?: number;
+  /** How long its requester expects it to run, in milliseconds; over twice that is warned of once. */
+  readonly expectedMs?: number;
+  /** What it is told and what it leaves is kept encrypted and shown to nobody else: not in logs, events, or to models. */
+  readonly sensitive?: true;
+  /** Lines of its log below this are not kept. */
+  readonly logLevelMin?: 'DEBUG' | 'INFO' | 'WARN' | 'ERROR';
   readonly queueTimeoutMs?: number;
   /** The instant (epoch milliseconds) at which it ends as `timeout`, however far it is. */
   readonly deadlineAt?: number;

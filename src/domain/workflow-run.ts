@@ -67,13 +67,14 @@ export function cancelRun(plan: WorkflowPlan, run: WorkflowRun, error: TaskError
 
 /**
  * A run that takes up an earlier one: the given step, all after it and whatever had not completed run again; the rest keeps its child tasks,
- * named by `taskOf` (`SAM-167`).
+ * named by `taskOf` (`SAM-167`). With a `result`, a task of whatever run, the step itself does not run: it has what that task left.
  */
 export function rerun(
   plan: WorkflowPlan,
   earlier: WorkflowRun,
   from: string,
   taskOf: (step: string) => string,
+  result: string | null = null,
 ): WorkflowRun {
   const again = runAgain(plan, earlier, from);
   const steps: Record<string, StepRecord> = {};
@@ -84,6 +85,10 @@ export function rerun(
     if (kind === 'join' || kind === 'parallel') continue;
     steps[id] = { ...record, ...(hasChildren(kind) ? { task: record.task ?? taskOf(id) } : {}) };
     completions = Math.max(completions, record.place ?? 0);
+  }
+  if (result !== null) {
+    completions += 1;
+    steps[from] = { state: 'completed', place: completions, task: result };
   }
   return { phase: 'running', steps, shared: earlier.shared, completions };
 }

@@ -135,6 +135,18 @@ export function stateOf(run: WorkflowRun, step: string): StepState {
   return recordOf(run, step)?.state ?? 'pending';
 }
 
+/** Steps that stand otherwise than in an earlier look at the run, in the plan's order. */
+export function changedSteps(
+  plan: Pick<WorkflowPlan, 'order'>,
+  before: WorkflowRun,
+  after: WorkflowRun,
+): readonly { readonly step: Step; readonly state: StepState }[] {
+  return plan.order.flatMap(step => {
+    const state = stateOf(after, step.id);
+    return state === stateOf(before, step.id) ? [] : [{ step, state }];
+  });
+}
+
 /** What the run knows of the step. */
 export function recordOf(run: WorkflowRun, step: string): StepRecord | undefined {
   return Object.hasOwn(run.steps, step) ? run.steps[step] : undefined;

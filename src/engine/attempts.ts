@@ -50,11 +50,17 @@ export class Attempts {
   readonly #roster: Roster;
   /** Led no task at the last count; a result that is just being written down looks so for a moment. */
   #missed: ReadonlySet<FencingToken> = new Set();
+  #onBegun: (attempt: RunningAttempt) => void = () => {};
   #onOver: (attempt: RunningAttempt, how: AttemptEnd) => void = () => {};
 
   constructor(store: Pick<Store, 'leases' | 'read' | 'events'>, roster: Roster) {
     this.#store = store;
     this.#roster = roster;
+  }
+
+  /** Set once by the engine: told of every attempt that came to be known here. */
+  set onBegun(tell: (attempt: RunningAttempt) => void) {
+    this.#onBegun = tell;
   }
 
   /** Set once by the engine: told of every attempt that ended here. */
@@ -80,6 +86,7 @@ export class Attempts {
     };
     this.#byToken.set(token, attempt);
     this.#roster.took(agentTenant, agentId, task.spec);
+    this.#onBegun(attempt);
     return attempt;
   }
 

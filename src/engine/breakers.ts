@@ -158,6 +158,18 @@ export class Breakers implements Service {
     return breaker?.state === 'open' && this.#clock.now() < breaker.openUntil;
   }
 
+  /** How the one of that name stands: failures in a row, and in how many milliseconds it may be tried again. */
+  standing(
+    tenant: TenantId,
+    name: string,
+  ): { readonly state: BreakerView['state']; readonly failures: number; readonly waitMs: number } {
+    const breaker = this.#breakers.get(keyOf(tenant, name));
+    if (breaker === undefined) return { state: 'closed', failures: 0, waitMs: 0 };
+    const { state, failures, openUntil } = breaker;
+    const waitMs = state === 'closed' ? 0 : Math.max(0, openUntil - this.#clock.now());
+    return { state: state === 'open' && waitMs === 0 ? 'probing' : state, failures, waitMs };
+  }
+
   /** A try said nothing of what was tried: another may try in its place. */
   noteNothing(tenant: TenantId, name: string): void {
     const breaker = this.#breakers.get(keyOf(tenant, name));

@@ -75,8 +75,9 @@ export class Forecaster {
     this.#serverId = options.serverId;
   }
 
-  /** Median run time of recent tasks of the kind, or its default, in milliseconds (`SAM-42`). */
-  expectedMs(tenant: TenantId, spec: Pick<TaskSpec, 'type' | 'typeName'>): number {
+  /** What its requester expects, else the median run time of recent tasks of the kind, or its default, in milliseconds (`SAM-42`, `NOOB-23`). */
+  expectedMs(tenant: TenantId, spec: Pick<TaskSpec, 'type' | 'typeName' | 'expectedMs'>): number {
+    if (spec.expectedMs !== undefined) return spec.expectedMs;
     const fallBack = executorOf(this.#executors, spec)?.defaults.expectedMs ?? UNKNOWN_EXPECTED_MS;
     return this.#statistics.median(tenant, workTypeOf(spec)) ?? fallBack;
   }

@@ -1,11 +1,13 @@
 // What tasks say while they run: log lines and resource samples, gathered and written in the background. They belong to no
 // transaction; a crash loses at most the last moment of them, never a task.
 
+import type { TaskSpec } from '../domain/task.ts';
 import type { Cancel, Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
 import type { Service } from '../runtime/service.ts';
-import type { LogLine, Sample } from '../store/rows.ts';
+import { LOG_LEVELS, type LogLine, type Sample } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
+import { sealingKeyOf } from './sealing.ts';
 
 const WRITE_AFTER_MS = 100;
 const LINE_BYTES_MAX = 16 * 1_024;
@@ -87,6 +89,16 @@ export class Journal implements Service {
       });
     return this.#writing;
   }
+}
+
+/** Whether a task's log keeps lines of that level: none where what it leaves is encrypted, for what an attempt prints is half its output (`NOOB-29`). */
+export function keepsLines(
+  spec: Pick<TaskSpec, 'notification' | 'logLevelMin' | 'sensitive'>,
+  level: LogLine['level'],
+): boolean {
+  const { logLevelMin: least = 'DEBUG' } = spec;
+  const isSecret = sealingKeyOf(spec) !== undefined || spec.sensitive === true;
+  return !isSecret && LOG_LEVELS.indexOf(level) >= LOG_LEVELS.indexOf(least);
 }
 
 function cut(message: string): string {

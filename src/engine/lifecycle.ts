@@ -90,6 +90,7 @@ export class Lifecycle {
       key: task.key,
       guard,
       ...kept,
+      ...(task.spec.sensitive === true ? { sensitiveOf: task.tenant } : {}),
       ...(fired === undefined ? {} : { fired }),
     });
     if (outcome.status === 'done') this.#tell(task, draft, outcome.dependentsWoken);

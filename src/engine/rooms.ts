@@ -23,6 +23,7 @@ import type { MemoryOptions } from './memory/memory.ts';
 import { Nodes } from './nodes.ts';
 import { type OnAcknowledged, Outbox } from './outbox.ts';
 import { checkOutput } from './output.ts';
+import { Overruns } from './overruns.ts';
 import { Permits } from './permits.ts';
 import { Pipes } from './pipes.ts';
 import type { Alerts } from './ports/alerts.ts';
@@ -158,7 +159,6 @@ function groundFloor(parts: EngineParts, options: EngineOptions) {
   const roster = new Roster(clock, store, bars, tenant => weights.regions?.(tenant));
   const attempts = new Attempts(store, roster);
   const canaries = new Canaries(log, clock, random, store, { alerts: parts.alerts, node: options.serverId });
-  judgeBy(attempts, { clock, roster, canaries });
   const statistics = new RunStatistics(store);
   const lifecycle = new Lifecycle(clock, random, store, signals, sealer, options);
   const journal = new Journal(log, clock, store);
@@ -176,6 +176,8 @@ function groundFloor(parts: EngineParts, options: EngineOptions) {
     coordinates,
     task => cache.keep(task),
   );
+  const overruns = new Overruns(log, clock, store, settlement);
+  judgeBy(attempts, { clock, roster, canaries, overruns });
   const permits = new Permits(clock, store, attempts, options);
   const reuse = new Reuse(log, clock, store, { attempts, settlement, signals, cache }, options);
   const steering = new Steering(clock, roster, canaries, weights);
@@ -205,16 +207,25 @@ function groundFloor(parts: EngineParts, options: EngineOptions) {
   };
 }
 
-/** What canaries run, and what others do, is counted as it ends (`SAM-228`). */
+/** What canaries run, and what others do, is counted as it ends (`SAM-228`); what takes too long is warned of meanwhile. */
 function judgeBy(
   attempts: Attempts,
   {
     clock,
     roster,
     canaries,
-  }: { readonly clock: Clock; readonly roster: Roster; readonly canaries: Canaries },
+    overruns,
+  }: {
+    readonly clock: Clock;
+    readonly roster: Roster;
+    readonly canaries: Canaries;
+    readonly overruns: Overruns;
+  },
 ): void {
-  attempts.onOver = ({ task, agentTenant, agentId }, how) => {
+  attempts.onBegun = attempt => overruns.watch(attempt);
+  attempts.onOver = (attempt, how) => {
+    const { task, agentTenant, agentId } = attempt;
+    overruns.forget(attempt);
     if (how === 'returned') return;
     const durationMs = clock.now() - (task.lease?.claimedAt ?? clock.now());
     const canary = roster.isCanary(agentTenant, agentId);

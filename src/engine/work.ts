@@ -10,12 +10,11 @@ import type { Store } from '../store/store.ts';
 import type { WorkAnswer, WorkLease, WorkRef, WorkRequest, WorkResult } from './api.ts';
 import type { Attempts, RunningAttempt } from './attempts.ts';
 import type { Dispatcher } from './dispatch.ts';
-import type { Journal } from './journal.ts';
+import { type Journal, keepsLines } from './journal.ts';
 import { taskErrorOf } from './local.ts';
 import { Mask } from './masking.ts';
 import type { SecretKeeper } from './ports/secrets.ts';
 import type { Roster } from './roster.ts';
-import { sealingKeyOf } from './sealing.ts';
 import type { Settlement } from './settlement.ts';
 
 type Cancellation = WorkAnswer['cancellations'][number];
@@ -161,7 +160,7 @@ export class WorkExchange {
       await this.#each(line, 'log', rejected, async () => {
         const attempt = await this.#attempts.find(request.tenant, line.taskId, line.token);
         const { task, agentId } = attempt;
-        if (sealingKeyOf(task.spec) !== undefined) return;
+        if (!keepsLines(task.spec, line.level)) return;
         const { message, component, metadata } = line;
         const mask = await this.#maskOf(attempt);
         this.#journal.line({

@@ -14,7 +14,7 @@ import type { Random } from '../runtime/random.ts';
 import type { Blobs, StoredBytes } from '../store/blobs.ts';
 import type { Store } from '../store/store.ts';
 import type { RunningAttempt } from './attempts.ts';
-import type { Journal } from './journal.ts';
+import { type Journal, keepsLines } from './journal.ts';
 import { Mask } from './masking.ts';
 import { inputFor, outputFor } from './pipe-ends.ts';
 import type { Pipes } from './pipes.ts';
@@ -117,8 +117,7 @@ export class Workbench {
       },
       report: progress => report(this.#settlement.report(attempt, mask.report(progress))),
       log: (level, message, metadata) => {
-        // What an attempt prints is half its output.
-        if (sealingKeyOf(spec) !== undefined) return;
+        if (!keepsLines(spec, level)) return;
         this.#journal.line({
           ...this.#origin(attempt),
           level,

@@ -282,13 +282,14 @@ export const reading = suite(test => {
   });
 
   test('a list is filtered by everything a query can name', async ({ store }) => {
+    const labels = { client_version: '1.5.0', line: 'b' };
     const from = { agentId: 'boss' as AgentId, sessionId: 's', userId: 'u', correlationId: 'c' };
     await submitted(
       store,
       order('custom', { spec: { type: 'custom', typeName: 'paint' } }),
       order('from', { spec: { requester: from } }),
       rejection('refused'),
-      order('waiting', { priority: 9 }),
+      order('waiting', { priority: 9, spec: { labels, payload: { text: 'a\0\0b\\u0000\uD800' } } }),
     );
     const claims = await claimed(store, { limit: 2, agentId: 'painter' as AgentId });
     await store.commit(claims.slice(0, 1).map(claim => ending(claim)));
@@ -308,6 +309,8 @@ export const reading = suite(test => {
     assert.equal(await found({ userId: 'u' }), 'from');
     assert.equal(await found({ correlationId: 'c', states: ['running'] }), 'from');
     assert.equal(await found({ correlationId: 'c', states: ['queued'] }), '');
+    assert.equal(await found({ label: { name: 'client_version', value: '1.5.0' } }), 'waiting');
+    assert.equal(await found({ label: { name: 'client_version', value: '1.5' } }), '');
   });
 
   test('events are numbered from 1 without gaps and read on from any number', async ({ store }) => {

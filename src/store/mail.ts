@@ -40,6 +40,8 @@ export interface NewMail {
   /** After this instant it is delivered no more. */
   readonly expiresAt: number | null;
   readonly content: JsonObject;
+  /** Its content is not to be stored readable; whoever wraps the store sees to that. */
+  readonly isSensitive?: true;
   readonly entries: readonly NewEntry[];
   /** `full` where one of its inboxes already holds about this many. */
   readonly inboxMax: number;
@@ -48,7 +50,8 @@ export interface NewMail {
 }
 
 /** A message as it is kept. */
-export interface StoredMail extends Omit<NewMail, 'entries' | 'inboxMax' | 'aliases' | 'tellsOf'> {
+export interface StoredMail
+  extends Omit<NewMail, 'entries' | 'inboxMax' | 'aliases' | 'tellsOf' | 'isSensitive'> {
   /** Its place in its tenant's log: greater than that of every message a reader of the log was shown before. */
   readonly position: string;
   readonly acceptedAt: number;

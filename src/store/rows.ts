@@ -130,6 +130,8 @@ export interface TaskChange {
    * under a lease guard, and with no placement.
    */
   readonly heir?: Heir;
+  /** What it says is not to be stored readable, and whose it is; whoever wraps the store sees to that. */
+  readonly sensitiveOf?: TenantId;
   /** The due timer this change answers; removed whatever the guard says. */
   readonly fired?: number;
 }
@@ -209,6 +211,8 @@ export interface TaskQuery {
   readonly sessionId?: string;
   readonly userId?: string;
   readonly correlationId?: string;
+  /** A label it bears, with its value. */
+  readonly label?: { readonly name: string; readonly value: string };
   readonly limit: number;
   readonly offset: number;
 }

@@ -1,6 +1,7 @@
 // What messages do to tasks: order, report, ask, control. The wires say what their messages mean; here it is done, so that every wire
 // does the same. Each verb bears being asked twice.
 
+import { hash } from 'node:crypto';
 import { DomainError, ERROR_CODES } from '../../domain/errors.ts';
 import type { TaskError } from '../../domain/failure.ts';
 import type { AgentId, TaskId, TenantId } from '../../domain/ids.ts';
@@ -24,6 +25,9 @@ export interface OrderTerms
       | 'timeoutMs'
       | 'attemptTimeoutMs'
       | 'queueTimeoutMs'
+      | 'expectedMs'
+      | 'logLevelMin'
+      | 'sensitive'
       | 'deadlineAt'
       | 'fallback'
       | 'awaitsAgent'
@@ -80,7 +84,7 @@ export class TaskDesk {
       [
         {
           ...{ tenant, id: task.taskId, actor: message.actor, steps: {} },
-          fingerprint: `${message.dialect}:${JSON.stringify([task.taskType, task.description, task.input, task.terms])}`,
+          fingerprint: fingerprintOf(message, task, terms),
           spec: this.#specOf(message, task, { ...terms, ...kind }),
         },
       ],
@@ -233,6 +237,12 @@ export class TaskDesk {
       },
     };
   }
+}
+
+/** What tells the same order from another; of a sensitive one it tells nothing else. */
+function fingerprintOf({ dialect }: Message, task: TaskRequest, { sensitive }: OrderTerms): string {
+  const said = JSON.stringify([task.taskType, task.description, task.input, task.terms]);
+  return `${dialect}:${sensitive === true ? hash('sha256', said, 'hex') : said}`;
 }
 
 const HELD_MAX = 200;

@@ -85,6 +85,8 @@ export function orderFor(errand: Errand, { parent, shared, remainingMs, engine }
     ...optional(config.region_mode === 'prefer' ? 'preferredRegion' : 'region', config.region),
     ...optional('outputSchema', config.output_schema),
     ...optional('labels', spec.labels),
+    ...optional('logLevelMin', spec.logLevelMin),
+    ...optional('sensitive', spec.sensitive),
     context: { ...spec.context, shared_state: shared },
     traceId: spec.traceId,
     ...optional('traceparent', spec.traceparent),

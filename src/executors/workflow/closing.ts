@@ -63,7 +63,8 @@ export async function closeRun(
   const pinned = await definitionOf(parts.store, parent, kept);
   const plan = planOf(pinned.payload);
   const { input = {} } = parent.spec.payload as WorkflowPayload;
-  const scene = { plan, input: { ...pinned.payload.input, ...input }, kept: pinned.kept, parent };
+  const given = { ...pinned.payload.input, ...input };
+  const scene = { plan, input: given, tellsSteps: false, kept: pinned.kept, parent };
   const coordinator = new Coordinator(context, parts, scene, kept.run as unknown as WorkflowRun);
   coordinator.cancel(CANCELLED);
   const run = await coordinator.run();

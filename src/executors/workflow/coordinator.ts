@@ -3,10 +3,17 @@
 
 import type { Json, JsonObject } from '../../domain/json.ts';
 import type { Task, TaskError } from '../../domain/task.ts';
-import { isSettled, newRun, recordOf, type Step, type WorkflowRun } from '../../domain/workflow.ts';
+import {
+  changedSteps,
+  isSettled,
+  newRun,
+  recordOf,
+  type Step,
+  type WorkflowRun,
+} from '../../domain/workflow.ts';
 import { intentsOf } from '../../domain/workflow-intents.ts';
 import { advance, cancelRun, progressOf, type RunFact } from '../../domain/workflow-run.ts';
-import type { AttemptContext } from '../../engine/ports/executor.ts';
+import type { AttemptAlert, AttemptContext } from '../../engine/ports/executor.ts';
 import type { Cancel } from '../../runtime/clock.ts';
 import { Beginner, errorOf, failure } from './beginning.ts';
 import { Bell } from './bell.ts';
@@ -27,6 +34,8 @@ const TELL_MS = 250;
 export interface RunScene {
   readonly plan: Plan;
   readonly input: JsonObject;
+  /** Whether every change of a step is noted among the task's events. */
+  readonly tellsSteps: boolean;
   /** What stands in the checkpoint beside the run. */
   readonly kept: JsonObject;
   /** Whose children these are: the task itself, or the one it closes. */
@@ -49,6 +58,8 @@ export class Coordinator {
   readonly #settled = new Set<string>();
   /** The run as it was last kept. */
   #kept: WorkflowRun | null = null;
+  /** The run up to which changes of steps are noted. */
+  #noted: WorkflowRun;
   #told = { done: -1, at: Number.NEGATIVE_INFINITY };
   /** When there is progress to tell of that was not told yet. */
   #tellAt = Number.POSITIVE_INFINITY;
@@ -63,6 +74,7 @@ export class Coordinator {
     this.#beginner = new Beginner(plan, parent, this.scope);
     this.#waiting = new WaitingRoom(parts, parent, this.scope, plan, this.#bell.ring);
     this.#run = run ?? newRun(sharedOf(parent));
+    this.#noted = this.#run;
   }
 
   /** The run at its end; rejects with the signal's reason. */
@@ -293,14 +305,28 @@ export class Coordinator {
     if (missing.size > 0) this.#advance(await begin([...missing]));
   }
 
+  /** The changes of steps since the last note, as one. */
+  #notes(): readonly AttemptAlert[] {
+    const { plan, tellsSteps } = this.#scene;
+    const changes = tellsSteps ? changedSteps(plan.graph, this.#noted, this.#run) : [];
+    this.#noted = this.#run;
+    if (changes.length === 0) return [];
+    const steps = changes.map(({ step, state }) => ({
+      ...{ step: step.id, state },
+      ...(state === 'failed' ? { goes_on: step.onFailure.does === 'continue' } : {}),
+    }));
+    return [{ kind: 'note', name: STEPS_NOTE, detail: { steps } }];
+  }
+
   /** Every finished step is a checkpoint (`SAM-167`); how far it has come is told a little less often than that may change. */
   #save(): void {
     const { plan, kept } = this.#scene;
     const checkpoint = { ...kept, run: this.#run as unknown as JsonObject };
+    const alerts = this.#notes();
     this.#kept = this.#run;
     const { done, of } = progressOf(plan.graph, this.#run);
     const now = this.#parts.clock.now();
-    if (done === this.#told.done || now < this.#told.at + TELL_MS) {
+    if (alerts.length === 0 && (done === this.#told.done || now < this.#told.at + TELL_MS)) {
       this.#tellAt = done === this.#told.done ? Number.POSITIVE_INFINITY : this.#told.at + TELL_MS;
       this.#context.report({ checkpoint });
       return;
@@ -309,11 +335,14 @@ export class Coordinator {
     this.#tellAt = Number.POSITIVE_INFINITY;
     const currentStep = plan.graph.order.find(({ id }) => recordOf(this.#run, id)?.state === 'running')?.id;
     this.#context.report({
-      ...{ checkpoint, percentage: (done / of) * 100, totalSteps: of },
+      ...{ checkpoint, alerts, percentage: (done / of) * 100, totalSteps: of },
       ...(currentStep === undefined ? {} : { currentStep }),
     });
   }
 }
+
+/** What the note of changed steps is named. */
+const STEPS_NOTE = 'workflow_steps';
 
 function errorIn({ outcome, result, id }: Task): TaskError | null {
   if (outcome === 'completed') return null;

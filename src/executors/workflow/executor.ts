@@ -160,8 +160,9 @@ class WorkflowOrchestration implements WorkflowExecutor {
     const kept = isJsonObject(checkpoint) ? checkpoint : null;
     const pinned = await definitionOf(parts.store, task, kept);
     const plan = planOf(pinned.payload);
-    const { input = {} } = task.spec.payload as WorkflowPayload;
-    const scene = { plan, input: { ...pinned.payload.input, ...input }, kept: pinned.kept, parent: task };
+    const { input = {}, tells_steps: tellsSteps = false } = task.spec.payload as WorkflowPayload;
+    const given = { ...pinned.payload.input, ...input };
+    const scene = { plan, input: given, tellsSteps, kept: pinned.kept, parent: task };
     const begun = (kept?.run as unknown as WorkflowRun | undefined) ?? (await this.#takenUp(task, pinned));
     // What was held with the workflow goes on with it.
     if (kept !== null) await release(parts, task);
@@ -191,9 +192,9 @@ class WorkflowOrchestration implements WorkflowExecutor {
       throw new DomainError('unprocessable', `there is no step ${wish.from_step} to take it up at`, {
         details: { rerun: wish },
       });
-    return rerun(graph, run as unknown as WorkflowRun, wish.from_step, step =>
-      childId(earlier.id, step, null),
-    );
+    const { from_step: from, result_of: result = null } = wish;
+    const taskOf = (step: string): string => childId(earlier.id, step, null);
+    return rerun(graph, run as unknown as WorkflowRun, from, taskOf, result);
   }
 
   #parts(): WorkflowParts {

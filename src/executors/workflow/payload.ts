@@ -186,9 +186,21 @@ export const WORKFLOW_PAYLOAD = Type.Object({
   output: Type.Optional(anything('What the workflow answers as `result`')),
   rerun: Type.Optional(
     Type.Object(
-      { task_id: Type.String({ pattern: '^[A-Za-z0-9._:-]{1,200}$' }), from_step: stepId },
+      {
+        task_id: Type.String({ pattern: '^[A-Za-z0-9._:-]{1,200}$' }),
+        from_step: stepId,
+        result_of: Type.Optional(
+          Type.String({
+            pattern: '^[A-Za-z0-9._:-]{1,200}$',
+            description: 'A task whose result the step has, in place of running again.',
+          }),
+        ),
+      },
       { description: 'An earlier run to take up at a step.' },
     ),
+  ),
+  tells_steps: Type.Optional(
+    Type.Boolean({ description: 'Notes every change of its steps among its events.' }),
   ),
   stage: Type.Optional(
     Type.Object(

@@ -9,6 +9,7 @@ import type { Call, Route } from '../protocol.ts';
 import { json, route } from '../route.ts';
 import { instantOf } from '../validation.ts';
 import { callerOf } from './callers.ts';
+import { keepable } from './dead-handout.ts';
 import type { Dialect } from './dialect.ts';
 import { type DialectRouteParts, encoded } from './routes.ts';
 import { mayShow } from './streams.ts';
@@ -135,7 +136,7 @@ function shown(letter: DeadLetter, dialect: Dialect, call: Pick<Call, 'isPrivate
     ...(mail === null ? {} : { accepted_at: new Date(mail.acceptedAt).toISOString() }),
     ...(mail === null || !mayShow(messageOf(mail), call)
       ? {}
-      : { message: encoded(messageOf(mail), dialect) }),
+      : { message: keepable(encoded(messageOf(mail), dialect), dialect) }),
     ...(raw === null ? {} : { raw }),
   };
 }

@@ -8,7 +8,7 @@ import type { Call, Reply, Route } from '../protocol.ts';
 import { route } from '../route.ts';
 import { callerOf } from './callers.ts';
 import { deliverable } from './clear-text.ts';
-import { deadHandout } from './dead-handout.ts';
+import { deadHandout, keepable } from './dead-handout.ts';
 import type { Dialect, ErrorBodyScene } from './dialect.ts';
 import type { Arrival, Door, DoorParts } from './door.ts';
 import { ackItem } from './frames.ts';
@@ -212,7 +212,9 @@ async function readInbox(
   const { inboxes, worker, reader, isDead } = await openInbox(call.params.name, caller, dialect);
   if (isDead === true) {
     const letters = await mailroom.deadLetters({ tenant: caller.tenant, dialect: dialect.name, limit: max });
-    const messages = letters.map(letter => deadHandout(letter, message => encoded(message, dialect)));
+    const messages = letters.map(letter =>
+      deadHandout(letter, message => keepable(encoded(message, dialect), dialect)),
+    );
     return answer(200, { messages }, call.headers);
   }
   const read = await mailroom.read({

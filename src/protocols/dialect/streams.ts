@@ -95,6 +95,7 @@ export async function* messagesAfter(
 
 /** Whether a message is the caller's business: sent by it or to it, told to everyone, or the caller watches over all. */
 export function maySee(message: Message, caller: Caller, dialect: Dialect): boolean {
+  if (dialect.isConfidential?.(message) === true) return false;
   if (allows(caller.principal, 'delivery:manage') || dialect.mayWatch(caller)) return true;
   if (message.meaning.act === 'notify' && message.to.length === 0) return true;
   const { agentId, agent } = caller;

@@ -5,6 +5,7 @@ import type { TenantId } from '../../domain/ids.ts';
 import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
 import type { ModelMessage, ModelProvider, ModelTool } from '../../engine/ports/model-provider.ts';
 import type { Conversations } from './conversations.ts';
+import type { Dependencies } from './dependencies.ts';
 import { noobleError } from './errors.ts';
 import { extracts, type Passage, passagesOf, tokensOf } from './extract.ts';
 import { type KnowledgeBase, queryOf } from './knowledge.ts';
@@ -19,6 +20,7 @@ export interface AgentParts {
   readonly tools: Tools;
   readonly conversations: Conversations;
   readonly knowledge: KnowledgeBase;
+  readonly dependencies: Dependencies;
 }
 
 interface Read {
@@ -59,7 +61,8 @@ export async function answerQuery(
     ? []
     : await knownOf(errand.tenant, payload, read.passages, parts.knowledge);
   const answer = extracted(payload, [...read.passages, ...known], { limit, language: asked.language });
-  if (payload.stream === true) await stream(errand, String(answer.response));
+  // Events show nothing of what is sensitive, so that there is nothing to tell before the end.
+  if (payload.stream === true && !asked.isSensitive) await stream(errand, String(answer.response));
   return { ...answer, reply_metadata: { fallback: 'extractive', ...warned } };
 }
 
@@ -191,17 +194,11 @@ async function byModel(errand: Errand, payload: JsonObject, scene: ModelScene): 
   const calls: JsonObject[] = [];
   let [completion, total] = [0, 0];
   for (;;) {
-    const answer = await provider
-      .generate({
-        ...{ model, messages, outputTokensMax: limit - completion, stream: false, signal: errand.signal },
-        ...(typeof temperature === 'number' ? { temperature } : {}),
-        tools: toolsOf(payload),
-      })
-      .catch(error => {
-        if (errand.signal.aborted) throw error;
-        const { code, message } = asDomainError(error);
-        throw noobleError('AEX_004', message, { dependency_service: provider.name, cause_code: code });
-      });
+    const answer = await generated(errand, scene, {
+      ...{ model, messages, outputTokensMax: limit - completion, stream: false, signal: errand.signal },
+      ...(typeof temperature === 'number' ? { temperature } : {}),
+      tools: toolsOf(payload),
+    });
     completion += answer.usage.outputTokens;
     total += answer.usage.inputTokens + answer.usage.outputTokens;
     if (answer.finishReason === 'length' || completion > limit)
@@ -226,10 +223,26 @@ async function byModel(errand: Errand, payload: JsonObject, scene: ModelScene): 
           limit: TOOL_CALLS_MAX,
         });
       const parameters = parsed(input);
-      const result = await parts.tools.run(errand.tenant, { tool_name: name, parameters }, errand.signal);
+      const result = await parts.tools.run(errand.tenant, { tool_name: name, parameters }, errand);
       calls.push({ tool_name: name, parameters, result });
       messages.push({ role: 'tool', callId: id, name, result });
     }
+  }
+}
+
+/** What the model answers; throws AEX_004 where it fails, whatever the reason, with the breaker of its provider. */
+async function generated(
+  { tenant, signal }: Errand,
+  { provider, parts }: ModelScene,
+  request: Parameters<ModelProvider['generate']>[0],
+): Promise<Awaited<ReturnType<ModelProvider['generate']>>> {
+  const dependency = { service: provider.name, operation: 'generate' };
+  try {
+    return await parts.dependencies.call(tenant, dependency, () => provider.generate(request), signal);
+  } catch (error) {
+    if (signal.aborted) throw error;
+    const { code, message, details } = asDomainError(error);
+    throw noobleError('AEX_004', message, { ...details, cause_code: code });
   }
 }
 

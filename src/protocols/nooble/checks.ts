@@ -4,14 +4,14 @@
 import { hash } from 'node:crypto';
 import type { TenantId } from '../../domain/ids.ts';
 import { isJsonObject, type JsonObject } from '../../domain/json.ts';
-import type { Task } from '../../domain/task.ts';
 import type { Inspection, TokenInspector, TokenKind } from '../../guards/inspection.ts';
 import type { EnvelopeScene } from '../dialect/dialect.ts';
 import { agentConfigErrors } from './agent-config.ts';
 import { type Envelope, ruleIn } from './envelope.ts';
 import { noobleError } from './errors.ts';
+import { FALLBACKS } from './fallbacks.ts';
 import { type EnvelopeFault, invalid } from './faults.ts';
-import { metadataOf, metadataText } from './metadata.ts';
+import { isSensitive, metadataText } from './metadata.ts';
 import { isEncrypted, isSealed } from './sealing.ts';
 import type { Services } from './services.ts';
 import type { Sessions } from './sessions.ts';
@@ -38,18 +38,18 @@ export class Checks {
   }
 
   /** The envelope as it may be stored; throws what is wrong with what it asks. */
-  async checked(envelope: Envelope, scene: EnvelopeScene, task: Task | null): Promise<Envelope> {
+  async checked(envelope: Envelope, scene: EnvelopeScene): Promise<Envelope> {
     const { tenant } = scene.caller;
     const pair = `${envelope.type.domain}.${envelope.type.action}`;
     // What is encrypted is checked when it is opened.
-    const known = isEncrypted(envelope) ? envelope : await this.#byPair(pair, envelope, tenant, task);
+    const known = isEncrypted(envelope) ? envelope : await this.#byPair(pair, envelope, tenant);
     const checked = await this.#warned(known, tenant);
     await this.#requireStep(envelope, tenant);
     await this.#parts.sessions.enter(tenant, envelope, scene.caller.principal.id, scene.now);
     return checked;
   }
 
-  async #byPair(pair: string, envelope: Envelope, tenant: TenantId, task: Task | null): Promise<Envelope> {
+  async #byPair(pair: string, envelope: Envelope, tenant: TenantId): Promise<Envelope> {
     switch (pair) {
       case 'agent.execute':
         await this.#checkAgent(envelope, tenant);
@@ -70,7 +70,7 @@ export class Checks {
         return envelope;
       case 'workflow.update':
       case 'agent.update':
-        checkCommand(pair, envelope, task);
+        checkCommand(pair, envelope.payload);
         return envelope;
       case 'auth.validate':
         return this.#judged(envelope, tenant);
@@ -193,8 +193,7 @@ export class Checks {
 /** An envelope without the token it may bear, and without a payload that is said to be sensitive, whatever else is wrong with it (`NOOB-33`, `NOOB-87`). */
 export function keepable(envelope: unknown): unknown {
   if (!isJsonObject(envelope)) return envelope;
-  if (metadataOf(envelope).sensitive_data === true)
-    return { ...envelope, payload: { withheld: 'sensitive_data' } };
+  if (isSensitive(envelope)) return { ...envelope, payload: { withheld: 'sensitive_data' } };
   if (!isJsonObject(envelope.payload) || envelope.payload.token === undefined) return envelope;
   const { token, ...payload } = envelope.payload;
   return { ...envelope, payload: { ...payload, token_sha256: hash('sha256', String(token), 'hex') } };
@@ -227,18 +226,18 @@ function checkSearch({ search_config: config = {}, filter }: JsonObject): void {
   if (faults.length > 0) throw invalid(faults);
 }
 
-function checkCommand(pair: string, { payload, task_id: id }: Envelope, task: Task | null): void {
-  const { command, fallback } = payload;
-  const isFallback = pair === 'workflow.update' && typeof fallback === 'string';
-  if (isFallback)
-    throw noobleError('WF_005', `task ${id} was offered no ${fallback}`, {
-      fallback,
-      state: task?.state ?? null,
-    });
-  if (command !== 'pause' && command !== 'resume' && command !== 'cancel')
+/** Whether it may be obeyed now is found out when it is. */
+function checkCommand(pair: string, { command, fallback }: JsonObject): void {
+  const [field, value, words] =
+    pair === 'workflow.update' && fallback !== undefined
+      ? (['fallback', fallback, FALLBACKS] as const)
+      : (['command', command, COMMANDS] as const);
+  if (value === undefined)
+    throw invalid([{ field: `payload.${field}`, code: 'VAL_002', message: 'is required' }]);
+  if (!words.some(one => one === value))
     throw invalid([
-      command === undefined
-        ? { field: 'payload.command', code: 'VAL_002', message: 'is required' }
-        : { field: 'payload.command', code: 'VAL_001', message: 'must be one of pause, resume, cancel' },
+      { field: `payload.${field}`, code: 'VAL_001', message: `must be one of ${words.join(', ')}` },
     ]);
 }
+
+const COMMANDS = ['pause', 'resume', 'cancel'] as const;

@@ -15,7 +15,7 @@ import { type Envelope, instantIn, ruleIn, strictOf } from './envelope.ts';
 import { inLanguage, noobleError } from './errors.ts';
 import { invalid } from './faults.ts';
 import { meaningOf } from './meanings.ts';
-import { metadataOf, metadataText } from './metadata.ts';
+import { isSensitive, metadataOf, metadataText } from './metadata.ts';
 import type { OldVersions } from './old-versions.ts';
 import { requireMaySay } from './permissions.ts';
 import { placesOf } from './queues.ts';
@@ -26,7 +26,7 @@ import { ENDINGS } from './vocabulary.ts';
 
 /** What decoding asks. */
 export interface DecodeParts {
-  readonly mailroom: () => Pick<Mailroom, 'messages'>;
+  readonly mailroom: () => Pick<Mailroom, 'messages' | 'message'>;
   readonly services: Services;
   readonly checks: Checks;
   readonly oldVersions: OldVersions;
@@ -59,8 +59,8 @@ async function decoded(received: JsonObject, scene: EnvelopeScene, parts: Decode
   const faults = isEncrypted(strict) ? [] : payloadFaults(pair, strict.payload);
   if (faults.length > 0) throw invalid(faults);
   await requireTarget(strict, scene, parts);
-  requireFits(strict, task);
-  const envelope = await parts.checks.checked(strict, scene, task);
+  await requireFits(strict, task, parts);
+  const envelope = await parts.checks.checked(strict, scene);
   const replyTo = await answered(envelope, scene, parts);
   const old = metadataText(envelope, 'original_schema_version');
   if (old !== null) parts.oldVersions.note(caller.tenant, envelope.source_service, old, scene.now);
@@ -78,6 +78,7 @@ async function decoded(received: JsonObject, scene: EnvelopeScene, parts: Decode
       traceId: scene.traceId,
       ...{ actor: caller.principal.id, agentId: caller.agentId },
       ...{ meaning: meaningOf(envelope), envelope },
+      ...(isSensitive(envelope) ? { isSensitive: true } : {}),
     },
   };
 }
@@ -94,7 +95,7 @@ async function requireTarget(
 }
 
 /** Throws where the task it speaks of is another's, is over, or never was (`NOOB-14`, `NOOB-135`, `NOOB-48`). */
-function requireFits(envelope: Envelope, task: Task | null): void {
+async function requireFits(envelope: Envelope, task: Task | null, parts: DecodeParts): Promise<void> {
   const { task_id: taskId, correlation_id: correlation, target_service: target } = envelope;
   const { kind, to } = ruleIn(envelope);
   if (task === null) {
@@ -116,7 +117,10 @@ function requireFits(envelope: Envelope, task: Task | null): void {
       target_service: target,
     });
   const isOwn = task.spec.origin.from === envelope.source_service;
-  if (!isOwn && task.outcome !== null)
+  if (isOwn || task.outcome === null) return;
+  // Said once more, it is answered as the first time.
+  const id = envelope.message_id as MessageId;
+  if ((await parts.mailroom().message(task.tenant, 'nooble', id)) === null)
     throw noobleError('WF_005', `task ${taskId} has ended: ${task.outcome}`, {
       task_id: taskId,
       state: task.state,

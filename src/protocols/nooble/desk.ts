@@ -4,6 +4,7 @@ import { DomainError } from '../../domain/errors.ts';
 import type { AgentId, TaskId } from '../../domain/ids.ts';
 import { isJsonObject, type JsonObject } from '../../domain/json.ts';
 import { type Draft, inboxOfDesk, type Message } from '../../domain/message.ts';
+import { RETRY_POLICIES } from '../../domain/retry.ts';
 import type { Task } from '../../domain/task.ts';
 import type { EngineApi } from '../../engine/api.ts';
 import type { Mailroom } from '../../engine/mailroom/mailroom.ts';
@@ -11,16 +12,27 @@ import { type OrderTerms, taskErrorOf } from '../../engine/mailroom/task-desk.ts
 import type { Participant } from '../../engine/ports/participant.ts';
 import { type Envelope, instantIn } from './envelope.ts';
 import { noobleError } from './errors.ts';
-import { metadataOf, metadataText } from './metadata.ts';
+import { hasSkipped } from './fallbacks.ts';
+import { isSensitive, metadataNumber, metadataOf, metadataText } from './metadata.ts';
 import { type NewsParts, statusReply } from './news.ts';
-import { requestOf } from './replies.ts';
+import { requestOf, uuidOf } from './replies.ts';
+import { type ResultSchemas, resultIs } from './result-schemas.ts';
 import { OWN_PREFIX, type Services } from './services.ts';
-import { type Delegate, delegateOf, requestOfTask, termsOf, timeoutOf } from './task-terms.ts';
+import {
+  CLIENT_LABEL,
+  clientLabel,
+  type Delegate,
+  delegateOf,
+  requestOfTask,
+  termsOf,
+  timeoutOf,
+} from './task-terms.ts';
 import type { Template } from './template.ts';
-import { payloadOf, type Templates } from './templates.ts';
+import type { Templates } from './templates.ts';
 import type { Tools } from './tools.ts';
 import { type BuiltIn, isBuiltIn, roleOf, serviceOf } from './vocabulary.ts';
 import type { Worker } from './worker.ts';
+import { failureOf, RETRIED, serviceOfStep } from './workflow-words.ts';
 
 /** Where the desk's messages wait. */
 export const DESK = inboxOfDesk('nooble');
@@ -31,6 +43,7 @@ export interface DeskParts extends NewsParts {
   readonly engine: () => EngineApi;
   readonly services: Services;
   readonly templates: Templates;
+  readonly results: ResultSchemas;
   readonly tools: Tools;
   readonly worker: Worker;
 }
@@ -66,6 +79,9 @@ async function handle(message: Message, parts: DeskParts): Promise<readonly Draf
     case 'beat':
       await beat(message, parts);
       return [];
+    case 'say':
+      if (message.type === 'workflow.update') return fallBack(message, parts);
+      throw noobleError('VAL_001', `${message.type} asks for nothing`);
     default:
       throw noobleError('VAL_001', `${message.type} asks for nothing`);
   }
@@ -81,8 +97,20 @@ async function order(message: Message, parts: DeskParts): Promise<readonly Draft
   if (message.type === 'workflow.start' && delegate === null) return startWorkflow(message, envelope, parts);
   await parts.worker.ensure(tenant, service);
   const task = { ...meaning.task, terms: termsOf(envelope, delegate) };
-  await parts.mailroom().desk.order(message, task, { ...orderTerms(envelope), byAgents: true });
+  const ofStep = message.type === 'workflow.step' ? await stepTerms(message, parts) : {};
+  await parts.mailroom().desk.order(message, task, { ...orderTerms(envelope), ...ofStep, byAgents: true });
   return [];
+}
+
+/** What its result must be, and how often it is tried (`NOOB-57`, `NOOB-58`). */
+async function stepTerms(message: Message, { results }: DeskParts): Promise<OrderTerms> {
+  const { expected_output: output, on_failure: policy } = requestOf(message).envelope.payload;
+  const { schema } = await results.expected(message.tenant, output);
+  const { attempts: attemptsMax } = failureOf(typeof policy === 'string' ? policy : undefined);
+  return {
+    retry: { ...RETRY_POLICIES.exponential, attemptsMax, retryCodes: RETRIED },
+    ...(schema === null ? {} : { outputSchema: resultIs(schema) }),
+  };
 }
 
 /** Who elsewhere is to do it: the agent it names, the agent behind a tool, or whoever is that service (`NOOB-39`, `NOOB-136`). */
@@ -116,13 +144,20 @@ function orderTerms(envelope: Envelope): OrderTerms {
   const { conversation_id: talk, session_id: session, type } = envelope;
   const user = metadataText(envelope, 'user_id');
   const client = metadataText(envelope, 'client_version');
+  const expectedMs = metadataNumber(envelope, 'expected_duration_ms') ?? 0;
+  const level = metadataText(envelope, 'log_level')?.toUpperCase() as OrderTerms['logLevelMin'];
+  const { execution_context: context } = metadataOf(envelope);
   return {
     timeoutMs,
+    ...(expectedMs === 0 ? {} : { expectedMs }),
+    ...(level === undefined ? {} : { logLevelMin: level }),
+    ...(isSensitive(envelope) ? { sensitive: true } : {}),
+    ...(context === undefined ? {} : { context: { execution_context: context } }),
     queueTimeoutMs: timeoutMs + waitMs,
     ...(notBefore === null ? {} : { notBefore }),
     ...(user === null ? {} : { userId: user }),
     ...(session === undefined ? {} : { sessionId: session }),
-    ...(client === null ? {} : { labels: { client_version: client.slice(0, 200) } }),
+    ...(client === null ? {} : { labels: { [CLIENT_LABEL]: clientLabel(client) } }),
     ...(type.domain === 'conversation' && talk !== undefined
       ? { concurrency: { key: `nooble.conversation.${talk}`.slice(0, 200), limit: 1 } }
       : {}),
@@ -148,11 +183,14 @@ async function startWorkflow(
   const isUnknown = typeof previous === 'string' && (await parts.templates.run(tenant, previous)) === null;
   const warnings = isUnknown ? { warnings: [`there is no workflow ${previous}`] } : {};
   const known = { ...envelope, metadata: { ...metadata, ...warnings } };
-  const steps = template.steps.map(({ step_id: id, name }) => ({ step_id: id, name }));
+  const steps = template.steps.map(({ step_id: id, name, step_type: type }) => ({
+    ...{ step_id: id, name },
+    service: serviceOfStep(type),
+  }));
   const task = {
     ...meaning.task,
     taskType: 'workflow_orchestration',
-    input: payloadOf(template, input, context),
+    input: await parts.templates.payload(tenant, template, { input, context }),
     terms: termsOf(known, null, { workflow_id: workflow, steps, asked: payload }),
   };
   for (const service of ['agent_execution', 'tool_registry', 'knowledge_base'] as const)
@@ -173,8 +211,9 @@ async function templateOf({ tenant }: Message, payload: JsonObject, parts: DeskP
 }
 
 /** Obeys a command, and tells how the task stands then (`NOOB-48`). */
-async function control(message: Message, taskId: TaskId, parts: DeskParts): Promise<readonly Draft[]> {
+async function control(message: Message, asked: TaskId, parts: DeskParts): Promise<readonly Draft[]> {
   const { meaning, tenant } = message;
+  const taskId = (await parts.templates.current(tenant, asked)) as TaskId;
   const { desk } = parts.mailroom();
   const known = await desk.task(tenant, taskId);
   const task =
@@ -182,12 +221,42 @@ async function control(message: Message, taskId: TaskId, parts: DeskParts): Prom
       ? (await desk.control(message, meaning.command, { taskId, reason: meaning.reason, force: true })).task
       : known;
   if (meaning.act === 'control_task' && meaning.command !== 'resume') parts.worker.release(tenant, taskId);
+  return [await standing(task, message, parts)];
+}
+
+/** How a task stands, in answer to who asked. */
+function standing(task: Task, message: Message, parts: DeskParts): Promise<Draft> {
   const request = requestOf(message);
   const asked = requestOfTask(task);
   const workflow = asked === null ? null : metadataText(asked.envelope, 'workflow_id');
   const metadata = { ...request.envelope.metadata, ...(workflow === null ? {} : { workflow_id: workflow }) };
   const about = { ...request, envelope: { ...request.envelope, metadata } };
-  return [await statusReply(task, about, { as: 'status', at: message.acceptedAt }, parts)];
+  return statusReply(task, about, { as: 'status', at: message.acceptedAt }, parts);
+}
+
+/** Has a workflow go on in a way it was offered: as a task of its own that takes up what the other left (`NOOB-93`). */
+async function fallBack(message: Message, parts: DeskParts): Promise<readonly Draft[]> {
+  const { tenant, acceptedAt } = message;
+  const { payload, task_id: id } = requestOf(message).envelope;
+  const current = (await parts.templates.current(tenant, id)) as TaskId;
+  const task = await parts.engine().task(tenant, current);
+  const isDone = task.spec.origin?.messageId === message.id;
+  // A step that was passed over already is.
+  const isSkipped = payload.fallback === 'skip_step' && hasSkipped(task);
+  if (isDone || isSkipped) return [await standing(task, message, parts)];
+  const request = requestOfTask(task);
+  const cached = payload.fallback === 'use_cached_data' ? await parts.fallbacks.cached(task) : null;
+  if (request === null || cached === null)
+    throw noobleError('WF_005', `task ${id} was offered no ${payload.fallback}`, { state: task.state });
+  const { spec } = task;
+  const taskId = uuidOf(`${tenant}\n${task.executionId}\nfallback`) as TaskId;
+  const rerun = { task_id: task.id, from_step: cached.step, result_of: cached.taskId };
+  const input = { ...spec.payload, rerun };
+  const terms = { ...spec.origin?.terms, asked: { ...request.envelope.payload, execution_mode: 'async' } };
+  const order = { taskId, taskType: spec.type, description: spec.description, input, terms, retryCount: 0 };
+  await parts.mailroom().desk.order(message, order, orderTerms(request.envelope));
+  await parts.templates.takenUp(tenant, id, taskId, acceptedAt);
+  return [await standing(await parts.engine().task(tenant, taskId), message, parts)];
 }
 
 /** Enters what a service elsewhere reports of a task it was passed; throws where the task is over or nobody holds it now. */

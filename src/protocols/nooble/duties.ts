@@ -3,16 +3,20 @@
 import { isJsonObject, type JsonObject } from '../../domain/json.ts';
 import type { EngineApi } from '../../engine/api.ts';
 import type { Clock } from '../../runtime/clock.ts';
+import type { Store } from '../../store/store.ts';
 import { type AgentParts, answerQuery } from './agent.ts';
 import { languageOf } from './catalogue.ts';
 import { noobleError } from './errors.ts';
 import { documentOf, type KnowledgeBase, queryOf, resultsOf } from './knowledge.ts';
-import { metadataOf, metadataText } from './metadata.ts';
+import { metadataText } from './metadata.ts';
 import { type PassingParts, passOn } from './passing-on.ts';
+import { readInput } from './references.ts';
 import type { Request } from './replies.ts';
+import type { ResultSchemas } from './result-schemas.ts';
 import type { Sessions } from './sessions.ts';
 import { settingsView } from './settings.ts';
 import { requestOfTask } from './task-terms.ts';
+import type { Templates } from './templates.ts';
 import type { Errand, ErrandEnd } from './worker.ts';
 
 /** What duties are done with. */
@@ -21,6 +25,9 @@ export interface DutyParts extends AgentParts, PassingParts {
   readonly engine: () => EngineApi;
   readonly sessions: Sessions;
   readonly about: () => JsonObject;
+  readonly templates: Templates;
+  readonly results: ResultSchemas;
+  readonly store: Pick<Store, 'read' | 'events'>;
 }
 
 /** Does what a task asks, or passes it on. */
@@ -35,7 +42,15 @@ export async function doDuty(errand: Errand, parts: DutyParts): Promise<ErrandEn
   const own = task.spec.payload;
   const payload =
     request === null && isJsonObject(own.payload) ? own.payload : (request?.envelope.payload ?? own);
-  return { answered: await answered(errand, { request, payload }, parts) };
+  await errand.log('DEBUG', `begins ${task.spec.typeName}, attempt ${task.attempt}`);
+  const answer = await answered(errand, { request, payload }, parts);
+  for (const warning of warningsIn(answer)) await errand.log('WARN', warning);
+  await errand.log('INFO', `has done ${task.spec.typeName}`);
+  return { answered: answer };
+}
+
+function warningsIn({ reply_metadata: more }: JsonObject): readonly string[] {
+  return isJsonObject(more) && Array.isArray(more.warnings) ? more.warnings.map(String) : [];
 }
 
 interface Asked {
@@ -44,12 +59,12 @@ interface Asked {
 }
 
 async function answered(errand: Errand, asked: Asked, parts: DutyParts): Promise<JsonObject> {
-  const { tenant, task, service, signal } = errand;
+  const { tenant, task, service } = errand;
   const { payload, request } = asked;
   const action = request?.envelope.type.action;
   switch (service) {
     case 'agent_execution':
-      return answerQuery(errand, queryAsked(asked), parts);
+      return answerQuery(errand, queryAsked(errand, asked), parts);
     case 'conversation': {
       const conversation = request?.envelope.conversation_id ?? '';
       if (action === 'query') return parts.conversations.read(tenant, conversation, payload);
@@ -59,7 +74,7 @@ async function answered(errand: Errand, asked: Asked, parts: DutyParts): Promise
     case 'tool_registry':
       if (action === 'update') return parts.tools.change(tenant, payload);
       if (action === 'query') return parts.tools.list(tenant);
-      return toolResult(payload, await parts.tools.run(tenant, payload, signal), request === null);
+      return toolResult(payload, await parts.tools.run(tenant, payload, errand), request === null);
     case 'knowledge_base':
       return knowledge(errand, payload, parts.knowledge);
     case 'authentication':
@@ -72,12 +87,12 @@ async function answered(errand: Errand, asked: Asked, parts: DutyParts): Promise
   }
 }
 
-function queryAsked({ request, payload }: Asked) {
+function queryAsked({ task }: Errand, { request, payload }: Asked) {
   const envelope = request?.envelope ?? {};
   return {
     payload,
     language: languageOf(metadataText(envelope, 'user_locale')),
-    isSensitive: metadataOf(envelope).sensitive_data === true,
+    isSensitive: task.spec.sensitive === true,
   };
 }
 
@@ -139,35 +154,22 @@ function authResult(payload: JsonObject, tenant: string): JsonObject {
 
 const ALIASES: Readonly<Record<string, string>> = { 'agent:execute': 'task:execute' };
 
-/** A lone step, done as what it says it is (`NOOB-54`); of an unknown workflow, references are only warned of (`NOOB-56`). */
+/** A lone step, done as what it says it is (`NOOB-54`); what it reads of a workflow nobody knows is only warned of (`NOOB-56`, `NOOB-57`). */
 async function step(errand: Errand, { request, payload }: Asked, parts: DutyParts): Promise<JsonObject> {
-  const {
-    step_type: type,
-    agent_config: config,
-    input_data: input = {},
-    expected_output: expected,
-  } = payload;
-  const warnings = [
-    ...Object.entries(input as JsonObject).flatMap(([name, value]) =>
-      isJsonObject(value) && (value.source === 'previous_step' || value.source === 'workflow_input')
-        ? [`${name} refers to a workflow that is not run here`]
-        : [],
-    ),
-    ...(isJsonObject(expected) && isJsonObject(expected.schema) && expected.schema.$ref !== undefined
-      ? [`there is no schema ${expected.schema.$ref}`]
-      : []),
-  ];
-  const data = await stepData(
-    errand,
-    { type: String(type), config, input: input as JsonObject },
-    { request, parts },
-  );
-  const { reply_metadata: more, ...output } = data;
+  const { step_type: type, agent_config: config, input_data: given, expected_output: output } = payload;
+  const { tenant } = errand;
+  const workflow = metadataText(request?.envelope ?? {}, 'workflow_id');
+  const read = await readInput(tenant, { workflow, given: isJsonObject(given) ? given : {} }, parts);
+  const expected = await parts.results.expected(tenant, output);
+  const warnings = [...read.warnings, ...expected.unknown.map(name => `there is no schema ${name}`)];
+  const data = await stepData(errand, { type: String(type), config, input: read.input }, { request, parts });
+  const { reply_metadata: more, ...result } = data;
+  const all = [...warnings, ...warningsIn(data)];
   return {
     workflow_status: 'completed',
     step_id: metadataText(request?.envelope ?? {}, 'workflow_step_id'),
-    result: output,
-    reply_metadata: { ...(isJsonObject(more) ? more : {}), ...(warnings.length === 0 ? {} : { warnings }) },
+    result,
+    reply_metadata: { ...(isJsonObject(more) ? more : {}), ...(all.length === 0 ? {} : { warnings: all }) },
   };
 }
 
@@ -188,14 +190,10 @@ async function stepData(
         context,
         ...(isJsonObject(config) ? { agent_config: config } : {}),
       };
-      return answerQuery(errand, queryAsked({ request, payload: asked }), parts);
+      return answerQuery(errand, queryAsked(errand, { request, payload: asked }), parts);
     }
     case 'tool_task': {
-      const result = await parts.tools.run(
-        errand.tenant,
-        { tool_name: name, parameters: input },
-        errand.signal,
-      );
+      const result = await parts.tools.run(errand.tenant, { tool_name: name, parameters: input }, errand);
       return isJsonObject(result) ? result : { result };
     }
     case 'knowledge_search': {

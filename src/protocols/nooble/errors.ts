@@ -171,7 +171,8 @@ function textOf(value: Json | undefined): string | null {
   return typeof value === 'string' && value !== '' ? value : null;
 }
 
-function masked(value: Json | undefined): Json {
+/** The value with whatever looks like a credential in its texts taken out. */
+export function masked(value: Json | undefined): Json {
   if (typeof value === 'string') return mask(value);
   if (Array.isArray(value)) return value.map(masked);
   if (!isJsonObject(value)) return value ?? null;

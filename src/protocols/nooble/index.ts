@@ -16,24 +16,28 @@ import { CATALOGUE } from './catalogue.ts';
 import { Checks, keepable } from './checks.ts';
 import { Conversations } from './conversations.ts';
 import { decode } from './decode.ts';
+import { Dependencies } from './dependencies.ts';
 import { createDesk, DESK, isOurs } from './desk.ts';
 import { doDuty } from './duties.ts';
 import { instantIn, versionIn } from './envelope.ts';
 import { CODES, ERROR_PAGES, ERROR_SCHEMA, errorObject } from './errors.ts';
+import { Fallbacks } from './fallbacks.ts';
 import { invalid } from './faults.ts';
 import { Knowledge } from './knowledge-base.ts';
 import { meaningOf, translated } from './meanings.ts';
-import { metadataOf } from './metadata.ts';
+import { isSensitive } from './metadata.ts';
 import { newsOf } from './news.ts';
 import { OldVersions } from './old-versions.ts';
 import { stopOf } from './passing-on.ts';
 import { placeOf, placesOf, QUEUES, queueOf } from './queues.ts';
 import { refusalOf, uuidOf } from './replies.ts';
 import { FIELD_REQUIREMENTS } from './requirements.ts';
+import { ResultSchemas } from './result-schemas.ts';
 import { TYPES } from './schemas.ts';
 import { isBound, Services } from './services.ts';
 import { Sessions } from './sessions.ts';
 import { Settings } from './settings.ts';
+import { taskRoutes } from './task-routes.ts';
 import { KINDS, requestOfTask } from './task-terms.ts';
 import { templateRoutes } from './template-routes.ts';
 import { Templates } from './templates.ts';
@@ -48,13 +52,16 @@ export function createNoobleDialect(hands: DialectHands): DialectKit {
   const services = new Services(() => mailroom().directory);
   const settings = new Settings(store);
   const sessions = new Sessions(store, settings);
-  const templates = new Templates(store);
   const schemas = new SchemaGuard(clock, []);
-  const tools = new Tools({ store, outbound, schemas });
+  const results = new ResultSchemas(store, schemas);
+  const templates = new Templates(store, results);
+  const dependencies = new Dependencies(log, clock, store);
+  const tools = new Tools({ store, outbound, schemas, dependencies });
   const conversations = new Conversations(store);
   const named =
     models.length === 0 || models.some(({ anyModel }) => anyModel) ? null : models.flatMap(one => one.models);
-  const checks = new Checks({ services, settings, sessions, templates, inspector, models: named });
+  const fallbacks = new Fallbacks(store);
+  const checks = new Checks({ services, templates, settings, sessions, inspector, models: named });
   const duties = {
     clock,
     store,
@@ -64,13 +71,16 @@ export function createNoobleDialect(hands: DialectHands): DialectKit {
     settings,
     tools,
     conversations,
+    dependencies,
+    templates,
+    results,
     knowledge: new Knowledge(hands.memory, clock),
     sessions,
     about,
   };
   const worker: Worker = new Worker({ log, clock, store, engine, run: errand => doDuty(errand, duties) });
   const oldVersions = new OldVersions(log);
-  const scene: Scene = { hands, services, sessions, checks };
+  const scene: Scene = { hands, services, sessions, checks, fallbacks };
   return {
     dialect: {
       ...wireOf(scene),
@@ -78,13 +88,19 @@ export function createNoobleDialect(hands: DialectHands): DialectKit {
       decode: (envelope, at) =>
         decode(envelope, at, { mailroom, services, checks, oldVersions, task: taskIn(hands) }),
       inbox: (name, caller) => inboxOf(name, caller, scene),
-      routes: templateRoutes(templates),
+      routes: [...templateRoutes(templates, results), ...taskRoutes(store)],
     },
-    participants: [createDesk({ clock, store, mailroom, engine, services, templates, tools, worker })],
+    participants: [
+      createDesk({ clock, store, mailroom, engine, services, templates, results, fallbacks, tools, worker }),
+    ],
     service: {
-      start: () => worker.start(),
+      async start() {
+        await dependencies.start();
+        await worker.start();
+      },
       async stop() {
         await worker.stop();
+        await dependencies.stop();
         await schemas.stop();
       },
     },
@@ -96,6 +112,7 @@ interface Scene {
   readonly services: Services;
   readonly sessions: Sessions;
   readonly checks: Checks;
+  readonly fallbacks: Fallbacks;
 }
 
 /** What the dialect says of itself whoever asks. */
@@ -112,6 +129,7 @@ const WORDS = {
     isJsonObject(envelope) && typeof envelope.message_id === 'string' ? envelope.message_id : null,
   versionOf: envelope => (isJsonObject(envelope) ? versionIn(envelope) : null),
   keepable,
+  isConfidential,
   checkSubscription,
   nameOf: serviceOf,
   mayWatch: ({ principal }) => allows(principal, 'delivery:manage'),
@@ -173,6 +191,7 @@ function checkSubscription(types: readonly string[], filter: JsonObject | string
 function wireOf({
   hands,
   services,
+  fallbacks,
 }: Scene): Pick<Dialect, 'route' | 'encode' | 'wants' | 'refusal' | 'taskRequest' | 'taskStop' | 'taskNews'> {
   const { clock, store } = hands;
   const task = taskIn(hands);
@@ -187,15 +206,19 @@ function wireOf({
       const stop = request === null ? null : stopOf(given, request, clock.now(), reason);
       return stop ?? controlDraft(given, agent, reason, clock.now());
     },
-    taskNews: (given, event) => newsOf(given, event, { clock, store }),
+    taskNews: (given, event) => newsOf(given, event, { clock, store, fallbacks }),
   };
+}
+
+/** What is sensitive is told to nobody but its receiver (`NOOB-33`). */
+function isConfidential({ envelope }: Message): boolean {
+  return envelope !== null && isSensitive(envelope);
 }
 
 /** An agent is concerned by what is said to the service of its name. */
 function wants(message: Message, subscription: Subscription): boolean {
   const { owner } = subscription;
-  // What is sensitive is told to nobody but its receiver (NOOB-33).
-  if (message.envelope !== null && metadataOf(message.envelope).sensitive_data === true) return false;
+  if (isConfidential(message)) return false;
   const isTo = message.to.includes(serviceOf(owner));
   return isWanted(isTo ? { ...message, to: [...message.to, owner] } : message, subscription, encode);
 }

@@ -74,6 +74,11 @@ export function metadataOf(envelope: JsonObject): JsonObject {
     : {};
 }
 
+/** Whether what it says is to be kept from all but its receiver (`NOOB-33`). */
+export function isSensitive(envelope: JsonObject): boolean {
+  return metadataOf(envelope).sensitive_data === true;
+}
+
 /** A text of the metadata, or null. */
 export function metadataText(envelope: JsonObject, field: string): string | null {
   const value = metadataOf(envelope)[field];

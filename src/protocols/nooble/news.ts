@@ -7,11 +7,14 @@ import type { Draft } from '../../domain/message.ts';
 import type { Task } from '../../domain/task.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Store } from '../../store/store.ts';
+import { languageOf } from './catalogue.ts';
 import type { Told } from './errors.ts';
+import { type Fallbacks, optionsGoingOn } from './fallbacks.ts';
 import { meaningOf } from './meanings.ts';
+import { metadataText } from './metadata.ts';
 import { stopOf } from './passing-on.ts';
 import { errorReply, type Request, reply, type Said } from './replies.ts';
-import { progressOf, statusOf, timesOf, workflowOf } from './status.ts';
+import { progressOf, statusOf, stepsOf, timesOf, workflowOf } from './status.ts';
 import { delegateOf, requestOfTask } from './task-terms.ts';
 import { ruleOf } from './vocabulary.ts';
 
@@ -19,6 +22,7 @@ import { ruleOf } from './vocabulary.ts';
 export interface NewsParts {
   readonly clock: Clock;
   readonly store: Pick<Store, 'read'>;
+  readonly fallbacks: Fallbacks;
 }
 
 /** What is said of an event of a task. */
@@ -26,7 +30,8 @@ export async function newsOf(task: Task, event: TaskEvent, parts: NewsParts): Pr
   const request = requestOfTask(task);
   if (request === null) return [];
   const isDelegated = delegateOf(task) !== null;
-  if (event.kind === 'progress') return isDelegated ? [] : onProgress(task, request, event, parts);
+  if (event.kind === 'note') return isWorkflow(task) ? onSteps(task, request, event, parts) : [];
+  if (event.kind === 'progress') return isDelegated ? [] : onProgress(task, request, event);
   if (event.kind !== 'state') return [];
   switch (event.to) {
     case 'completed':
@@ -42,7 +47,7 @@ export async function newsOf(task: Task, event: TaskEvent, parts: NewsParts): Pr
     case 'paused':
       return [await status(task, request, event, parts)];
     case 'running':
-      return isWorkflow(task) ? [await status(task, request, event, parts)] : [];
+      return isWorkflow(task) ? [await status(asRunning(task), request, event, parts)] : [];
     default:
       return [];
   }
@@ -67,25 +72,72 @@ export async function statusReply(
   });
 }
 
-/** Who does it elsewhere, and how that stands (`NOOB-12`). */
+/** Who does it, or does its steps, and how that stands (`NOOB-12`). */
 function delegatedOf(task: Task): Pick<Said, 'delegated'> {
   const delegate = delegateOf(task);
-  if (delegate === null) return {};
-  const status = task.outcome === null ? 'pending' : task.outcome === 'completed' ? 'completed' : 'failed';
-  return { delegated: [{ service: delegate.service, task_id: task.id, status }] };
+  if (delegate !== null) {
+    const status = task.outcome === null ? 'pending' : task.outcome === 'completed' ? 'completed' : 'failed';
+    return { delegated: [{ service: delegate.service, task_id: task.id, status }] };
+  }
+  if (!isWorkflow(task)) return {};
+  const delegated = stepsOf(task).flatMap(({ service, status, taskId }) => {
+    const stands = DELEGATED[status];
+    return service === null || stands === undefined ? [] : [{ service, task_id: taskId, status: stands }];
+  });
+  return delegated.length === 0 ? {} : { delegated };
 }
+
+/** How a step stands for who does it; of one that has not begun nobody was asked. */
+const DELEGATED: Readonly<Record<string, string>> = {
+  running: 'pending',
+  completed: 'completed',
+  failed: 'failed',
+  cancelled: 'failed',
+};
 
 function isWorkflow({ spec }: Task): boolean {
   return spec.type === 'workflow_orchestration';
 }
 
-async function onProgress(
+/** Steps of a workflow changed: its status is told, and of each that failed and was passed over the error (`NOOB-60`, `NOOB-92`). */
+async function onSteps(
+  task: Task,
+  request: Request,
+  event: TaskEvent & { readonly kind: 'note' },
+  parts: NewsParts,
+): Promise<readonly Draft[]> {
+  const { steps } = event.detail;
+  if (event.name !== 'workflow_steps' || !Array.isArray(steps)) return [];
+  const changes = steps.filter(isJsonObject);
+  const done = changes.filter(({ state }) => state === 'completed').map(({ step }) => String(step));
+  await parts.fallbacks.remember(task, done, event.at);
+  const language = languageOf(metadataText(request.envelope, 'user_locale'));
+  const passed = changes.flatMap(({ step, goes_on: goesOn }) => {
+    const error = stepsOf(task).find(({ id }) => id === step)?.error ?? null;
+    if (goesOn !== true || error === null) return [];
+    const { code, message, details } = error;
+    const told = {
+      code: code as Told['code'],
+      message: String(message),
+      details: isJsonObject(details) ? details : {},
+    };
+    return [
+      errorReply(request, told, {
+        ...{ at: event.at, as: `step.${task.executionId}.${step}`, taskId: `${task.id}.${step}` },
+        ...{ replyTo: null, metadata: { workflow_step_id: String(step) } },
+        options: optionsGoingOn(task, String(step), language),
+      }),
+    ];
+  });
+  return [await status(asRunning(task), request, event, parts), ...passed];
+}
+
+function onProgress(
   task: Task,
   request: Request,
   event: TaskEvent & { readonly kind: 'progress' },
-  parts: NewsParts,
-): Promise<readonly Draft[]> {
-  if (isWorkflow(task)) return task.outcome === null ? [await status(task, request, event, parts)] : [];
+): readonly Draft[] {
+  // Of a workflow every change of a step is told.
   if (request.envelope.type.domain !== 'agent') return [];
   const { progress, intermediate } = event;
   const content = isJsonObject(intermediate) ? intermediate.stream_content : undefined;
@@ -103,6 +155,11 @@ async function onProgress(
       meaning: meaningOf(said),
     }),
   ];
+}
+
+/** The task as it was while it ran: its end is told by itself. */
+function asRunning(task: Task): Task {
+  return task.outcome === null ? task : { ...task, state: 'running', outcome: null, endedAt: null };
 }
 
 async function status(task: Task, request: Request, event: TaskEvent, parts: NewsParts): Promise<Draft> {
@@ -127,6 +184,7 @@ async function ending(task: Task, request: Request, event: TaskEvent, parts: New
   };
   return reply(request, {
     ...{ as: `end.${task.executionId}`, at: event.at, action: answer, status: 'completed', payload },
+    ...delegatedOf(task),
     ...(isSync ? {} : { replyTo: null }),
     metadata: {
       ...timesOf(task),
@@ -137,20 +195,21 @@ async function ending(task: Task, request: Request, event: TaskEvent, parts: New
   });
 }
 
-function failure(
+async function failure(
   task: Task,
   request: Request,
   event: TaskEvent & { readonly kind: 'state' },
   parts: NewsParts,
-): readonly Draft[] | Promise<readonly Draft[]> {
+): Promise<readonly Draft[]> {
   const error = errorOf(task, event);
   const step = error.details.step;
+  const options = isWorkflow(task) ? await parts.fallbacks.optionsAtEnd(task, event.at) : null;
   const draft = errorReply(request, error, {
     ...{ at: event.at, as: `end.${task.executionId}`, metadata: timesOf(task) },
+    ...(options === null ? {} : { options }),
     ...(isWorkflow(task) && typeof step === 'string' ? { taskId: `${task.id}.${step}` } : {}),
   });
-  if (!isWorkflow(task)) return [draft];
-  return status(task, request, event, parts).then(last => [last, draft]);
+  return isWorkflow(task) ? [await status(task, request, event, parts), draft] : [draft];
 }
 
 /** Why it ended; cancelled and timed out have codes of their own (`NOOB-6`). */
@@ -164,11 +223,13 @@ function errorOf(task: Task, event: TaskEvent & { readonly kind: 'state' }): Tol
     };
   if (event.to === 'timeout')
     return { code: 'task_timeout', message: event.reason ?? 'the task took too long', details: {} };
+  // Of what is sensitive an event says less than its end.
+  const ended = task.spec.sensitive === true ? result?.error : undefined;
   const {
     code = 'task_failed',
     message = 'the task failed',
     details = {},
-  } = event.error ?? result?.error ?? {};
+  } = ended ?? event.error ?? result?.error ?? {};
   return { code, message, details };
 }
 

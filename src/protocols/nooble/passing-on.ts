@@ -10,7 +10,7 @@ import type { Mailroom } from '../../engine/mailroom/mailroom.ts';
 import type { Store } from '../../store/store.ts';
 import type { Envelope } from './envelope.ts';
 import { meaningOf } from './meanings.ts';
-import { metadataOf } from './metadata.ts';
+import { isSensitive, metadataOf } from './metadata.ts';
 import { placeOf } from './queues.ts';
 import { type Request, uuidOf } from './replies.ts';
 import { type Delegate, delegateOf } from './task-terms.ts';
@@ -92,6 +92,7 @@ function ordered(
     priority: Math.min(9, envelope.priority) as Priority,
     ...{ sentAt: said.now, expiresAt: null, actor: 'system', agentId: null },
     ...{ meaning: meaningOf(written), envelope: written },
+    ...(isSensitive(written) ? { isSensitive: true } : {}),
   };
 }
 

@@ -4,14 +4,14 @@
 import { hash } from 'node:crypto';
 import type { DomainError } from '../../domain/errors.ts';
 import type { TaskId, TenantId } from '../../domain/ids.ts';
-import type { JsonObject } from '../../domain/json.ts';
+import { isJsonObject, type JsonObject } from '../../domain/json.ts';
 import type { Draft, Meaning, Message, MessageId } from '../../domain/message.ts';
 import type { Priority } from '../../domain/priority.ts';
 import { faultOf } from '../../engine/mailroom/task-desk.ts';
 import { languageOf } from './catalogue.ts';
 import type { Envelope } from './envelope.ts';
-import { errorMetadata, errorObject, type Told } from './errors.ts';
-import { metadataOf, metadataText } from './metadata.ts';
+import { errorMetadata, errorObject, masked, type Told } from './errors.ts';
+import { isSensitive, metadataOf, metadataText } from './metadata.ts';
 import { type Action, halvesOf } from './vocabulary.ts';
 
 /** What a reply says. */
@@ -91,6 +91,7 @@ export function reply(request: Request, said: Said): Draft {
     priority: Math.min(9, priority) as Priority,
     ...{ sentAt: said.at, expiresAt: null, actor: 'system', agentId: null },
     ...{ meaning: said.meaning, envelope: written },
+    ...(isSensitive(envelope) ? { isSensitive: true } : {}),
   };
 }
 
@@ -102,6 +103,7 @@ export function errorReply(
     readonly at: number;
     readonly as: string;
     readonly taskId?: string;
+    readonly replyTo?: null;
     readonly metadata?: JsonObject;
     readonly details?: JsonObject;
     readonly options?: JsonObject;
@@ -110,20 +112,27 @@ export function errorReply(
   const { envelope } = request;
   const source = envelope.target_service;
   const language = languageOf(metadataText(envelope, 'user_locale'));
-  const object = errorObject(error, { service: source, origin: '', language });
-  const { nooble_code: _, wire_code: __, user_locale: ___, ...details } = error.details;
+  const { circuit_breaker: breaker, final: _, ...plain } = error.details;
+  const object = errorObject({ ...error, details: plain }, { service: source, origin: '', language });
+  const { nooble_code: __, wire_code: ___, user_locale: ____, ...details } = plain;
+  const options = {
+    ...(isJsonObject(breaker) ? { circuit_breaker: breaker } : {}),
+    ...about.options,
+  };
+  const hasOptions = Object.keys(options).length > 0;
   const retryCount = metadataOf(envelope).retry_count;
   return reply(request, {
     ...{ as: about.as, at: about.at, action: 'error', status: 'failed', error: object },
     ...(about.taskId === undefined ? {} : { taskId: about.taskId }),
+    ...(about.replyTo === undefined ? {} : { replyTo: about.replyTo }),
     metadata: {
-      ...errorMetadata(object, about.options ?? null),
+      ...errorMetadata(object, options),
       retry_count: typeof retryCount === 'number' ? retryCount : 0,
       ...about.metadata,
     },
     payload: {
-      error_details: { ...details, refused_message_id: request.id, ...about.details },
-      ...(about.options === undefined ? {} : { recovery_options: about.options }),
+      error_details: { ...(masked(details) as JsonObject), refused_message_id: request.id, ...about.details },
+      ...(hasOptions ? { recovery_options: options } : {}),
     },
     meaning: {
       act: 'refuse',
@@ -160,6 +169,7 @@ function inherited(envelope: Envelope, traceId: string): JsonObject {
     source: 'system',
     trace_id: typeof trace === 'string' ? trace : traceId,
     ...(user === undefined ? {} : { user_id: user }),
+    ...(isSensitive(envelope) ? { sensitive_data: true } : {}),
     ...(workflow === undefined ? {} : { workflow_id: workflow }),
     ...(step === undefined ? {} : { workflow_step_id: step }),
   };

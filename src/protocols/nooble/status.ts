@@ -31,23 +31,21 @@ export function timesOf(task: Task): JsonObject {
 
 /** The payload of an `agent.status`. */
 export function progressOf(task: Task, now: number): JsonObject {
-  const { progress, startedAt, outcome } = task;
+  const { progress, outcome } = task;
   const percentage = outcome === 'completed' ? 100 : Math.round(progress?.percentage ?? 0);
   return {
     progress: percentage,
     status_detail: progress?.currentStep ?? task.state,
-    ...remaining(percentage, startedAt, now),
+    ...remaining(percentage, task, now),
   };
 }
 
 /** The payload of a `workflow.status`; outputs are read from the tasks that steps are. */
 export async function workflowOf(task: Task, now: number, store: Pick<Store, 'read'>): Promise<JsonObject> {
-  const steps = stepsIn(task);
-  const states = statesIn(task);
-  const shown = steps.map(({ id, name }) => ({ step_id: id, name, status: states.get(id) ?? 'pending' }));
-  const completed = shown.filter(({ status }) => status === 'completed').length;
-  const current = shown.findIndex(({ status }) => status === 'running');
-  const next = current < 0 ? shown.findIndex(({ status }) => status === 'pending') : current;
+  const steps = stepsOf(task);
+  const completed = steps.filter(({ status }) => status === 'completed').length;
+  const current = steps.findIndex(({ status }) => status === 'running');
+  const next = current < 0 ? steps.findIndex(({ status }) => status === 'pending') : current;
   const percentage = steps.length === 0 ? 0 : Math.round((completed / steps.length) * 100);
   return {
     workflow_status: workflowStatusOf(task),
@@ -55,10 +53,47 @@ export async function workflowOf(task: Task, now: number, store: Pick<Store, 're
     total_steps: steps.length,
     completed_steps: completed,
     progress_percentage: percentage,
-    ...remaining(percentage, task.startedAt, now),
-    steps_status: shown,
-    partial_results: await partialsOf(task, shown, store),
+    ...remaining(percentage, task, now),
+    steps_status: steps.map(({ id, name, status }) => ({ step_id: id, name, status })),
+    partial_results: await partialsOf(task, steps, store),
   };
+}
+
+/** A step of a workflow as its messages show it. */
+export interface StepView {
+  readonly id: string;
+  readonly name: string;
+  readonly status: string;
+  /** The service it is delegated to, and the task that service has for it; null where it is done by none. */
+  readonly service: string | null;
+  readonly taskId: string;
+  /** Why it failed, where it did. */
+  readonly error: JsonObject | null;
+}
+
+/** The steps of a workflow as they stand. */
+export function stepsOf(task: Task): readonly StepView[] {
+  const { checkpoint, result, outcome, spec } = task;
+  const output = isJsonObject(result?.output) ? result.output : {};
+  const run = isJsonObject(checkpoint) && isJsonObject(checkpoint.run) ? checkpoint.run : {};
+  const known = isJsonObject(run.steps) ? run.steps : {};
+  const records = isJsonObject(output.steps) ? output.steps : known;
+  const { steps } = spec.origin?.terms ?? {};
+  return (Array.isArray(steps) ? steps : []).filter(isJsonObject).map(({ step_id: step, name, service }) => {
+    const id = String(step);
+    const record = records[id];
+    const state = isJsonObject(record) ? String(record.state) : 'pending';
+    const isOver = outcome !== null && ['pending', 'running', 'waiting'].includes(state);
+    const kept = known[id];
+    // One taken over from another run has its task there.
+    const taskId = isJsonObject(kept) && typeof kept.task === 'string' ? kept.task : `${task.id}.${id}`;
+    return {
+      ...{ id, name: String(name), taskId },
+      status: isOver ? 'cancelled' : stepStatusOf(state as StepState),
+      service: typeof service === 'string' ? service : null,
+      error: isJsonObject(record) && isJsonObject(record.error) ? record.error : null,
+    };
+  });
 }
 
 function workflowStatusOf({ state, outcome }: Task): string {
@@ -67,44 +102,32 @@ function workflowStatusOf({ state, outcome }: Task): string {
   return state === 'running' || state === 'completing' ? 'running' : 'pending';
 }
 
-function stepsIn({ spec }: Task): readonly { readonly id: string; readonly name: string }[] {
-  const { steps } = spec.origin?.terms ?? {};
-  if (!Array.isArray(steps)) return [];
-  return steps.filter(isJsonObject).map(({ step_id: id, name }) => ({ id: String(id), name: String(name) }));
-}
-
-function statesIn({ checkpoint, result, outcome }: Task): ReadonlyMap<string, string> {
-  const output = isJsonObject(result?.output) ? result.output : {};
-  const run = isJsonObject(checkpoint) && isJsonObject(checkpoint.run) ? checkpoint.run : {};
-  const records = isJsonObject(output.steps) ? output.steps : isJsonObject(run.steps) ? run.steps : {};
-  return new Map(
-    Object.entries(records).map(([id, record]) => {
-      const state = isJsonObject(record) ? String(record.state) : 'pending';
-      const isOver = outcome !== null && (state === 'pending' || state === 'running' || state === 'waiting');
-      return [id, isOver ? 'cancelled' : stepStatusOf(state as StepState)] as const;
-    }),
-  );
-}
-
 async function partialsOf(
   task: Task,
-  shown: readonly { readonly step_id: string; readonly status: string }[],
+  steps: readonly StepView[],
   store: Pick<Store, 'read'>,
 ): Promise<JsonObject> {
-  const done = shown.filter(({ status }) => status === 'completed' || status === 'failed');
+  const done = steps.filter(({ status }) => status === 'completed' || status === 'failed');
   const children = await store.read(
-    done.map(({ step_id: step }) => ({ tenant: task.tenant, id: `${task.id}.${step}` as Task['id'] })),
+    done.map(({ taskId }) => ({ tenant: task.tenant, id: taskId as Task['id'] })),
   );
   return Object.fromEntries(
-    done.map(({ step_id: step, status }, at) => {
+    done.map(({ id, status }, at) => {
       const data: Json = children[at]?.result?.output ?? null;
-      return [step, { status: status === 'completed' ? 'success' : 'failed', data }];
+      return [id, { status: status === 'completed' ? 'success' : 'failed', data }];
     }),
   );
 }
 
-function remaining(percentage: number, startedAt: number | null, now: number): JsonObject {
-  if (startedAt === null || percentage <= 0 || percentage >= 100) return {};
-  const seconds = ((now - startedAt) / percentage) * (100 - percentage);
-  return { estimated_completion_seconds: Math.max(0, Math.round(seconds / 1_000)) };
+/** By what is done so far; before anything is, by what its requester expects (`NOOB-23`). */
+function remaining(percentage: number, { startedAt, spec, outcome }: Task, now: number): JsonObject {
+  const ranMs = startedAt === null ? 0 : now - startedAt;
+  if (outcome !== null || percentage >= 100) return {};
+  const leftMs =
+    startedAt !== null && percentage > 0
+      ? (ranMs / percentage) * (100 - percentage)
+      : (spec.expectedMs ?? Number.NaN) - ranMs;
+  return Number.isNaN(leftMs)
+    ? {}
+    : { estimated_completion_seconds: Math.max(0, Math.round(leftMs / 1_000)) };
 }

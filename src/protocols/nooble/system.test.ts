@@ -193,7 +193,8 @@ suite('services elsewhere', () => {
     assert.equal(running.current_status.progress.percentage, 40);
     const wrong = await refused(agent, told('response', { response: 'x' }, { correlation_id: newId() }));
     assert.equal(wrong.body.code, 'VAL_005');
-    await agent.send('nooble', told('response', { response: 'hecho' }, { status: 'completed' }));
+    const response = told('response', { response: 'hecho' }, { status: 'completed' });
+    await agent.send('nooble', response);
     const seen = await until(
       boss,
       'agent_orchestrator',
@@ -206,6 +207,7 @@ suite('services elsewhere', () => {
     );
     const task = await taskOf(post, ask.task_id);
     assert.equal(task.current_status.state, 'completed');
+    assert.equal((await agent.send('nooble', response)).body.status, 'duplicate');
     const late = await refused(agent, told('response', { response: 'otra vez' }, { status: 'completed' }));
     assert.deepEqual([late.status, late.body.code], [409, 'WF_005']);
     const stranger = await post.agent('stranger', { permissions: AGENT_PERMISSIONS });

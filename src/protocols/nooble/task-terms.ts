@@ -12,6 +12,14 @@ export interface Delegate {
   readonly agent: string | null;
 }
 
+/** The label under which a task bears the version of the client that asked for it (`NOOB-27`). */
+export const CLIENT_LABEL = 'client_version';
+
+/** That version as a label holds it. */
+export function clientLabel(version: string): string {
+  return version.slice(0, 200);
+}
+
 /** The terms a task keeps; the payload is its input already. */
 export function termsOf(envelope: Envelope, delegate: Delegate | null, more: JsonObject = {}): JsonObject {
   const { payload: _, ...header } = envelope;

@@ -3,6 +3,7 @@
 import { isJsonObject } from '../../domain/json.ts';
 import { ParseBudget, parseExpression } from '../../engine/expressions.ts';
 import { noobleError } from './errors.ts';
+import { FORMATS } from './result-schemas.ts';
 import type { TemplateStep } from './template.ts';
 import { STEP_TYPES } from './workflow-words.ts';
 
@@ -17,8 +18,9 @@ export function stepFaultOf(step: TemplateStep, ids: readonly string[]): Error |
   if (!STEP_TYPES.includes(type)) return noobleError('WF_001', `there is no step type ${type}`, at);
   if (policy !== undefined && !POLICY.test(policy))
     return noobleError('WF_001', `${policy} is nothing that can follow a failure`, at);
-  if (isJsonObject(expected?.schema) && expected.schema.$ref !== undefined)
-    return noobleError('WF_001', `there is no schema ${expected.schema.$ref}`, at);
+  const { format } = expected ?? {};
+  if (format !== undefined && !(typeof format === 'string' && Object.hasOwn(FORMATS, format)))
+    return noobleError('WF_001', `there is no format ${format}`, { ...at, formats: Object.keys(FORMATS) });
   const unknown = referencesOf(step).find(one => !ids.includes(one));
   if (unknown !== undefined)
     return noobleError('WF_002', `step ${id} refers to ${unknown}, which there is not`, {

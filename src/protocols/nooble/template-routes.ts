@@ -5,6 +5,7 @@ import { DomainError } from '../../domain/errors.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import type { Route } from '../protocol.ts';
 import { json, route } from '../route.ts';
+import type { ResultSchemas } from './result-schemas.ts';
 import type { Template } from './template.ts';
 import type { Templates } from './templates.ts';
 
@@ -30,8 +31,9 @@ const step = Type.Object(
 );
 
 /** The routes of templates. */
-export function templateRoutes(templates: Templates): readonly Route[] {
+export function templateRoutes(templates: Templates, results: ResultSchemas): readonly Route[] {
   const path = '/protocols/nooble/workflow-templates';
+  const schemas = '/protocols/nooble/result-schemas';
   const common = { tag: 'nooble', rate: 'standard' } as const;
   return [
     route({
@@ -70,6 +72,33 @@ export function templateRoutes(templates: Templates): readonly Route[] {
       async handle({ principal, body }) {
         await templates.store(principal.tenant, body as Template);
         return json(201, { template_id: body.template_id, version: body.version });
+      },
+    }),
+    route({
+      ...common,
+      method: 'GET',
+      path: schemas,
+      summary: 'Your schemas of results, by name',
+      access: 'task:read',
+      answers: { 200: anything },
+      async handle({ principal }) {
+        return json(200, { schemas: await results.list(principal.tenant) });
+      },
+    }),
+    route({
+      ...common,
+      method: 'POST',
+      path: schemas,
+      summary: 'Store or replace a schema that `expected_output` refers to by its name',
+      access: 'workflow:manage',
+      body: Type.Object({
+        name: Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._:/-]{0,199}$' }),
+        schema: object,
+      }),
+      answers: { 201: anything },
+      async handle({ principal, body: { name, schema } }) {
+        await results.put(principal.tenant, name, schema);
+        return json(201, { name });
       },
     }),
   ];

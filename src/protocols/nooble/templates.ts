@@ -1,14 +1,16 @@
 // Templates of workflows: those shipped and those tenants store, checked when they are stored and put into the terms of whoever runs
 // workflows when one is started (`NOOB-49` to `NOOB-62`).
 
+import { asDomainError } from '../../domain/errors.ts';
 import type { TenantId } from '../../domain/ids.ts';
 import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
 import type { Store } from '../../store/store.ts';
 import { noobleError } from './errors.ts';
+import type { ResultSchemas } from './result-schemas.ts';
 import { SALES_ANALYSIS } from './sales-analysis.ts';
 import type { Template, TemplateStep } from './template.ts';
 import { findCycle, stepFaultOf } from './template-checks.ts';
-import { failureOf } from './workflow-words.ts';
+import { failureOf, RETRIED } from './workflow-words.ts';
 
 /** What of a run messages about it are checked against. */
 export interface RunView {
@@ -27,9 +29,11 @@ const SHIPPED: readonly Template[] = [SALES_ANALYSIS];
 /** The templates and runs of all tenants. */
 export class Templates {
   readonly #store: Pick<Store, 'documents' | 'putDocuments'>;
+  readonly #results: ResultSchemas;
 
-  constructor(store: Pick<Store, 'documents' | 'putDocuments'>) {
+  constructor(store: Pick<Store, 'documents' | 'putDocuments'>, results: ResultSchemas) {
     this.#store = store;
+    this.#results = results;
   }
 
   /** The template, the newest of its versions where none is named; null where there is none. */
@@ -50,6 +54,7 @@ export class Templates {
   /** Stores a version of a template; throws WF_001 to WF_004 for what is wrong with it, VAL_005 where another is stored under its name. */
   async store(tenant: TenantId, template: Template): Promise<void> {
     checkTemplate(template);
+    await this.#schemas(tenant, template);
     const [outcome] = await this.#store.putDocuments([
       { tenant, kind: KIND, id: keyOf(template), body: template, expected: 'absent' },
     ]);
@@ -59,6 +64,35 @@ export class Templates {
       throw noobleError('VAL_005', `${keyOf(template)} is another template`, {
         template_id: template.template_id,
       });
+  }
+
+  /** What the runner of workflows is told; throws WF_001 where results are to be by a schema that there is not. */
+  async payload(
+    tenant: TenantId,
+    template: Template,
+    { input, context }: { readonly input: JsonObject; readonly context: JsonObject },
+  ): Promise<JsonObject> {
+    const schemas = await this.#schemas(tenant, template);
+    return {
+      steps: template.steps.map(step => compiled(step, input, schemas.get(step.step_id) ?? null)),
+      input: { ...input, workflow_context: context },
+      tells_steps: true,
+    };
+  }
+
+  /** What the result of each step must be. */
+  async #schemas(tenant: TenantId, { steps }: Template): Promise<ReadonlyMap<string, JsonObject | null>> {
+    const schemas = new Map<string, JsonObject | null>();
+    for (const { step_id: id, expected_output: output } of steps) {
+      const expected = await this.#results.expected(tenant, output).catch(error => {
+        throw noobleError('WF_001', asDomainError(error).message, { step_id: id });
+      });
+      const [unknown] = expected.unknown;
+      if (unknown !== undefined)
+        throw noobleError('WF_001', `there is no schema ${unknown}`, { step_id: id, schema: unknown });
+      schemas.set(id, expected.schema);
+    }
+    return schemas;
   }
 
   /** The name of a run: `wf-<day>-<number of the day>`, the same however often its task asks (`NOOB-51`). */
@@ -83,6 +117,24 @@ export class Templates {
     if (found === undefined) return null;
     const { task, steps, parameters } = found.body;
     return { task: String(task), steps: strings(steps), parameters: strings(parameters) };
+  }
+
+  /** The task that a workflow runs as now: another than the one that was started where a fallback took it up. */
+  async current(tenant: TenantId, task: string): Promise<string> {
+    const [found] = await this.#store.documents({ tenant, kind: RUN_KIND, ids: [`task:${task}`] });
+    return typeof found?.body.current === 'string' ? found.body.current : task;
+  }
+
+  /** Notes that a workflow goes on as another task. */
+  async takenUp(tenant: TenantId, task: string, current: string, now: number): Promise<void> {
+    const [found] = await this.#store.documents({ tenant, kind: RUN_KIND, ids: [`task:${task}`] });
+    if (found === undefined) return;
+    const expiresAt = now + RUN_TERM_MS;
+    const { workflow_id: id } = found.body;
+    await this.#store.putDocuments([
+      { tenant, kind: RUN_KIND, id: `task:${task}`, body: { ...found.body, current }, expiresAt },
+      { tenant, kind: RUN_KIND, id: String(id), body: { ...found.body, task: current }, expiresAt },
+    ]);
   }
 
   async #next(tenant: TenantId, day: string): Promise<number> {
@@ -112,12 +164,7 @@ export function checkTemplate({ steps }: Template): void {
     throw noobleError('WF_004', `steps wait for one another: ${cycle.join(' -> ')}`, { cycle: [...cycle] });
 }
 
-/** What the runner of workflows is told. */
-export function payloadOf({ steps }: Template, input: JsonObject, context: JsonObject): JsonObject {
-  return { steps: steps.map(step => compiled(step, input)), input: { ...input, workflow_context: context } };
-}
-
-function compiled(step: TemplateStep, given: JsonObject): JsonObject {
+function compiled(step: TemplateStep, given: JsonObject, schema: JsonObject | null): JsonObject {
   const { step_id: id, step_type: type, depends_on: after, condition, on_failure: policy } = step;
   const { attempts, goesOn } = failureOf(policy);
   const common: JsonObject = {
@@ -133,8 +180,9 @@ function compiled(step: TemplateStep, given: JsonObject): JsonObject {
     task_type: 'custom',
     description: step.name,
     task_data: { type_name: name, payload, step: { step_id: id, name: step.name } },
-    ...(attempts === 1 ? {} : { retry: { max_attempts: attempts, delay: 1 } }),
-    ...outputCheck(step.expected_output),
+    // Whatever it failed by, its policy says how often it is tried.
+    ...(attempts === 1 ? {} : { retry: { max_attempts: attempts, delay: 1, codes: [...RETRIED] } }),
+    ...(schema === null ? {} : { execution_config: { output_schema: schema } }),
   });
   switch (type) {
     case 'agent_task':
@@ -159,13 +207,6 @@ function compiled(step: TemplateStep, given: JsonObject): JsonObject {
       return { ...rest, ...common, kind: type };
     }
   }
-}
-
-function outputCheck(expected: JsonObject | undefined): JsonObject {
-  const schema = expected?.schema;
-  return isJsonObject(schema) && schema.$ref === undefined
-    ? { execution_config: { output_schema: schema } }
-    : {};
 }
 
 /** References in `input_data` as the runner reads them; all else is meant literally (`NOOB-56`). */

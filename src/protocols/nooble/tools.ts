@@ -1,12 +1,14 @@
 // The registry of tools: those built in, and those administrators register: behind an endpoint, or done by an agent (`NOOB-69`, `NOOB-70`).
 
-import { asDomainError, DomainError } from '../../domain/errors.ts';
+import { asDomainError } from '../../domain/errors.ts';
 import type { TenantId } from '../../domain/ids.ts';
 import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
 import type { Outbound } from '../../engine/ports/outbound.ts';
 import type { PayloadCheck } from '../../engine/ports/schemas.ts';
+import { mask } from '../../guards/mask.ts';
 import type { Store } from '../../store/store.ts';
 import { parseJson } from '../json.ts';
+import type { Dependencies } from './dependencies.ts';
 import { noobleError } from './errors.ts';
 import { analyse, collectRecords, deliver, recommend, writeReport } from './sales-analysis.ts';
 
@@ -25,6 +27,13 @@ export interface ToolParts {
   readonly store: Pick<Store, 'documents' | 'putDocuments'>;
   readonly outbound: Outbound;
   readonly schemas: PayloadCheck;
+  readonly dependencies: Dependencies;
+}
+
+/** How long a call may take, and what ends it sooner. */
+export interface ToolTerms {
+  readonly signal: AbortSignal;
+  readonly withinMs: number;
 }
 
 const KIND = 'nooble_tool';
@@ -119,15 +128,15 @@ export class Tools {
   }
 
   /** What the tool answers; throws AEX_003 where it is not there, VAL_001 for parameters it does not take, AEX_005 where it fails. */
-  async run(tenant: TenantId, payload: JsonObject, signal: AbortSignal): Promise<Json> {
+  async run(tenant: TenantId, payload: JsonObject, terms: ToolTerms): Promise<Json> {
     const name = String(payload.tool_name);
     const parameters = isJsonObject(payload.parameters) ? payload.parameters : {};
     const tool = await this.find(tenant, name);
     if (tool === null || (tool.agent !== undefined && tool.endpoint === undefined))
-      throw unavailable(name, 'there is no such tool here');
+      throw noobleError('AEX_003', 'there is no such tool here', { tool_name: name });
     await this.#check(tool, parameters);
     const run = tool.endpoint === undefined ? RUNS.get(name) : undefined;
-    return run === undefined ? this.#call(tool, parameters, signal) : run(parameters);
+    return run === undefined ? this.#call(tenant, tool, parameters, terms) : run(parameters);
   }
 
   async #check({ parameters: wanted }: Tool, parameters: JsonObject): Promise<void> {
@@ -139,31 +148,42 @@ export class Tools {
     }
   }
 
-  async #call(tool: Tool, parameters: JsonObject, signal: AbortSignal): Promise<Json> {
+  async #call(tenant: TenantId, tool: Tool, parameters: JsonObject, terms: ToolTerms): Promise<Json> {
     const { name, endpoint = '' } = tool;
-    const body = new TextEncoder().encode(JSON.stringify({ tool: name, arguments: parameters }));
+    const dependency = { service: new URL(endpoint).host, operation: name };
+    const call = () => this.#ask(tool, parameters, terms);
     try {
-      const answer = await this.#parts.outbound.send({
-        ...{ url: endpoint, method: 'POST', headers: { 'content-type': 'application/json' }, body },
-        ...{ timeoutMs: CALL_MS, answerBytesMax: ANSWER_MAX, signal },
-      });
-      if (answer.status >= 300)
-        throw noobleError('AEX_005', `the tool answered ${answer.status}`, {
-          ...{ tool_name: name, dependency_service: new URL(endpoint).host, dependency_operation: name },
-          status_code: answer.status,
-          response: Buffer.from(answer.body).toString('utf8').slice(0, 4_096),
-        });
-      return parseJson(Buffer.from(answer.body)) as Json;
-    } catch (error) {
-      if (signal.aborted || (error instanceof DomainError && error.details.nooble_code !== undefined))
-        throw error;
-      if (error instanceof DomainError && ['dependency_failed', 'upstream_timeout'].includes(error.code))
-        throw unavailable(name, error.message);
-      throw noobleError('AEX_005', asDomainError(error).message, { tool_name: name });
+      return await this.#parts.dependencies.call(tenant, dependency, call, terms.signal);
+    } catch (thrown) {
+      if (terms.signal.aborted) throw thrown;
+      const { code, message, details } = asDomainError(thrown);
+      if (details.nooble_code !== undefined || PASSED_ON.includes(code)) throw thrown;
+      // Nobody is there: it is offline.
+      const told = code === 'dependency_failed' ? 'AEX_003' : 'AEX_005';
+      throw noobleError(told, message, { ...details, tool_name: name });
     }
+  }
+
+  async #ask(
+    { name, endpoint = '' }: Tool,
+    parameters: JsonObject,
+    { signal, withinMs }: ToolTerms,
+  ): Promise<Json> {
+    const body = new TextEncoder().encode(JSON.stringify({ tool: name, arguments: parameters }));
+    const answer = await this.#parts.outbound.send({
+      ...{ url: endpoint, method: 'POST', headers: { 'content-type': 'application/json' }, body },
+      ...{ timeoutMs: Math.min(CALL_MS, withinMs), answerBytesMax: ANSWER_MAX, signal },
+    });
+    const { status } = answer;
+    if (status >= 300)
+      throw noobleError(DOWN.includes(status) ? 'GEN_005' : 'AEX_005', `the tool answered ${status}`, {
+        ...{ tool_name: name, status_code: status },
+        response: mask(Buffer.from(answer.body).toString('utf8')).slice(0, 4_096),
+      });
+    return parseJson(Buffer.from(answer.body)) as Json;
   }
 }
 
-function unavailable(name: string, message: string): DomainError {
-  return noobleError('AEX_003', message, { tool_name: name });
-}
+/** What gateways and servers say of themselves while they are down. */
+const DOWN: readonly number[] = [502, 503, 504];
+const PASSED_ON: readonly string[] = ['circuit_open', 'upstream_timeout'];

@@ -22,6 +22,10 @@ export interface Errand {
   readonly task: Task;
   /** Aborts when the task is taken away, cancelled or over. */
   readonly signal: AbortSignal;
+  /** How long a call to somebody else may take, so that there is time left to say what came of it. */
+  readonly withinMs: number;
+  /** Writes a line into the log of the task. */
+  log(level: 'DEBUG' | 'INFO' | 'WARN', message: string): Promise<void>;
   /** Tells how far it is. */
   report(progress: NonNullable<WorkRequest['progress'][number]['report']>): Promise<void>;
 }
@@ -54,6 +58,7 @@ const SLOTS = 100;
 const WAIT_MS = 20_000;
 const TRY_AGAIN_MS = 1_000;
 const LOOK_MS = 5_000;
+const CALL_SHARE = 0.8;
 
 /** The built-in services at work. */
 export class Worker implements Service {
@@ -161,7 +166,8 @@ export class Worker implements Service {
     const { signal } = controller;
     const keeping = this.#keep(tenant, service, lease, signal);
     const errand: Errand = {
-      ...{ tenant, service, task, signal },
+      ...{ tenant, service, task, signal, withinMs: Math.ceil(task.spec.timeoutMs * CALL_SHARE) },
+      log: (level, message) => this.#note(tenant, service, ref, level, message),
       report: async report => void (await this.#work(tenant, service, { progress: [{ ...ref, report }] })),
     };
     try {
@@ -202,7 +208,19 @@ export class Worker implements Service {
     const mayHelp = ERROR_CODES[code].retry === 'yes' && COMMON_CODES[CATALOGUE[known].common].isRetried;
     const recoverable = mayHelp && details.final !== true;
     const failure = { code, message, details, recoverable };
+    await this.#note(tenant, service, ref, 'ERROR', message);
     await this.#work(tenant, service, { results: [{ ...ref, status: 'failed', error: failure }] });
+  }
+
+  async #note(
+    tenant: TenantId,
+    service: BuiltIn,
+    ref: WorkRequest['heartbeats'][number],
+    level: WorkRequest['logs'][number]['level'],
+    message: string,
+  ): Promise<void> {
+    const at = this.#parts.clock.now();
+    await this.#work(tenant, service, { logs: [{ ...ref, at, level, component: service, message }] });
   }
 
   /** Prolongs the lease until the task is let go of. */

@@ -1,5 +1,6 @@
 // The words of workflows: kinds of steps, ways to tell of an end, what follows a failure (`NOOB-52`, `NOOB-55`, `NOOB-58`).
 
+import { ERROR_CODES, type ErrorCode } from '../../domain/errors.ts';
 import type { StepState } from '../../domain/workflow.ts';
 
 /** What a step may be. */
@@ -16,6 +17,18 @@ export const STEP_TYPES: readonly string[] = [
   'workflow',
 ];
 
+/** The service each kind of step is done by, where it is done by one. */
+const SERVICE_OF: Readonly<Record<string, string>> = {
+  agent_task: 'agent_execution',
+  tool_task: 'tool_registry',
+  knowledge_search: 'knowledge_base',
+};
+
+/** The service a kind of step is done by, or null. */
+export function serviceOfStep(type: string): string | null {
+  return SERVICE_OF[type] ?? null;
+}
+
 /** Ways to tell of an end. */
 export const CHANNELS: readonly string[] = ['email', 'webhook', 'slack'];
 
@@ -29,6 +42,11 @@ export function failureOf(policy: string | undefined): {
   const [, times, then] = match;
   return { attempts: 1 + (times === 'once' ? 1 : Number(times)), goesOn: then === 'continue' };
 }
+
+/** Codes by which a step that failed is tried again. */
+export const RETRIED: readonly ErrorCode[] = (Object.keys(ERROR_CODES) as ErrorCode[]).filter(
+  code => ERROR_CODES[code].retry !== 'no',
+);
 
 /** A step's state in the words of NOOB-60. */
 export function stepStatusOf(state: StepState): string {

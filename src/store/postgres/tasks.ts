@@ -109,10 +109,13 @@ export class Tasks {
   }
 }
 
+/** A specification without the characters that PostgreSQL cannot read out of JSON: zero, and halves of surrogate pairs. */
+const READABLE = String.raw`regexp_replace(t.spec, '(?<!\\)((?:\\\\)*)\\u(?:0000|d[89a-f][0-9a-f]{2})', '\1', 'g')`;
+
 function conditionsOf(query: TaskQuery): Conditions {
   const text = (value: string | undefined): string | undefined =>
     value === undefined ? undefined : plain(value);
-  return new Conditions('t.tenant = $1', plain(query.tenant))
+  const conditions = new Conditions('t.tenant = $1', plain(query.tenant))
     .add('t.id = ANY (?::text[])', query.ids?.map(plain))
     .add(`CASE WHEN l.task IS NULL THEN t.state ELSE 'running' END = ANY (?::text[])`, query.states)
     .add('t.outcome = ANY (?::text[])', query.outcomes)
@@ -124,4 +127,10 @@ function conditionsOf(query: TaskQuery): Conditions {
     .add('t.session = ?', text(query.sessionId))
     .add('t.user_id = ?', text(query.userId))
     .add('t.correlation = ?', text(query.correlationId));
+  const { label } = query;
+  if (label === undefined) return conditions;
+  const wanted = conditions.param(JSON.stringify({ [plain(label.name)]: plain(label.value) }));
+  return conditions.and(
+    `CASE WHEN strpos(t.spec, '"labels":') > 0 THEN (${READABLE}::json -> 'labels')::jsonb @> ${wanted}::jsonb ELSE false END`,
+  );
 }

@@ -67,5 +67,9 @@ function conditionsOf(query: TaskQuery): { readonly where: string; readonly valu
   equals('t.session', query.sessionId);
   equals('t.user', query.userId);
   equals('t.correlation', query.correlationId);
+  if (query.label !== undefined) {
+    conditions.push(`t.spec -> '$.labels' ->> ? = ?`);
+    values.push(query.label.name, query.label.value);
+  }
   return { where: `WHERE ${conditions.join(' AND ')}`, values };
 }

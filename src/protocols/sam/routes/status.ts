@@ -47,6 +47,9 @@ const manyQuery = Type.Object({
   user_id: Type.Optional(Type.String()),
   correlation_id: Type.Optional(Type.String()),
   task_type: Type.Optional(Type.String()),
+  label: Type.Optional(
+    Type.String({ pattern: '^[A-Za-z_][^=]{0,199}=', description: 'A label and its value: `name=value`.' }),
+  ),
   status: Type.Optional(Type.Enum([...SAM_STATES])),
   include_metrics: wishQuery.include_metrics,
   limit: Type.Optional(
@@ -145,6 +148,7 @@ async function answerMany(
     ...(query.session_id === undefined ? {} : { sessionId: query.session_id }),
     ...(query.user_id === undefined ? {} : { userId: query.user_id }),
     ...(query.correlation_id === undefined ? {} : { correlationId: query.correlation_id }),
+    ...(query.label === undefined ? {} : { label: labelIn(query.label) }),
     limit,
     offset,
   };
@@ -162,6 +166,11 @@ async function answerMany(
     limit,
     offset,
   });
+}
+
+function labelIn(text: string): NonNullable<TaskQuery['label']> {
+  const at = text.indexOf('=');
+  return { name: text.slice(0, at), value: text.slice(at + 1) };
 }
 
 function idsIn(list: string | undefined): readonly TaskId[] | undefined {
