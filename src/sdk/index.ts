@@ -44,7 +44,8 @@ export {
 export type { ArtifactDownload, ArtifactUpload } from './resources.ts';
 export type * from './schedules.ts';
 export type { SigningKey, SigningScheme } from './signing.ts';
-export type { InputChunk, OutputOptions, StepInput, StepOutput } from './step-pipes.ts';
+export type { InputChunk, InputOptions, StepInput } from './step-input.ts';
+export type { OutputOptions, StepOutput } from './step-pipes.ts';
 export type { ClientOptions, RetryOptions, Sendable } from './transport.ts';
 export * from './webhooks.ts';
 export * from './wire.ts';
