@@ -1,19 +1,21 @@
 // Pipes as people look at them: how much went in, how far each reader is, and who holds up whom.
 
-import { fillOf, fits, pipeOutId, pipesOf, slowestOf } from '../domain/pipe.ts';
-import type { Task } from '../domain/task.ts';
+import type { TaskId, TenantId } from '../domain/ids.ts';
+import { fillOf, fits, pipeOutId, slowestOf, type TaskPipes } from '../domain/pipe.ts';
 import type { PipeView } from './pipe-calls.ts';
 import type { PipeRecords } from './pipe-records.ts';
 
 const NOTHING = { chunks: 0, bytes: 0 };
 
-/** The pipes that the task writes to, as they stand; empty for most tasks. */
+/** The task's outputs as they stand. */
 export async function viewsOf(
   records: Pick<PipeRecords, 'out' | 'ins'>,
-  { tenant, id, spec }: Task,
+  tenant: TenantId,
+  id: TaskId,
+  outputs: TaskPipes['outputs'],
 ): Promise<readonly PipeView[]> {
   return await Promise.all(
-    Object.entries(pipesOf(spec).outputs).map(async ([output, { mode, readers }]) => {
+    Object.entries(outputs).map(async ([output, { mode, readers }]) => {
       const pipe = pipeOutId(id, output);
       const out = (await records.out(tenant, pipe))?.end ?? null;
       const ins = (await records.ins(tenant, pipe, readers)).map(one => one.end);

@@ -181,8 +181,13 @@ export class Pipes {
   }
 
   /** The pipes that the task writes to, as they stand; empty for most tasks. */
-  views(task: Task): Promise<readonly PipeView[]> {
-    return viewsOf(this.#records, task);
+  views({ tenant, id, spec }: Task): Promise<readonly PipeView[]> {
+    return this.viewsOf(tenant, id, pipesOf(spec));
+  }
+
+  /** The outputs of a task that may not be there yet. */
+  viewsOf(tenant: TenantId, id: TaskId, { outputs }: TaskPipes): Promise<readonly PipeView[]> {
+    return viewsOf(this.#records, tenant, id, outputs);
   }
 
   /**

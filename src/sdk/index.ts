@@ -52,4 +52,4 @@ export * from './wire.ts';
 export * from './wire-admin.ts';
 export type * from './wording.ts';
 export { type StopOptions, Worker, type WorkerOptions } from './worker.ts';
-export type { WorkflowRunView, WorkflowView } from './workflows.ts';
+export type { PipeView, WorkflowRunView, WorkflowView } from './workflows.ts';
