@@ -34,7 +34,7 @@ export interface TaskContext {
   /** 0–100; of several reports before the next exchange only the last counts. */
   progress(percentage: number, step?: { readonly currentStep?: string; readonly totalSteps?: number }): void;
   /**
-   * Saves where the work stands: the next attempt, on whatever worker, begins with it, and with the inputs that are read by checkpoint where
+   * Saves where the work stands, as it is now: the next attempt, on whatever worker, begins with it, and with the inputs that are read by checkpoint where
    * they stood now.
    */
   checkpoint(state: Json): void;
@@ -230,7 +230,11 @@ export class Attempt {
       secrets: this.lease.secrets ?? {},
       progress: (percentage, step) =>
         tell({ percentage, current_step: step?.currentStep, total_steps: step?.totalSteps }),
-      checkpoint: state => tell({ checkpoint: state, input_positions: this.#pipes.positions() }),
+      checkpoint: state => {
+        const input_positions = this.#pipes.positions();
+        // It travels later, and the handler may add to it meanwhile.
+        tell({ checkpoint: structuredClone(state), input_positions });
+      },
       intermediate: value => tell({ intermediate_result: value }),
       log: (level, message, metadata) => {
         if (this.#settled || !this.wanted) return;
