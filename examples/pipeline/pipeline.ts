@@ -21,11 +21,13 @@ const WORKFLOW = new URL('workflow.json', import.meta.url);
 const STEP = fileURLToPath(new URL('step.ts', import.meta.url));
 const LOOK_MS = 100;
 /** What the process that is killed says in its last moment. */
-const LAST_WORDS = 'filter has chunk 3';
+const LAST_WORDS = 'filter has chunk 4';
 
 const { values } = parseArgs({ options: { mebibytes: { type: 'string', default: '88' } } });
 const client = connect();
 await using resources = new AsyncDisposableStack();
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+  process.once(signal, () => void resources.disposeAsync().finally(() => process.kill(process.pid, signal)));
 const begun = performance.now();
 
 const [reader, first] = [hire('one', 'read'), hire('two', 'filter', 'sum')];
@@ -45,9 +47,12 @@ const { task_id: id } = await orchestrator.submit({
 await first.said(LAST_WORDS);
 await first.kill();
 console.log(`two was killed; its last words: ${LAST_WORDS}`);
-const full = await pipeOnce('read.lines', ({ state }) => state === 'waiting_downstream');
+const full = await pipeOnce('read.lines', ({ state }) => state !== 'open');
+const waiting = sizeOf(full.readers[0]?.behind_bytes);
 console.log(
-  `${full.pipe} is full: ${sizeOf(full.readers[0]?.behind_bytes)} wait for a filter, and the reader waits`,
+  full.state === 'waiting_downstream'
+    ? `${full.pipe} is full: ${waiting} wait for a filter, and the reader waits`
+    : `${full.pipe} has ended, and ${waiting} wait for a filter`,
 );
 const second = hire('three', 'filter', 'sum');
 // Which of the two comes first is open.
@@ -65,7 +70,7 @@ if (!isRight) process.exitCode = 1;
 
 /** Starts a process of workers, which ends with this one. */
 function hire(name: string, ...roles: readonly string[]) {
-  const child = spawn(process.execPath, [STEP, name, ...roles], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [STEP, name, ...roles], { stdio: ['pipe', 'pipe', 'inherit'] });
   const exited = once(child, 'exit');
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const end = async (signal: NodeJS.Signals): Promise<void> => {

@@ -19,10 +19,13 @@ const workers = roles.map(role => {
   if (handler === undefined) throw new Error(`there is no step ${role}`);
   return new Worker({ client, agentId: `${role}-${name}`, handlers: { [`${role}-log`]: handler } });
 });
-const stop = () => Promise.all(workers.map(worker => worker.stop({ graceMs: 0, handInMs: 1_000 })));
-process.once('SIGTERM', () => void stop());
-// Ctrl-C reaches every process of the terminal; whoever started this one decides when it ends.
-process.on('SIGINT', () => undefined);
+const stop = async (): Promise<void> => {
+  await Promise.all(workers.map(worker => worker.stop({ graceMs: 0, handInMs: 1_000 })));
+  process.exit();
+};
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, stop);
+// Whoever started it is gone, in whatever way.
+process.stdin.once('end', stop).resume();
 await Promise.all(workers.map(worker => worker.start()));
 console.log('ready');
 
