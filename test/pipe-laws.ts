@@ -29,6 +29,7 @@ interface Place {
 export function testPipes(place: Place): void {
   testAttempts(place);
   testCheckpoints(place);
+  testRefusedCheckpoints(place);
   testChunks(place);
   testRoom(place);
   testLeftBehind(place);
@@ -147,7 +148,9 @@ function testCheckpoints({ place, open, skip }: Place): void {
     assert.equal(await read(scene, 2), '3: chunk 3');
     assert.equal((await scene.chunks()).length, 1, 'and now it was');
   });
+}
 
+function testRefusedCheckpoints({ place, open, skip }: Place): void {
   test(`SAM-229 a checkpoint that is older than what was let go of, or ahead of the writer, or of an attempt that lost its lease, changes nothing, over ${place}`, {
     skip,
   }, async t => {
