@@ -11,7 +11,16 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 /** The examples, by the name of their folder. */
-const EXAMPLES: Readonly<Record<string, { readonly script: string; readonly shows: string }>> = {
+const EXAMPLES: Readonly<
+  Record<
+    string,
+    {
+      readonly script: string;
+      readonly shows: string;
+      readonly settings?: Readonly<Record<string, string>>;
+    }
+  >
+> = {
   'hello-worker': { script: 'hello.ts', shows: 'a task type of your own' },
   'nightly-report': { script: 'nightly.ts', shows: 'a CSV in, a report out' },
   'press-release': { script: 'release.ts', shows: 'a model writes, a human approves, a page is published' },
@@ -20,6 +29,12 @@ const EXAMPLES: Readonly<Record<string, { readonly script: string; readonly show
   watchtower: { script: 'watch.ts', shows: 'watches over services and tells when they change' },
   'research-team': { script: 'team.ts', shows: 'four agents, each a process, write a report by messages' },
   blog: { script: 'post.ts', shows: 'plans, writes, reviews and publishes a post by messages' },
+  pipeline: {
+    script: 'pipeline.ts',
+    shows: 'streams a log through three processes, one of them killed',
+    // Whoever is killed is missed after so long.
+    settings: { BATUTA_LEASE_MS: '2500' },
+  },
   'shop-prices': { script: 'prices.ts', shows: 'scrapes a shop page by page into Parquet and adds it up' },
 };
 
@@ -54,7 +69,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     if (running !== null) running.kill(signal);
     else void resources.disposeAsync().finally(() => process.exit(codeOf(signal)));
   });
-const environment = url === null ? await ownServer(resources) : serverAt(url, resources);
+const environment = url === null ? await ownServer(resources, example.settings) : serverAt(url, resources);
 const script = fileURLToPath(new URL(`${name}/${example.script}`, import.meta.url));
 running = spawn(process.execPath, [script, ...args], {
   env: { ...process.env, ...environment },
@@ -85,11 +100,17 @@ function temporaryDirectory(started: AsyncDisposableStack): string {
 }
 
 /** Starts a server that is stopped with the resources; answers what tells an example of it. */
-async function ownServer(started: AsyncDisposableStack): Promise<Readonly<Record<string, string>>> {
+async function ownServer(
+  started: AsyncDisposableStack,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<Readonly<Record<string, string>>> {
   const dataDir = temporaryDirectory(started);
   const inherited = Object.entries(process.env).filter(([setting]) => !setting.startsWith('BATUTA_'));
   const server = spawn(process.execPath, [SERVER, 'serve', '--json'], {
-    env: { ...Object.fromEntries(inherited), ...SETTINGS, BATUTA_PORT: '0', BATUTA_DATA: dataDir },
+    env: {
+      ...{ ...Object.fromEntries(inherited), ...SETTINGS, ...settings },
+      ...{ BATUTA_PORT: '0', BATUTA_DATA: dataDir },
+    },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const exited = once(server, 'exit');

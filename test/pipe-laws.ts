@@ -2,126 +2,17 @@
 
 import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
-import { text } from 'node:stream/consumers';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import type { DomainError } from '../src/domain/errors.ts';
 import type { FencingToken, TaskId, TenantId } from '../src/domain/ids.ts';
 import { DEFAULT_TENANT } from '../src/domain/ids.ts';
-import { CHUNK_TYPE, type PipeMode, type TaskPipes } from '../src/domain/pipe.ts';
+import type { Json } from '../src/domain/json.ts';
+import { type PipePositions, withPositions } from '../src/domain/pipe.ts';
 import type { WorkLease } from '../src/engine/api.ts';
-import type { PipeEnd } from '../src/engine/pipe-calls.ts';
-import { type HouseOptions, openHouse, orderOf, workAs } from './harness.ts';
+import { NOW, type Open, read, setup, write } from './pipe-scene.ts';
 
 const MIB = 1_024 ** 2;
-const NOW = { waitMs: 0, signal: new AbortController().signal };
 const PATIENT = { waitMs: 20_000, signal: new AbortController().signal };
-
-/** Where a house keeps things, and what closes that. */
-export type Open = () => Promise<{ readonly places: HouseOptions; close(): Promise<void> }>;
-
-/** The pipes from a writer to its readers, by task. */
-function pipesBetween(readers: readonly string[], mode: PipeMode): Readonly<Record<string, TaskPipes>> {
-  const inputs = { in: { task: 'w', output: 'rows' } };
-  return {
-    w: { inputs: {}, outputs: { rows: { mode, readers: readers.map(task => ({ task, input: 'in' })) } } },
-    ...Object.fromEntries(readers.map(task => [task, { inputs, outputs: {} }])),
-    // It says that it reads, and nobody writes for it.
-    stranger: { inputs, outputs: {} },
-  };
-}
-
-/** What the agent holds, by task. */
-function leasing(agent: ReturnType<typeof workAs>) {
-  const leases = new Map<string, WorkLease>();
-  const lease = async (task: string): Promise<void> => {
-    for (;;) {
-      const answer = await agent.exchange({ slots: 1, waitMs: 5_000 });
-      for (const one of answer.leases) leases.set(one.task.id, one);
-      if (leases.has(task)) return;
-    }
-  };
-  const leaseOf = (task: string): WorkLease => {
-    const found = leases.get(task);
-    assert.ok(found);
-    return found;
-  };
-  return {
-    lease,
-    leaseOf,
-    /** Ends the attempt, and leases the next one. */
-    async again(task: string): Promise<void> {
-      const before = leaseOf(task);
-      leases.delete(task);
-      await agent.fail(before, {});
-      await lease(task);
-    },
-  };
-}
-
-/** A writer's task, its readers' tasks, and an agent that is given their attempts. */
-export async function setup(
-  t: TestContext,
-  open: Open,
-  {
-    readers = ['r'],
-    mode = 'stream',
-  }: { readonly readers?: readonly string[]; readonly mode?: PipeMode } = {},
-) {
-  const { places, close } = await open();
-  const house = await openHouse({ ...places, options: { drainMs: 0 } });
-  const pipes = pipesBetween(readers, mode);
-  const agent = workAs(
-    house,
-    'agent',
-    Object.keys(pipes).map(task => `custom:${task}` as const),
-  );
-  await agent.hello();
-  const { lease, leaseOf, again } = leasing(agent);
-  t.after(async () => {
-    await house.stop();
-    await close();
-  });
-  return {
-    house,
-    agent,
-    pipes: house.engine.pipes,
-    leaseOf,
-    /** Hands the task in and leases it. */
-    async begin(...tasks: readonly string[]): Promise<void> {
-      for (const task of tasks) {
-        const spec = { type: 'custom', typeName: task, extra: { workflow: { pipes: pipes[task] } } } as const;
-        await house.engine.submit([orderOf(task, spec as never)]);
-        await lease(task);
-      }
-    },
-    again,
-    end(task: string, tenant: TenantId = DEFAULT_TENANT): PipeEnd {
-      const { token } = leaseOf(task);
-      return { tenant, taskId: task as TaskId, token, name: task === 'w' ? 'rows' : 'in' };
-    },
-    /** Its step is over, as its workflow would say. */
-    over: (task: string, how: 'ended' | 'failed') =>
-      house.engine.pipes.settle(DEFAULT_TENANT, task as TaskId, pipes[task] as TaskPipes, how),
-    async chunks() {
-      const all = await house.store.artifacts({ tenant: DEFAULT_TENANT });
-      return all.filter(({ type }) => type === CHUNK_TYPE);
-    },
-  };
-}
-
-type Scene = Awaited<ReturnType<typeof setup>>;
-
-/** Writes the chunk of that number, waiting for room no longer than told. */
-export function write({ pipes, end }: Scene, number: number, bytes = `chunk ${number}`, patience = NOW) {
-  const source = Buffer.from(bytes);
-  return pipes.write(end('w'), { number, size: source.length, source, state: { upTo: number } }, patience);
-}
-
-async function read({ pipes, end }: Scene, after: number, task = 'r'): Promise<string | null> {
-  const found = await pipes.read(end(task), after, NOW);
-  if (found === null || found.kind === 'end') return found === null ? null : 'end';
-  return `${found.number}: ${await text(found.stream)}`;
-}
 
 function code(expected: string) {
   return (error: DomainError): boolean => error.code === expected;
@@ -137,6 +28,8 @@ interface Place {
 /** Claims about pipes in a house that keeps things there. */
 export function testPipes(place: Place): void {
   testAttempts(place);
+  testCheckpoints(place);
+  testRefusedCheckpoints(place);
   testChunks(place);
   testRoom(place);
   testLeftBehind(place);
@@ -192,6 +85,107 @@ function testAttempts({ place, open, skip }: Place): void {
     assert.equal(await write(scene, 3), 'kept');
     assert.equal(await read(scene, 1), '2: chunk 2');
     assert.equal(await read(scene, 2), '3: chunk 3');
+  });
+}
+
+function testCheckpoints({ place, open, skip }: Place): void {
+  test(`SAM-229 SAM-230 what a reader by checkpoint has read is kept until a checkpoint of its own includes it, and the next attempt gets the rest once more, over ${place}`, {
+    skip,
+  }, async t => {
+    const scene = await setup(t, open);
+    const { pipes, end, leaseOf } = scene;
+    await scene.begin('w', 'r');
+    for (let number = 1; number <= 5; number++) await write(scene, number);
+    assert.deepEqual(await pipes.openInput(end('r'), 'checkpoint'), { acknowledged: 0, state: null });
+    await assert.rejects(pipes.acknowledge(end('r'), 5), code('conflict'));
+    assert.equal((await scene.chunks()).length, 5);
+    assert.deepEqual((await scene.checkpoint('r', { sum: 6 }, { in: 3 })).rejected, []);
+    assert.equal((await scene.chunks()).length, 2);
+    assert.equal(await read(scene, 4), '5: chunk 5');
+    // It dies having read all five.
+    await scene.again('r');
+    assert.deepEqual([leaseOf('r').task.checkpoint, leaseOf('r').positions], [{ sum: 6 }, { in: 3 }]);
+    assert.deepEqual(await pipes.openInput(end('r'), 'checkpoint'), { acknowledged: 3, state: null });
+    assert.equal(await read(scene, 3), '4: chunk 4');
+    assert.equal(await read(scene, 4), '5: chunk 5');
+  });
+
+  test(`SAM-229 a reader by checkpoint that dies before its first checkpoint gets everything once more, over ${place}`, {
+    skip,
+  }, async t => {
+    const scene = await setup(t, open);
+    await scene.begin('w', 'r');
+    await scene.pipes.openInput(scene.end('r'), 'checkpoint');
+    for (const number of [1, 2]) await write(scene, number);
+    assert.equal(await read(scene, 1), '2: chunk 2');
+    await scene.again('r');
+    const position = await scene.pipes.openInput(scene.end('r'), 'checkpoint');
+    assert.deepEqual(position, { acknowledged: 0, state: null });
+    assert.equal(await read(scene, 0), '1: chunk 1');
+  });
+
+  test(`SAM-229 a node that dies between keeping a checkpoint and letting go leaves no gap and nothing double: the next attempt stands where the checkpoint says, over ${place}`, {
+    skip,
+  }, async t => {
+    const scene = await setup(t, open);
+    const { pipes, end, leaseOf } = scene;
+    await scene.begin('w', 'r');
+    await pipes.openInput(end('r'), 'checkpoint');
+    for (const number of [1, 2, 3]) await write(scene, number);
+    const { task, token } = leaseOf('r');
+    const died = new Error('the node died');
+    const keeping = pipes.checkpoint({ tenant: task.tenant, taskId: task.id, token }, { in: 2 }, async () => {
+      const checkpoint = withPositions({ sum: 3 }, { in: 2 });
+      const guard = { by: 'lease', token } as const;
+      await scene.house.store.commit([{ key: task.key, guard, events: [], checkpoint }]);
+      throw died;
+    });
+    await assert.rejects(keeping, died);
+    assert.equal((await scene.chunks()).length, 3, 'nothing was let go of');
+    await scene.again('r');
+    assert.deepEqual(leaseOf('r').task.checkpoint, { sum: 3 });
+    assert.deepEqual(await pipes.openInput(end('r'), 'checkpoint'), { acknowledged: 2, state: null });
+    assert.equal(await read(scene, 2), '3: chunk 3');
+    assert.equal((await scene.chunks()).length, 1, 'and now it was');
+  });
+}
+
+function testRefusedCheckpoints({ place, open, skip }: Place): void {
+  test(`SAM-229 a checkpoint that is older than what was let go of, or ahead of the writer, or of an attempt that lost its lease, changes nothing, over ${place}`, {
+    skip,
+  }, async t => {
+    const scene = await setup(t, open);
+    await scene.begin('w', 'r');
+    for (const number of [1, 2, 3]) await write(scene, number);
+    const refusal = async (state: Json, positions: PipePositions, lease?: WorkLease) =>
+      (await scene.checkpoint('r', state, positions, lease)).rejected[0]?.error.code;
+    assert.equal(await refusal(1, { in: 1 }), 'conflict', 'it is not read by checkpoint');
+    await scene.pipes.openInput(scene.end('r'), 'checkpoint');
+    assert.equal(await refusal(2, { in: 2 }), undefined);
+    assert.equal(await refusal('older', { in: 1 }), 'conflict');
+    assert.equal(await refusal('ahead', { in: 4 }), 'conflict');
+    assert.equal(await refusal('elsewhere', { out: 1 }), 'not_found');
+    const zombie = scene.leaseOf('r');
+    await scene.again('r');
+    assert.equal(await refusal('late', { in: 3 }, zombie), 'lease_lost');
+    assert.equal(scene.leaseOf('r').task.checkpoint, 2);
+    const position = await scene.pipes.openInput(scene.end('r'), 'checkpoint');
+    assert.deepEqual(position, { acknowledged: 2, state: null });
+    assert.equal((await scene.chunks()).length, 1);
+  });
+
+  test(`SAM-229 a reader whose checkpoint does not go as far as what was let go of is refused, not given a stream with a gap, over ${place}`, {
+    skip,
+  }, async t => {
+    const scene = await setup(t, open);
+    await scene.begin('w', 'r');
+    for (const number of [1, 2, 3]) await write(scene, number);
+    await scene.pipes.openInput(scene.end('r'), 'checkpoint');
+    await scene.checkpoint('r', 'at two', { in: 2 });
+    await scene.agent.report(scene.leaseOf('r'), { checkpoint: 'somewhere' });
+    await scene.again('r');
+    assert.equal(scene.leaseOf('r').task.checkpoint, 'somewhere');
+    await assert.rejects(scene.pipes.openInput(scene.end('r'), 'checkpoint'), code('conflict'));
   });
 }
 

@@ -85,6 +85,8 @@ export function waitingText(waiting: JsonObject): string {
       return `${String(waiting.limit)} of its key "${text(waiting.key) ?? ''}" may run at once, and do: ${listText(waiting.held_by)}`;
     case 'no_free_slot':
       return `all ${String(waiting.slots)} slots are taken, by ${listText(waiting.held_by)}; its place is ${String(waiting.position)}`;
+    case 'waiting_downstream':
+      return `its output ${text(waiting.output) ?? ''} is full: ${String(waiting.pending_chunks)} chunks (${bytesText(Number(waiting.pending_bytes))}) wait for their slowest reader`;
     case 'about_to_start':
       return 'it is about to start';
     default:

@@ -1,8 +1,8 @@
 // How workflows look in a terminal: a line a step in the order they can run, with what it comes after and how it stands.
 
 import { isJsonObject, type Json, type JsonObject } from '../domain/json.ts';
-import type { WorkflowRunView } from '../sdk/workflows.ts';
-import { type Output, type Paint, table } from './output.ts';
+import type { PipeView, WorkflowRunView } from '../sdk/workflows.ts';
+import { bytesText, type Output, type Paint, table } from './output.ts';
 
 const STYLES: Readonly<Record<string, keyof Paint>> = {
   completed: 'green',
@@ -43,7 +43,22 @@ export function runText(
   const { task_id: id, state, outcome, workflow_id: workflow, version } = run;
   const of = workflow === undefined ? '' : `  ${workflow} version ${version}`;
   const head = `${output.paint.bold(id)}  ${styled(outcome ?? state, output.paint)}${of}`;
-  return `${head}\n${graphText(run.graph, output, run.steps)}`;
+  const pipes = run.pipes === undefined ? '' : `\n\n${pipesText(run.pipes, output)}`;
+  return `${head}\n${graphText(run.graph, output, run.steps)}${pipes}`;
+}
+
+/** What went through each pipe, a line a reader, with what still waits for it. */
+function pipesText(
+  pipes: readonly PipeView[],
+  output: Pick<Output, 'paint' | 'isTerminal' | 'columns'>,
+): string {
+  const rows = pipes.flatMap(({ pipe, state, chunks, bytes, readers }) =>
+    readers.map(({ input, behind_chunks: behind, behind_bytes: behindBytes, is_over: isOver }) => [
+      ...[pipe, state === 'waiting_downstream' ? output.paint.yellow('full') : state, String(chunks)],
+      ...[bytesText(bytes), input, isOver ? 'over' : `${behind} (${bytesText(behindBytes)})`],
+    ]),
+  );
+  return table(['PIPE', 'STATE', 'CHUNKS', 'SIZE', 'READER', 'BEHIND'], rows, output);
 }
 
 /** What has changed of a run since it was looked at, a line a step. */

@@ -5,6 +5,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { running } from '../../test/e2e/running.ts';
+import { BatutaClient, Worker } from '../sdk/index.ts';
 import { call, directory, type Printed, type ShellOptions } from './shell.test.ts';
 
 const house = await running();
@@ -170,4 +171,35 @@ test('SAM-210 what waits for a word is listed, approved and rejected by somebody
   assert.equal((await ended.no)?.exitCode, 1);
   assert.match((await batuta('status no')).out, /ok +approval +failed +.*not on a Friday/);
   assert.match((await batuta('approvals', boss)).out, /nothing is waiting/);
+});
+
+test('SAM-229 SAM-230 the status of a pipeline shows what went through each pipe and how far behind each reader is', async context => {
+  const client = new BatutaClient({ url: house.url, credentials: { apiKey: key, apiSecret: secret } });
+  const worker = new Worker({
+    ...{ client, agentId: 'writes' },
+    handlers: {
+      source: async (_, { output, signal }) => {
+        for (const bytes of ['one', 'two']) await output('rows').writeBytes(Buffer.from(bytes.repeat(512)));
+        await new Promise(resolve => signal.addEventListener('abort', resolve, { once: true }));
+      },
+    },
+  });
+  context.after(() => worker.stop({ graceMs: 0, handInMs: 500 }));
+  await worker.start();
+  // Nobody reads yet: its worker is still to come.
+  await client.agents.register({ agent_id: 'reads', types: ['custom:sink'], kind: 'worker' });
+  const step = (id: string, more: object): object => ({
+    ...{ id, task_type: 'custom', task_data: { type_name: id } },
+    ...more,
+  });
+  const file = join(directory(context), 'pipeline.json');
+  const steps = [step('source', { outputs: { rows: {} } }), step('sink', { inputs: { in: 'source.rows' } })];
+  writeFileSync(file, JSON.stringify({ steps }));
+  assert.equal((await batuta(`run --file ${file} --id piped`)).exitCode, 0);
+
+  const shown = await statusOnce('piped', /source\.rows +open +2/);
+
+  assert.match(shown, /^PIPE +STATE +CHUNKS +SIZE +READER +BEHIND$/m);
+  assert.match(shown, /^source\.rows +open +2 +3\.0 KiB +sink\.in +2 \(3\.0 KiB\)$/m);
+  await client.cancel('piped');
 });

@@ -29,6 +29,18 @@ export const PIPE_MODES = ['stream', 'batch'] as const;
 /** How a pipe is read. */
 export type PipeMode = (typeof PIPE_MODES)[number];
 
+/**
+ * How a reader says what it is through with. `acknowledgement`: chunk by chunk, for good. `checkpoint`: by checkpoints of its task, each of
+ * which says how far its state goes in the input; whatever is behind the last one is kept, and read again by the next attempt.
+ */
+export const READ_BY = ['acknowledgement', 'checkpoint'] as const;
+
+/** By what a reader moves on. */
+export type ReadBy = (typeof READ_BY)[number];
+
+/** How far the state of a checkpoint goes in the inputs that are read by checkpoint: the last chunk of each that is in it, 0 for none. */
+export type PipePositions = Readonly<Record<string, number>>;
+
 /** Who reads a pipe: an input of a task. */
 export interface PipeReader {
   readonly task: string;
@@ -63,7 +75,9 @@ export interface PipeOut {
 /** A reader's end. */
 export interface PipeIn {
   readonly token: number;
-  /** The last chunk acknowledged, and the bytes of all up to it. */
+  /** `acknowledgement` where absent. */
+  readonly by?: ReadBy;
+  /** The last chunk it will never ask for again, and the bytes of all up to it. */
   readonly read: number;
   readonly bytes: number;
   /** What the reader left with that acknowledgement. */
@@ -143,6 +157,11 @@ export function pipesOf({ extra }: Pick<TaskSpec, 'extra'>): TaskPipes {
   return isTaskPipes(pipes) ? pipes : NO_PIPES;
 }
 
+/** Whether the task is a step that others stream to. */
+export function readsPipes(spec: Pick<TaskSpec, 'extra'>): boolean {
+  return Object.keys(pipesOf(spec).inputs).length > 0;
+}
+
 const NO_PIPES: TaskPipes = { inputs: {}, outputs: {} };
 
 /** Anybody may hand in a task with a mark, so its shape is looked at. */
@@ -169,6 +188,30 @@ function isMode(value: Json | undefined): boolean {
 
 function isText(value: Json | undefined): boolean {
   return typeof value === 'string';
+}
+
+/** A checkpoint of a task that has inputs as it is kept: the state, and beside it how far that goes, so that neither is there without the other. */
+export function withPositions(state: Json, positions: PipePositions | undefined): Json {
+  const isPlain = positions === undefined && !isPositioned(state);
+  return isPlain ? state : { [STATE]: state, [POSITIONS]: positions ?? {} };
+}
+
+/** What was kept by `withPositions`. */
+export function positionsIn(kept: Json): { readonly state: Json; readonly positions: PipePositions } {
+  return isPositioned(kept)
+    ? { state: kept[STATE], positions: kept[POSITIONS] }
+    : { state: kept, positions: {} };
+}
+
+const STATE = 'state';
+const POSITIONS = 'pipe_positions';
+
+function isPositioned(
+  value: Json,
+): value is JsonObject & { readonly [STATE]: Json; readonly [POSITIONS]: PipePositions } {
+  if (!isJsonObject(value) || Object.keys(value).length !== 2 || value[STATE] === undefined) return false;
+  const positions = value[POSITIONS];
+  return isJsonObject(positions) && Object.values(positions).every(one => typeof one === 'number');
 }
 
 /** The name of the writer's end. */

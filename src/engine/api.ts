@@ -5,7 +5,7 @@ import type { CanaryVerdict } from '../domain/canary.ts';
 import type { DomainError } from '../domain/errors.ts';
 import type { AgentId, ExecutionId, FencingToken, TaskId, TaskKey, TenantId } from '../domain/ids.ts';
 import type { Json, JsonObject } from '../domain/json.ts';
-import type { PipeFill } from '../domain/pipe.ts';
+import type { PipeFill, PipePositions } from '../domain/pipe.ts';
 import type { Schedule, ScheduleOrder } from '../domain/schedule.ts';
 import type {
   LimitModes,
@@ -145,6 +145,8 @@ export interface WorkResult extends WorkRef {
 /** How far an attempt has come at the worker. */
 export interface WorkProgress extends WorkRef {
   readonly report: ProgressReport;
+  /** How far the report's checkpoint goes in the inputs that are read by checkpoint. */
+  readonly positions?: PipePositions;
 }
 
 /** A log line from a worker. */
@@ -184,6 +186,8 @@ export interface WorkLease {
   readonly token: FencingToken;
   readonly expiresAt: number;
   readonly secrets: Readonly<Record<string, string>>;
+  /** How far the task's checkpoint goes in the inputs that are read by checkpoint. */
+  readonly positions: PipePositions;
 }
 
 /** An agent and how it is (`SAM-135`, `SAM-136`). */

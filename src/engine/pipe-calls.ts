@@ -3,7 +3,7 @@
 import type { Readable } from 'node:stream';
 import type { FencingToken, TaskId, TenantId } from '../domain/ids.ts';
 import type { Json } from '../domain/json.ts';
-import type { PipeFill, PipeMode, PipeReader } from '../domain/pipe.ts';
+import type { PipeFill, PipeMode, PipeReader, ReadBy } from '../domain/pipe.ts';
 
 /** Whose end it is: a task, the token that shows who leads it, and the name by which the task knows the pipe. */
 export interface PipeEnd {
@@ -44,12 +44,24 @@ export type ReadOutcome =
     }
   | { readonly kind: 'end' };
 
+/** A reader as people look at it. */
+export interface PipeReaderView extends PipeReader {
+  readonly by: ReadBy;
+  /** The last chunk it is through with. */
+  readonly acknowledged: number;
+  /** What was written and it is not through with; nothing once it is gone. */
+  readonly behind: PipeFill;
+  readonly isGone: boolean;
+}
+
 /** A pipe as people look at it. */
 export interface PipeView {
   readonly from: { readonly task: string; readonly output: string };
-  readonly to: readonly PipeReader[];
+  readonly to: readonly PipeReaderView[];
   readonly mode: PipeMode;
+  /** Chunks, and their bytes. */
   readonly written: number;
+  readonly bytes: number;
   readonly acknowledged: number;
   readonly pending: PipeFill;
   readonly state: 'open' | 'waiting_downstream' | 'ended' | 'failed';

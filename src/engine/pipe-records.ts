@@ -5,7 +5,7 @@ import { hash } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import type { Artifact } from '../domain/artifact.ts';
 import { DomainError } from '../domain/errors.ts';
-import type { ArtifactId, TenantId } from '../domain/ids.ts';
+import type { ArtifactId, TaskId, TenantId } from '../domain/ids.ts';
 import type { JsonObject } from '../domain/json.ts';
 import {
   CHUNK_BYTES_MAX,
@@ -14,8 +14,10 @@ import {
   PIPE_OUT_KIND,
   type PipeIn,
   type PipeOut,
+  type PipePositions,
   type PipeReader,
   pipeInId,
+  positionsIn,
   UNREAD,
   writerOf,
 } from '../domain/pipe.ts';
@@ -36,7 +38,7 @@ export interface Kept<End> {
 /** What pipes need of a store. */
 export type PipeStore = Pick<
   Store,
-  'documents' | 'putDocuments' | 'artifacts' | 'putArtifacts' | 'dropArtifacts'
+  'documents' | 'putDocuments' | 'artifacts' | 'putArtifacts' | 'dropArtifacts' | 'read'
 >;
 
 /** A chunk that waits. */
@@ -57,6 +59,12 @@ export class PipeRecords {
     this.#clock = clock;
     this.#store = store;
     this.#blobs = blobs;
+  }
+
+  /** How far the last checkpoint of the task goes in its inputs. */
+  async positions(tenant: TenantId, id: TaskId): Promise<PipePositions> {
+    const [task] = await this.#store.read([{ tenant, id }]);
+    return positionsIn(task?.checkpoint ?? null).positions;
   }
 
   /** The writer's end; null where nobody has written yet. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Open, setup, testPipes, write } from '../../test/pipe-laws.ts';
+import { testPipes } from '../../test/pipe-laws.ts';
+import { type Open, setup, write } from '../../test/pipe-scene.ts';
 import { freshDatabase, postgresMissing } from '../../test/postgres.ts';
 import { systemRandom } from '../runtime/random.ts';
 import { openPostgresBlobs } from '../store/postgres/blobs.ts';

@@ -9,12 +9,13 @@ import {
   BATCH_BYTES_MAX,
   fillOf,
   fits,
-  PIPE_STATE_LENGTH_MAX,
   type PipeIn,
   type PipeOut,
+  type PipePositions,
   type PipeReader,
   pipeOutId,
   pipesOf,
+  type ReadBy,
   sealed,
   slowestOf,
   type TaskPipes,
@@ -27,6 +28,8 @@ import type { Blobs } from '../store/blobs.ts';
 import { PipeBells } from './pipe-bells.ts';
 import type { NewChunk, Patience, PipeEnd, PipeView, ReadOutcome, WriteOutcome } from './pipe-calls.ts';
 import { type Kept, PipeRecords, type PipeStore } from './pipe-records.ts';
+import { letGoAlready, lost, noSuchPipe, notWritten, requireState } from './pipe-refusals.ts';
+import { viewsOf } from './pipe-views.ts';
 import type { InputPosition, OutputPosition } from './ports/pipes.ts';
 
 /** Whoever knows which attempt leads which task; `find` throws `lease_lost` for any other. */
@@ -70,10 +73,19 @@ export class Pipes {
     return { written: out.written, state: out.state };
   }
 
-  /** Takes the input over; throws as `openOutput` does. */
-  async openInput(end: PipeEnd): Promise<InputPosition> {
-    const { end: kept } = await this.#input(end);
-    return { acknowledged: kept.read, state: kept.state };
+  /**
+   * Takes the input over; throws as `openOutput` does. By checkpoint it stands where the last checkpoint of the task says; throws `conflict`
+   * where chunks behind that were let go of, by whatever way it was read before.
+   */
+  async openInput(end: PipeEnd, by: ReadBy = 'acknowledgement'): Promise<InputPosition> {
+    const said = by === 'checkpoint' ? await this.#saidOf(end) : undefined;
+    const { read, state } = await this.#advance(end, said ?? 0, before => {
+      const isSame = by === wayOf(before);
+      const from = said ?? (by === 'checkpoint' && isSame ? 0 : before.read);
+      if (from < before.read) throw letGoAlready(end, before.read, from);
+      return isSame && from === before.read ? null : { by };
+    });
+    return { acknowledged: read, state };
   }
 
   /**
@@ -137,47 +149,45 @@ export class Pipes {
     });
   }
 
-  /** Notes that chunks up to this one were dealt with, with the reader's state, and lets go of those that all readers are done with. */
+  /**
+   * Notes that chunks up to this one were dealt with, with the reader's state, and lets go of those that all readers are done with. Throws
+   * `conflict` for an input that is read by checkpoint.
+   */
   async acknowledge(end: PipeEnd, upTo: number, state?: Json): Promise<void> {
     requireState(state);
-    const { tenant } = end;
-    for (;;) {
-      const { pipe, reader, end: before, version } = await this.#input(end);
-      if (upTo < before.read || (upTo === before.read && state === undefined)) return;
-      const out = await this.#records.out(tenant, pipe);
-      if (upTo > (out?.end.written ?? 0))
-        throw new DomainError('conflict', `chunk ${upTo} of ${pipe} was not written yet`);
-      const bytes =
-        out === null || upTo === before.read
-          ? before.bytes
-          : (await this.#records.chunk(tenant, pipe, out.end, upTo)).bytesUpTo;
-      const next: PipeIn = { ...before, read: upTo, bytes, state: state ?? null };
-      if (!(await this.#records.putIn(tenant, pipe, reader, next, version))) continue;
-      this.#bells.ring(pipe);
-      if (out !== null) await this.#letGo(tenant, pipe, out.end, { reader, before, next });
-      return;
-    }
+    await this.#advance(end, upTo, before => {
+      if (wayOf(before) === 'checkpoint')
+        throw new DomainError('conflict', `${end.name} is read by checkpoint: say there how far it goes`);
+      const isOld = upTo < before.read || (upTo === before.read && state === undefined);
+      return isOld ? null : { state: state ?? null };
+    });
+  }
+
+  /**
+   * Has a checkpoint kept whose state goes so far in the inputs, and only then lets go of the chunks up to there: whoever dies in between,
+   * the next attempt finds what is behind its checkpoint. Throws `conflict`, keeping nothing, for an input that is not read by checkpoint
+   * and for a chunk that is not there.
+   */
+  async checkpoint(
+    lead: Omit<PipeEnd, 'name'>,
+    positions: PipePositions,
+    keep: () => Promise<void>,
+  ): Promise<void> {
+    const inputs = Object.entries(positions).map(([name, upTo]) => ({ end: { ...lead, name }, upTo }));
+    for (const { end, upTo } of inputs) await this.#requirePosition(end, upTo);
+    await keep();
+    for (const { end, upTo } of inputs)
+      await this.#advance(end, upTo, before => (upTo <= before.read ? null : {}));
   }
 
   /** The pipes that the task writes to, as they stand; empty for most tasks. */
-  async views(task: Task): Promise<readonly PipeView[]> {
-    const { outputs } = pipesOf(task.spec);
-    return await Promise.all(
-      Object.entries(outputs).map(async ([output, { mode, readers }]) => {
-        const pipe = pipeOutId(task.id, output);
-        const out = (await this.#records.out(task.tenant, pipe))?.end ?? null;
-        const ins = (await this.#records.ins(task.tenant, pipe, readers)).map(one => one.end);
-        const pending = out === null ? { chunks: 0, bytes: 0 } : fillOf(out, ins);
-        // As large as those before.
-        const size = out === null || out.written === 0 ? 0 : Math.ceil(out.bytes / out.written);
-        const isFull = out?.end === 'open' && !fits(mode, pending, size);
-        return {
-          ...{ from: { task: task.id, output }, to: readers, mode, written: out?.written ?? 0 },
-          ...{ acknowledged: slowestOf(ins)?.read ?? 0, pending },
-          state: isFull ? 'waiting_downstream' : (out?.end ?? 'open'),
-        };
-      }),
-    );
+  views({ tenant, id, spec }: Task): Promise<readonly PipeView[]> {
+    return this.viewsOf(tenant, id, pipesOf(spec));
+  }
+
+  /** The outputs of a task that may not be there yet. */
+  viewsOf(tenant: TenantId, id: TaskId, { outputs }: TaskPipes): Promise<readonly PipeView[]> {
+    return viewsOf(this.#records, tenant, id, outputs);
   }
 
   /**
@@ -235,6 +245,46 @@ export class Pipes {
       if (out !== null) await this.#letGo(tenant, pipe, out.end, { reader, before: kept.end, next });
       return;
     }
+  }
+
+  /** Moves the reader on to the chunk with what else changes, where anything does, and lets go of what all readers are done with. */
+  async #advance(
+    end: PipeEnd,
+    upTo: number,
+    change: (before: PipeIn) => Partial<PipeIn> | null,
+  ): Promise<PipeIn> {
+    const { tenant } = end;
+    for (;;) {
+      const { pipe, reader, end: before, version } = await this.#input(end);
+      const more = change(before);
+      if (more === null) return before;
+      const out = await this.#records.out(tenant, pipe);
+      if (upTo > (out?.end.written ?? 0)) throw notWritten(pipe, upTo);
+      const bytes =
+        out === null || upTo <= before.read
+          ? before.bytes
+          : (await this.#records.chunk(tenant, pipe, out.end, upTo)).bytesUpTo;
+      const next: PipeIn = { ...before, ...more, read: Math.max(before.read, upTo), bytes };
+      if (!(await this.#records.putIn(tenant, pipe, reader, next, version))) continue;
+      this.#bells.ring(pipe);
+      if (out !== null) await this.#letGo(tenant, pipe, out.end, { reader, before, next });
+      return next;
+    }
+  }
+
+  /** Where the last checkpoint says that its state is in this input; undefined where it does not say. */
+  async #saidOf(end: PipeEnd): Promise<number | undefined> {
+    await this.#source(end);
+    return own(await this.#records.positions(end.tenant, end.taskId), end.name);
+  }
+
+  async #requirePosition(end: PipeEnd, upTo: number): Promise<void> {
+    const { pipe, end: kept } = await this.#input(end);
+    if (wayOf(kept) !== 'checkpoint')
+      throw new DomainError('conflict', `${end.name} was not opened to be read by checkpoint`);
+    if (upTo < kept.read) throw letGoAlready(end, kept.read, upTo);
+    const out = await this.#records.out(end.tenant, pipe);
+    if (upTo > (out?.end.written ?? 0)) throw notWritten(pipe, upTo);
   }
 
   async #letGo(
@@ -316,21 +366,6 @@ function own<Value>(record: Readonly<Record<string, Value>>, name: string): Valu
   return Object.hasOwn(record, name) ? record[name] : undefined;
 }
 
-function requireState(state: Json | undefined): void {
-  if (state === undefined || JSON.stringify(state).length <= PIPE_STATE_LENGTH_MAX) return;
-  throw new DomainError('payload_too_large', 'the state that goes with a chunk is too large', {
-    details: { limit_characters: PIPE_STATE_LENGTH_MAX },
-  });
-}
-
-function noSuchPipe({ taskId, name }: PipeEnd): DomainError {
-  return new DomainError('not_found', `task ${taskId} has no pipe called ${name} at this end`, {
-    details: { task_id: taskId, pipe: name },
-  });
-}
-
-function lost({ taskId, token }: PipeEnd): DomainError {
-  return new DomainError('lease_lost', `a later attempt of task ${taskId} has taken the pipe over`, {
-    details: { task_id: taskId, fencing_token: token },
-  });
+function wayOf({ by = 'acknowledgement' }: PipeIn): ReadBy {
+  return by;
 }

@@ -3,6 +3,7 @@
 
 import { asDomainError, DomainError } from '../domain/errors.ts';
 import type { AgentId, FencingToken, TaskId, TenantId } from '../domain/ids.ts';
+import { type PipePositions, positionsIn, readsPipes, withPositions } from '../domain/pipe.ts';
 import type { Task } from '../domain/task.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Renewal } from '../store/rows.ts';
@@ -13,6 +14,8 @@ import type { Dispatcher } from './dispatch.ts';
 import { type Journal, keepsLines } from './journal.ts';
 import { taskErrorOf } from './local.ts';
 import { Mask } from './masking.ts';
+import type { Pipes } from './pipes.ts';
+import type { ProgressReport } from './ports/executor.ts';
 import type { SecretKeeper } from './ports/secrets.ts';
 import type { Roster } from './roster.ts';
 import type { Settlement } from './settlement.ts';
@@ -30,6 +33,7 @@ export class WorkExchange {
   readonly #roster: Roster;
   readonly #journal: Journal;
   readonly #secrets: SecretKeeper;
+  readonly #pipes: Pick<Pipes, 'checkpoint'>;
   readonly #leaseMs: number;
   /** The secrets each attempt was given: they are masked even if they were changed or deleted since. */
   readonly #given = new WeakMap<RunningAttempt, readonly string[]>();
@@ -48,6 +52,7 @@ export class WorkExchange {
       readonly roster: Roster;
       readonly journal: Journal;
       readonly secrets: SecretKeeper;
+      readonly pipes: Pick<Pipes, 'checkpoint'>;
     },
     options: { readonly leaseMs: number },
   ) {
@@ -59,6 +64,7 @@ export class WorkExchange {
     this.#roster = parts.roster;
     this.#journal = parts.journal;
     this.#secrets = parts.secrets;
+    this.#pipes = parts.pipes;
     this.#leaseMs = options.leaseMs;
   }
 
@@ -144,14 +150,31 @@ export class WorkExchange {
   }
 
   async #takeProgress(request: WorkRequest, rejected: Rejection[]): Promise<void> {
+    const byAttempt = Map.groupBy(request.progress, ({ token }) => token);
     await Promise.all(
-      request.progress.map(item =>
-        this.#each(item, 'progress', rejected, async () => {
-          const attempt = await this.#attempts.find(request.tenant, item.taskId, item.token);
-          const mask = await this.#maskOf(attempt);
-          await this.#settlement.report(attempt, mask.report(item.report));
-        }),
-      ),
+      [...byAttempt.values()].map(async items => {
+        // A checkpoint must not overtake the one before.
+        for (const item of items)
+          await this.#each(item, 'progress', rejected, async () => {
+            const attempt = await this.#attempts.find(request.tenant, item.taskId, item.token);
+            const mask = await this.#maskOf(attempt);
+            await this.#report(attempt, mask.report(item.report), item.positions);
+          });
+      }),
+    );
+  }
+
+  /** What is kept of a step that reads is its state with how far that goes in its inputs, in one. */
+  async #report(attempt: RunningAttempt, report: ProgressReport, positions?: PipePositions): Promise<void> {
+    const { task, token } = attempt;
+    const { checkpoint } = report;
+    if (checkpoint === undefined) {
+      if (positions === undefined) return this.#settlement.report(attempt, report);
+      throw new DomainError('invalid_request', 'how far inputs were read is said with a checkpoint');
+    }
+    const kept = readsPipes(task.spec) ? withPositions(checkpoint, positions) : checkpoint;
+    await this.#pipes.checkpoint({ tenant: task.tenant, taskId: task.id, token }, positions ?? {}, () =>
+      this.#settlement.report(attempt, { ...report, checkpoint: kept }),
     );
   }
 
@@ -300,7 +323,10 @@ export class WorkExchange {
     try {
       const secrets = names.length === 0 ? {} : await this.#secrets.values(task.tenant, names);
       this.#given.set(attempt, Object.values(secrets));
-      return { task, token, expiresAt: task.lease?.expiresAt ?? 0, secrets };
+      const expiresAt = task.lease?.expiresAt ?? 0;
+      if (!readsPipes(task.spec)) return { task, token, expiresAt, secrets, positions: {} };
+      const { state, positions } = positionsIn(task.checkpoint);
+      return { task: { ...task, checkpoint: state }, token, expiresAt, secrets, positions };
     } catch (error) {
       await this.#settlement.settle(attempt, { status: 'failed', error: taskErrorOf(error) });
       return null;

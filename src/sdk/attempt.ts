@@ -3,7 +3,8 @@
 import type { Json, JsonObject } from '../domain/json.ts';
 import type { BatutaClient } from './client.ts';
 import { BatutaError, RecoverableError } from './errors.ts';
-import { type OutputOptions, type StepInput, type StepOutput, StepPipes } from './step-pipes.ts';
+import type { InputOptions, StepInput } from './step-input.ts';
+import { type OutputOptions, type StepOutput, StepPipes } from './step-pipes.ts';
 import type { Sendable } from './transport.ts';
 import type { ArtifactReference, WorkLease, WorkLog, WorkMetrics, WorkProgress, WorkResult } from './wire.ts';
 
@@ -32,7 +33,10 @@ export interface TaskContext {
   readonly secrets: Readonly<Record<string, string>>;
   /** 0–100; of several reports before the next exchange only the last counts. */
   progress(percentage: number, step?: { readonly currentStep?: string; readonly totalSteps?: number }): void;
-  /** Saves where the work stands: the next attempt, on whatever worker, begins with it. */
+  /**
+   * Saves where the work stands, as it is now: the next attempt, on whatever worker, begins with it, and with the inputs that are read by checkpoint where
+   * they stood now.
+   */
   checkpoint(state: Json): void;
   /** Shows a part of the result while the rest is being made; none is dropped. */
   intermediate(value: Json): void;
@@ -40,7 +44,7 @@ export interface TaskContext {
   /** Adds to what the attempt used so far. */
   meter(metrics: Counters): void;
   /** What another step of the pipeline streams to this one, chunk by chunk; each is acknowledged when the loop asks for the next. */
-  input(name: string): StepInput;
+  input(name: string, options?: InputOptions): StepInput;
   /** What this step streams to others; what is left in it goes out when the handler is through. */
   output(name: string, options?: OutputOptions): StepOutput;
   /** Stores a file with the task and lists it in its result. */
@@ -111,7 +115,13 @@ export class Attempt {
     this.#client = parts.client;
     this.#mouth = parts.mouth;
     const end = { task_id: lease.task.task_id, fencing_token: lease.fencing_token };
-    this.#pipes = new StepPipes(this.#client.pipes, end, parts.client.clock, this.#abort.signal);
+    this.#pipes = new StepPipes(
+      this.#client.pipes,
+      end,
+      parts.client.clock,
+      this.#abort.signal,
+      lease.input_positions ?? {},
+    );
     this.expiresAt = 0;
     this.renewAt = 0;
     this.extend(parts.now, parts.leaseMs);
@@ -220,7 +230,11 @@ export class Attempt {
       secrets: this.lease.secrets ?? {},
       progress: (percentage, step) =>
         tell({ percentage, current_step: step?.currentStep, total_steps: step?.totalSteps }),
-      checkpoint: state => tell({ checkpoint: state }),
+      checkpoint: state => {
+        const input_positions = this.#pipes.positions();
+        // It travels later, and the handler may add to it meanwhile.
+        tell({ checkpoint: structuredClone(state), input_positions });
+      },
       intermediate: value => tell({ intermediate_result: value }),
       log: (level, message, metadata) => {
         if (this.#settled || !this.wanted) return;
@@ -231,7 +245,7 @@ export class Attempt {
         for (const [name, value] of Object.entries(metrics) as [keyof Counters, number][])
           this.#metrics[name] = (this.#metrics[name] ?? 0) + value;
       },
-      input: name => this.#pipes.input(name),
+      input: (name, options) => this.#pipes.input(name, options),
       output: (name, options) => this.#pipes.output(name, options),
       upload: file => this.#upload(file),
     };

@@ -44,11 +44,12 @@ export {
 export type { ArtifactDownload, ArtifactUpload } from './resources.ts';
 export type * from './schedules.ts';
 export type { SigningKey, SigningScheme } from './signing.ts';
-export type { InputChunk, OutputOptions, StepInput, StepOutput } from './step-pipes.ts';
+export type { InputChunk, InputOptions, StepInput } from './step-input.ts';
+export type { OutputOptions, StepOutput } from './step-pipes.ts';
 export type { ClientOptions, RetryOptions, Sendable } from './transport.ts';
 export * from './webhooks.ts';
 export * from './wire.ts';
 export * from './wire-admin.ts';
 export type * from './wording.ts';
 export { type StopOptions, Worker, type WorkerOptions } from './worker.ts';
-export type { WorkflowRunView, WorkflowView } from './workflows.ts';
+export type { PipeView, WorkflowRunView, WorkflowView } from './workflows.ts';

@@ -2,6 +2,7 @@
 // is step-pipes.ts's.
 
 import type { Json } from '../domain/json.ts';
+import type { ReadBy } from '../domain/pipe.ts';
 import { ConnectionError } from './errors.ts';
 import { hex } from './signing.ts';
 import type { Transport } from './transport.ts';
@@ -36,12 +37,13 @@ export class Pipes {
     this.#transport = transport;
   }
 
-  /** Takes an input over from earlier attempts. */
-  async openInput(end: HeldEnd): Promise<PipePosition> {
+  /** Takes an input over from earlier attempts; by checkpoint it stands where the checkpoint says. */
+  async openInput(end: HeldEnd, by?: ReadBy): Promise<PipePosition> {
     const { acknowledged, state } = await this.#post<{ acknowledged: number; state: Json }>(
       end,
       'inputs',
       'open',
+      { by },
     );
     return { number: acknowledged, state };
   }

@@ -4,26 +4,9 @@
 import type { Json, JsonObject } from '../domain/json.ts';
 import { type Clock, pause } from './clock.ts';
 import { BatutaError } from './errors.ts';
-import type { HeldEnd, PipePosition, Pipes } from './pipes.ts';
+import type { HeldEnd, Pipes } from './pipes.ts';
+import { Input, type InputOptions, type StepInput } from './step-input.ts';
 import { backoffMs } from './transport.ts';
-
-/** A chunk of an input; it keeps its number for ever, and comes again only if an attempt ended before it was acknowledged. */
-export interface InputChunk {
-  readonly number: number;
-  /** Names it for ever: a sink that remembers it applies no chunk twice. */
-  readonly key: string;
-  readonly bytes: Uint8Array;
-  /** Its lines, each as the JSON it is. */
-  records<Value extends Json = Json>(): readonly Value[];
-}
-
-/** What other steps stream to this one. */
-export interface StepInput extends AsyncIterable<InputChunk> {
-  /** What an earlier attempt left by `acknowledge`. */
-  saved(): Promise<Json>;
-  /** Deals with the chunk now, leaving a state for the next attempt; the loop does it by itself, without one. */
-  acknowledge(chunk: InputChunk, state?: Json): Promise<void>;
-}
 
 /** How an output gathers records. */
 export interface OutputOptions {
@@ -58,20 +41,29 @@ export class StepPipes {
   readonly #lease: Omit<HeldEnd, 'name'>;
   readonly #clock: Clock;
   readonly #signal: AbortSignal;
+  /** Where the checkpoint that this attempt begins with left the inputs. */
+  readonly #saved: Readonly<Record<string, number>>;
   readonly #inputs = new Map<string, Input>();
   readonly #outputs = new Map<string, Output>();
   /** The chunk that is being dealt with. */
   #at: { readonly input: string; readonly number: number } | null = null;
 
-  constructor(pipes: Pipes, lease: Omit<HeldEnd, 'name'>, clock: Clock, signal: AbortSignal) {
+  constructor(
+    pipes: Pipes,
+    lease: Omit<HeldEnd, 'name'>,
+    clock: Clock,
+    signal: AbortSignal,
+    saved: Readonly<Record<string, number>>,
+  ) {
     this.#pipes = pipes;
     this.#lease = lease;
     this.#clock = clock;
     this.#signal = signal;
+    this.#saved = saved;
   }
 
-  input(name: string): StepInput {
-    const known = this.#inputs.get(name) ?? new Input(this.#endOf(name), this.#pipes, this);
+  input(name: string, options: InputOptions = {}): StepInput {
+    const known = this.#inputs.get(name) ?? new Input(this.#endOf(name), this.#pipes, this, options);
     this.#inputs.set(name, known);
     return known;
   }
@@ -86,6 +78,19 @@ export class StepPipes {
   /** Sends all that was gathered. */
   async flush(): Promise<void> {
     for (const output of this.#outputs.values()) await output.flush();
+  }
+
+  /**
+   * How far a checkpoint made now goes in the inputs that are read by checkpoint; undefined where none are. Throws where a chunk is at hand,
+   * for nobody could tell whether the state includes it.
+   */
+  positions(): Readonly<Record<string, number>> | undefined {
+    const read = [...this.#inputs].flatMap(([name, input]) => {
+      const position = input.included();
+      return position === null ? [] : [[name, position] as const];
+    });
+    const positions = { ...this.#saved, ...Object.fromEntries(read) };
+    return Object.keys(positions).length === 0 ? undefined : positions;
   }
 
   get at(): { readonly input: string; readonly number: number } | null {
@@ -118,57 +123,6 @@ export class StepPipes {
 
   #endOf(name: string): HeldEnd {
     return { ...this.#lease, name, signal: this.#signal };
-  }
-}
-
-class Input implements StepInput {
-  readonly #end: HeldEnd;
-  readonly #pipes: Pipes;
-  readonly #step: StepPipes;
-  #position: Promise<PipePosition> | null = null;
-  #acknowledged = 0;
-
-  constructor(end: HeldEnd, pipes: Pipes, step: StepPipes) {
-    this.#end = end;
-    this.#pipes = pipes;
-    this.#step = step;
-  }
-
-  async saved(): Promise<Json> {
-    return (await this.#open()).state;
-  }
-
-  async acknowledge({ number }: InputChunk, state?: Json): Promise<void> {
-    if (number < this.#acknowledged) return;
-    await this.#step.through(this.#end.name, number);
-    await this.#step.persist(() => this.#pipes.acknowledge(this.#end, number, state));
-    this.#acknowledged = number;
-  }
-
-  async *[Symbol.asyncIterator](): AsyncGenerator<InputChunk, void> {
-    const { number: before } = await this.#open();
-    this.#acknowledged = Math.max(this.#acknowledged, before);
-    for (let number = this.#acknowledged + 1; ; number++) {
-      const bytes = await this.#next(number);
-      if (bytes === null) return;
-      this.#step.begin(this.#end.name, number);
-      const chunk = chunkOf(`${this.#end.task_id}/${this.#end.name}#${number}`, number, bytes);
-      yield chunk;
-      if (number > this.#acknowledged) await this.acknowledge(chunk);
-    }
-  }
-
-  async #next(number: number): Promise<Uint8Array | null> {
-    for (;;) {
-      const found = await this.#step.persist(() => this.#pipes.read(this.#end, number));
-      if (found === 'ended') return null;
-      if (found !== 'open') return found;
-    }
-  }
-
-  #open(): Promise<PipePosition> {
-    this.#position ??= this.#step.persist(() => this.#pipes.openInput(this.#end));
-    return this.#position;
   }
 }
 
@@ -308,16 +262,6 @@ class Output implements StepOutput {
       });
     return this.#opened;
   }
-}
-
-function chunkOf(key: string, number: number, bytes: Uint8Array): InputChunk {
-  return {
-    ...{ key, number, bytes },
-    records<Value extends Json>() {
-      const lines = new TextDecoder().decode(bytes).split('\n');
-      return lines.filter(line => line.trim() !== '').map(line => JSON.parse(line) as Value);
-    },
-  };
 }
 
 function joined(parts: readonly Uint8Array[], length: number): Uint8Array {

@@ -327,6 +327,8 @@ export interface WorkProgress {
   readonly total_steps?: number | undefined;
   readonly intermediate_result?: Json | undefined;
   readonly checkpoint?: Json | undefined;
+  /** Of each input that is read by checkpoint, the last chunk that the checkpoint includes. */
+  readonly input_positions?: Readonly<Record<string, number>> | undefined;
 }
 
 /** A log line a worker adds to its task's log. */
@@ -377,6 +379,7 @@ export interface WorkLease {
   readonly execution_id: string;
   readonly attempt: number;
   readonly checkpoint?: Json;
+  readonly input_positions?: Readonly<Record<string, number>>;
   readonly secrets?: Readonly<Record<string, string>>;
   readonly fencing_token: number;
   readonly lease_expires_at: string;

@@ -136,6 +136,19 @@ test('SAM-125 progress, logs and checkpoints reach the server before the result,
   assert.deepEqual(server.results.get('t1')?.output, { row: 4 });
 });
 
+test('SAM-125 a checkpoint is the state as it was when it was saved, whatever the handler adds to it before it is sent', async context => {
+  const { server, worker } = await workerWith(context, (_, { checkpoint }) => {
+    const sums = { rows: 5 };
+    checkpoint(sums);
+    sums.rows = 6;
+  });
+  server.submit('t1');
+  await worker.start();
+  await server.until(() => server.results.has('t1'));
+  const [told] = server.requests.flatMap(({ progress = [] }) => progress);
+  assert.deepEqual(told?.checkpoint, { rows: 5 });
+});
+
 test('SAM-71 a worker’s files are uploaded under its lease and listed in the result, a huge output among them', async context => {
   const { server, worker } = await workerWith(context, async (task: { id: string }, signals) => {
     if (task.id === 'huge') return 'x'.repeat(4 * 1024 * 1024);

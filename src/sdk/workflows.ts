@@ -24,8 +24,31 @@ export interface WorkflowRunView {
   readonly workflow_id?: string;
   readonly version?: number;
   readonly steps: Readonly<Record<string, JsonObject & { readonly state: string }>>;
+  /** Of a pipeline: what steps stream to one another. */
+  readonly pipes?: readonly PipeView[];
   readonly graph?: JsonObject;
   readonly mermaid?: string;
+}
+
+/** A pipe of a run, and how far each of its readers is. */
+export interface PipeView {
+  /** `step.output`. */
+  readonly pipe: string;
+  readonly mode: 'stream' | 'batch';
+  readonly state: 'open' | 'waiting_downstream' | 'ended' | 'failed';
+  /** Written so far. */
+  readonly chunks: number;
+  readonly bytes: number;
+  readonly readers: readonly {
+    /** `step.input`. */
+    readonly input: string;
+    readonly by: 'acknowledgement' | 'checkpoint';
+    /** The last chunk it will never ask for again. */
+    readonly acknowledged: number;
+    readonly behind_chunks: number;
+    readonly behind_bytes: number;
+    readonly is_over: boolean;
+  }[];
 }
 
 /** Workflows by name, and their runs (`SAM-163`). */

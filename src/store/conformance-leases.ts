@@ -363,6 +363,24 @@ export const leasing = suite(test => {
     assert.equal(task.startedAt, first.task.startedAt);
   });
 
+  test('a checkpoint is kept whole and in order, and that of an attempt which lost its lease changes nothing', async ({
+    store,
+  }) => {
+    await submitted(store, order('a'));
+    const first = await claimedOne(store);
+    const kept = { state: ['ñ', null], pipe_positions: { in: 3 } };
+    await store.commit([
+      reporting(first, 10, { checkpoint: 'older' }),
+      reporting(first, 20, { checkpoint: kept }),
+    ]);
+    await store.commit([requeueing(first)]);
+    const second = await claimedOne(store);
+    assert.deepEqual(second.task.checkpoint, kept);
+    const [late] = await store.commit([reporting(first, 30, { checkpoint: 'late' })]);
+    assert.equal(late?.status, 'stale');
+    assert.deepEqual((await current(store, 'a')).checkpoint, kept);
+  });
+
   test('an expired lease still leads its task until someone takes the task away', async bundle => {
     const { store } = bundle;
     await submitted(store, order('a'));

@@ -5,7 +5,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { BatutaClient, Orchestrator, type TaskHandler, Worker } from '../../src/sdk/index.ts';
+import { BatutaClient, Orchestrator, type PipeView, type TaskHandler, Worker } from '../../src/sdk/index.ts';
+import { freshDatabase, postgresMissing } from '../postgres.ts';
 import { ADMIN, serverProcess } from '../server.ts';
 
 /** A server, a client of it, and workers that are let go at the end. */
@@ -27,8 +28,12 @@ async function setup(t: TestContext, settings: Readonly<Record<string, string>> 
   return {
     server,
     client,
-    async hire(agentId: string, handlers: Readonly<Record<string, TaskHandler>>): Promise<Worker> {
-      const worker = new Worker({ client, agentId, handlers });
+    async hire(
+      agentId: string,
+      handlers: Readonly<Record<string, TaskHandler>>,
+      way = client,
+    ): Promise<Worker> {
+      const worker = new Worker({ client: way, agentId, handlers });
       workers.push(worker);
       await worker.start();
       return worker;
@@ -39,6 +44,13 @@ async function setup(t: TestContext, settings: Readonly<Record<string, string>> 
         type: 'workflow_orchestration',
         data: { steps } as never,
       }),
+    /** Resolves once the run's only pipe is so. */
+    async pipeOnce(id: string, isSo: (pipe: PipeView) => boolean): Promise<void> {
+      for (;;) {
+        const [pipe] = (await client.workflows.run(id)).pipes ?? [];
+        if (pipe !== undefined && isSo(pipe)) return;
+      }
+    },
     async ended(id: string) {
       for await (const _ of client.events(id));
       const { current_status: now, execution_details: details } = await client.status(id);
@@ -240,3 +252,60 @@ test('SAM-229 data_processing and code_execution are stages: each batch is a que
     Array.from({ length: 15 }, (_, n) => 4 * n * n),
   );
 });
+
+for (const place of ['SQLite', 'PostgreSQL'] as const)
+  test(`SAM-229 SAM-230 a step that reads by checkpoint and whose worker is killed between acknowledging and its checkpoint counts every record once, over ${place}`, {
+    skip: place === 'PostgreSQL' && postgresMissing,
+  }, async t => {
+    const database = place === 'PostgreSQL' ? await freshDatabase() : null;
+    if (database !== null) t.after(() => database.drop());
+    const scene = await setup(t, {
+      BATUTA_LEASE_MS: '2000',
+      ...(database === null ? {} : { BATUTA_DATABASE_URL: database.url }),
+    });
+    const count = 60;
+    await scene.hire('writes', {
+      source: async (_, context) => {
+        const rows = context.output('rows', { chunkBytes: 16 });
+        for (let n = await rows.written(); n < count; n++) await rows.write({ n });
+      },
+    });
+    let isCut = false;
+    const dead = new BatutaClient({
+      ...{ url: scene.server.url, credentials: { apiKey: ADMIN.key, apiSecret: ADMIN.secret } },
+      fetch: (url, init) => (isCut ? Promise.reject(new Error('it is dead')) : fetch(url, init)),
+    });
+    const begun: number[] = [];
+    const killed = Promise.withResolvers<void>();
+    const sums =
+      (dies: boolean): TaskHandler =>
+      async (_, context) => {
+        let sum = Number(context.saved ?? 0);
+        let first = true;
+        const rows = context.input('rows', { by: 'checkpoint' });
+        for await (const chunk of rows) {
+          if (first) begun.push(chunk.number);
+          first = false;
+          for (const { n } of chunk.records<{ n: number }>()) sum += n;
+          await rows.acknowledge(chunk);
+          if (chunk.number % 4 === 0) context.checkpoint(sum);
+          if (!dies || chunk.number !== 10) continue;
+          await scene.pipeOnce('w', ({ readers }) => readers[0]?.acknowledged === 8);
+          isCut = true;
+          killed.resolve();
+        }
+        return { sum };
+      };
+    await scene.hire('dies', { sum: sums(true) }, dead);
+    await scene.start('w', [
+      custom('source', { outputs: { rows: {} } }),
+      custom('sum', { inputs: { rows: 'source.rows' } }),
+    ]);
+    await killed.promise;
+    await scene.hire('lives', { sum: sums(false) });
+    const { outcome, details } = await scene.ended('w');
+    assert.equal(outcome, 'completed', JSON.stringify(details));
+    const { execution_details: of } = await scene.client.status('w.sum');
+    assert.deepEqual(of?.output, { sum: (count * (count - 1)) / 2 });
+    assert.deepEqual(begun, [1, 9]);
+  });

@@ -51,7 +51,9 @@ async function setup({ timeoutMs, answer = () => ({ status: 200, json: RUNNING }
   const results: WorkRequest['results'][number][] = [];
   const slotsAsked: { readonly at: number; readonly slots: number }[] = [];
   const task = leasedTask(startedAt, timeoutMs);
-  let leases = [{ task, token: 1 as FencingToken, expiresAt: startedAt + 30_000, secrets: {} }];
+  let leases = [
+    { task, token: 1 as FencingToken, expiresAt: startedAt + 30_000, secrets: {}, positions: {} },
+  ];
   const remote = createRemoteAgents(
     {
       log: silentLog,

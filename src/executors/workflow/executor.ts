@@ -27,6 +27,7 @@ import { Mail } from './mail.ts';
 import { resultOf, stepView } from './outcome.ts';
 import type { WorkflowParts } from './parts.ts';
 import { WORKFLOW_PAYLOAD, type WorkflowPayload } from './payload.ts';
+import { pipeViews } from './pipe-views.ts';
 import { planOf, refuse } from './plan.ts';
 import { reach, release } from './reach.ts';
 import { runStage } from './stage.ts';
@@ -120,14 +121,17 @@ class WorkflowOrchestration implements WorkflowExecutor {
   async view(task: Task): Promise<JsonObject> {
     const kept = isJsonObject(task.checkpoint) ? task.checkpoint : null;
     const pinned = await definitionOf(this.#store, task, kept);
-    const { graph } = planOf(pinned.payload);
+    const plan = planOf(pinned.payload);
+    const { graph } = plan;
     const run = (kept?.run as unknown as WorkflowRun | undefined) ?? newRun({});
+    const pipes = await pipeViews(this.#engine().pipes, task, plan.pipes, run);
     return {
       ...pinned.kept,
       phase: run.phase,
       steps: Object.fromEntries(
         graph.order.map(step => [step.id, stepView(task.id, step, recordOf(run, step.id))]),
       ),
+      ...(pipes.length === 0 ? {} : { pipes }),
       graph: graphView(graph, run),
       mermaid: mermaidView(graph, run),
     };

@@ -31,6 +31,9 @@ export function priorityName(priority: Priority): PriorityName {
   return priority <= 5 ? 'normal' : 'low';
 }
 
+/** What inputs and outputs of steps may be called. */
+export const PIPE_NAME = '^[A-Za-z_][A-Za-z0-9_-]{0,62}$';
+
 /** The states a task shows on this wire (`SAM-57`). */
 export const SAM_STATES = ['queued', 'running', 'completed', 'failed', 'cancelled'] as const;
 

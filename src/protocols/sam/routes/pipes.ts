@@ -4,7 +4,7 @@
 import Type, { type Static } from 'typebox';
 import type { FencingToken, TaskId } from '../../../domain/ids.ts';
 import type { Json } from '../../../domain/json.ts';
-import { CHUNK_BYTES_MAX } from '../../../domain/pipe.ts';
+import { CHUNK_BYTES_MAX, READ_BY } from '../../../domain/pipe.ts';
 import type { EngineApi } from '../../../engine/api.ts';
 import type { PipeEnd } from '../../../engine/pipe-calls.ts';
 import type { Call, Route } from '../../protocol.ts';
@@ -12,7 +12,7 @@ import { declaredDigest } from '../artifact-upload.ts';
 import { invalidRequest } from '../refusals.ts';
 import { json, PREFIX, route } from '../route.ts';
 import { nothing } from '../schema/answers.ts';
-import { callerId } from '../vocabulary.ts';
+import { callerId, PIPE_NAME } from '../vocabulary.ts';
 
 /** What the pipes' routes need. */
 export interface PipeDeps {
@@ -25,10 +25,17 @@ const STATE_HEADER = 'x-pipe-state';
 const PIPE_HEADER = 'x-pipe';
 
 const held = { task_id: callerId, fencing_token: Type.Integer({ minimum: 0 }) };
-const name = Type.String({ pattern: '^[A-Za-z_][A-Za-z0-9_-]{0,62}$' });
+const name = Type.String({ pattern: PIPE_NAME });
 const number = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER });
 const state = Type.Unsafe<Json>({ description: 'Kept in the same write; the next attempt gets it.' });
 const wait = Type.Optional(Type.Number({ minimum: 0, maximum: 60, description: '0 when absent.' }));
+
+const by = Type.Optional(
+  Type.Enum([...READ_BY], {
+    description:
+      '`checkpoint`: chunks are kept until a checkpoint includes them (`input_positions`), and the next attempt begins behind it.',
+  }),
+);
 
 const params = Type.Object({ name });
 const chunkParams = Type.Object({ name, number });
@@ -58,7 +65,7 @@ function inputRoutes({ engine: { pipes } }: PipeDeps): readonly Route[] {
       path: `${INPUT}/open`,
       summary: 'Take an input over from earlier attempts, and learn where they got to',
       params,
-      body,
+      body: Type.Object({ ...held, by }),
       answers: {
         200: Type.Object(
           { acknowledged: Type.Integer(), state },
@@ -66,7 +73,7 @@ function inputRoutes({ engine: { pipes } }: PipeDeps): readonly Route[] {
         ),
       },
       async handle(call) {
-        const { acknowledged, state: kept } = await pipes.openInput(endOf(call, call.body));
+        const { acknowledged, state: kept } = await pipes.openInput(endOf(call, call.body), call.body.by);
         return json(200, { acknowledged, state: kept });
       },
     }),

@@ -15,7 +15,7 @@ import { LEVEL_NAMES, levelOf } from '../records.ts';
 import { refuseForeignAgent } from '../refusals.ts';
 import { json, PREFIX, route } from '../route.ts';
 import { resourceLimits } from '../schema/task.ts';
-import { anyObject, callerId, instant } from '../vocabulary.ts';
+import { anyObject, callerId, instant, PIPE_NAME } from '../vocabulary.ts';
 import { workerTask } from '../worker-task.ts';
 
 /** What the exchange needs. */
@@ -65,6 +65,16 @@ const progress = Type.Object({
   total_steps: Type.Optional(Type.Integer({ minimum: 0 })),
   intermediate_result: Type.Optional(Type.Unknown()),
   checkpoint: Type.Optional(Type.Unknown()),
+  input_positions: Type.Optional(
+    Type.Record(
+      Type.String({ pattern: PIPE_NAME }),
+      Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }),
+      {
+        maxProperties: 100,
+        description: 'Of each input that is read by checkpoint, the last chunk that the checkpoint includes.',
+      },
+    ),
+  ),
 });
 
 const log = Type.Object({
@@ -107,6 +117,7 @@ const workAnswer = Type.Object(
         attempt: Type.Integer(),
         task: anyObject,
         checkpoint: Type.Unknown(),
+        input_positions: Type.Optional(Type.Record(Type.String(), Type.Integer())),
         secrets: Type.Record(Type.String(), Type.String()),
         lease_expires_at: Type.String({ format: 'date-time' }),
       }),
@@ -212,6 +223,7 @@ function progressOf(from: Static<typeof progress>): WorkProgress {
       ...(from.intermediate_result === undefined ? {} : { intermediate: from.intermediate_result as Json }),
       ...(from.checkpoint === undefined ? {} : { checkpoint: from.checkpoint as Json }),
     },
+    ...(from.input_positions === undefined ? {} : { positions: from.input_positions }),
   };
 }
 
@@ -228,12 +240,13 @@ function logOf(from: Static<typeof log>, now: number) {
 
 function wireAnswer(answer: WorkAnswer, { origin }: Pick<Call, 'origin'>): JsonObject {
   return {
-    leases: answer.leases.map(({ task, token, expiresAt, secrets }) => ({
+    leases: answer.leases.map(({ task, token, expiresAt, secrets, positions }) => ({
       task_id: task.id,
       execution_id: task.executionId,
       attempt: task.attempt,
       task: workerTask(task),
       checkpoint: task.checkpoint,
+      ...(Object.keys(positions).length === 0 ? {} : { input_positions: positions }),
       secrets,
       fencing_token: token,
       lease_expires_at: instant(expiresAt),
