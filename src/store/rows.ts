@@ -25,6 +25,7 @@ import type { Progress, ResourceLimits, Task, TaskResult, TaskSpec } from '../do
 import type { Outcome, TaskState } from '../domain/transitions.ts';
 import type { RecordOutcome, RecordWrite } from './memory.ts';
 
+export type { AuditEntry, AuditQuery, NewAuditEntry } from './audit-rows.ts';
 export type { LogLevel, LogLine, LogQuery, Sample, SampleQuery, StoredLogLine } from './log-rows.ts';
 export { LOG_LEVELS } from './log-rows.ts';
 
@@ -314,36 +315,6 @@ export interface DocumentWrite {
 export type DocumentOutcome =
   | { readonly status: 'done'; readonly version: number }
   | { readonly status: 'conflict' };
-
-/** An audit entry to append. */
-export interface NewAuditEntry {
-  readonly tenant: TenantId;
-  /** `auth.accepted`, `auth.refused`, `task.cancelled`, … */
-  readonly action: string;
-  readonly principal: string;
-  readonly object?: string;
-  readonly detail: JsonObject;
-  readonly requestId?: string;
-}
-
-/** A kept audit entry: `hash` is HMAC(audit key, previous hash and entry). */
-export interface AuditEntry extends NewAuditEntry {
-  readonly sequence: number;
-  readonly at: number;
-  readonly hash: string;
-}
-
-/** Which audit entries. */
-export interface AuditQuery {
-  readonly tenant: TenantId;
-  readonly action?: string;
-  readonly principal?: string;
-  readonly object?: string;
-  readonly since?: number;
-  readonly until?: number;
-  readonly afterSequence?: number;
-  readonly limit: number;
-}
 
 /** How old content may get, in milliseconds (`SAM-181`). */
 export interface PurgeTerms {

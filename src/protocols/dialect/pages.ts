@@ -11,16 +11,15 @@ import type { DialectRouteParts } from './routes.ts';
 const anything = Type.Object({}, { additionalProperties: true });
 
 /** The routes that tell of a dialect: its front page, its schemas, its health. */
-export function pageRoutes({ dialect, mailroom, figures, guardrails }: DialectRouteParts): readonly Route[] {
+export function pageRoutes(parts: DialectRouteParts): readonly Route[] {
+  const { dialect } = parts;
   const prefix = `/protocols/${dialect.name}`;
-  const common = { method: 'GET', tag: dialect.name, rate: 'standard' } as const;
+  const common = { method: 'GET', tag: dialect.name, rate: 'free', access: 'public' } as const;
   return [
     route({
       ...common,
       path: prefix,
       summary: `What is spoken here: versions, types, limits of ${dialect.title}`,
-      access: 'public',
-      rate: 'free',
       answers: { 200: anything },
       async handle() {
         return json(200, frontPage(dialect));
@@ -30,8 +29,6 @@ export function pageRoutes({ dialect, mailroom, figures, guardrails }: DialectRo
       ...common,
       path: `${prefix}/schemas/:type`,
       summary: 'The JSON Schema of a message type',
-      access: 'public',
-      rate: 'free',
       params: Type.Object({ type: Type.String({ maxLength: 200 }) }),
       answers: { 200: anything },
       async handle({ params: { type } }) {
@@ -45,32 +42,37 @@ export function pageRoutes({ dialect, mailroom, figures, guardrails }: DialectRo
         return json(200, { $schema: 'https://json-schema.org/draft/2020-12/schema', title: type, ...schema });
       },
     }),
-    route({
-      ...common,
-      path: `${prefix}/health`,
-      summary:
-        'Messages by type and outcome, handling time, redeliveries, dead letters, depth and age of the inboxes',
-      access: 'message:receive',
-      rate: 'free',
-      answers: { 200: anything },
-      async handle({ principal }) {
-        const { tenant } = principal;
-        const [inboxes, dead] = await Promise.all([mailroom.depths(tenant), mailroom.deadCounts(tenant)]);
-        const { messages, handlingMs, deliveries, redeliveries } = figures.show(tenant);
-        const ours = dead.filter(one => one.dialect === dialect.name);
-        return json(200, {
-          status: 'healthy',
-          ...{ messages, handling_ms: handlingMs, deliveries, redeliveries },
-          dead_letters: Object.fromEntries(ours.map(({ reason, count }) => [reason, count])),
-          guardrails: guardrails.counts(tenant),
-          inboxes: inboxes.map(({ inbox, waiting, held, oldestAt }) => ({
-            ...{ inbox, waiting, held },
-            oldest_at: oldestAt === null ? null : new Date(oldestAt).toISOString(),
-          })),
-        });
-      },
-    }),
+    healthRoute(parts),
   ];
+}
+
+function healthRoute({ dialect, mailroom, figures, guardrails }: DialectRouteParts): Route {
+  return route({
+    method: 'GET',
+    tag: dialect.name,
+    path: `/protocols/${dialect.name}/health`,
+    summary:
+      'Messages by type and outcome, handling time, redeliveries, dead letters, depth and age of the inboxes',
+    access: 'message:receive',
+    rate: 'free',
+    answers: { 200: anything },
+    async handle({ principal }) {
+      const { tenant } = principal;
+      const [inboxes, dead] = await Promise.all([mailroom.depths(tenant), mailroom.deadCounts(tenant)]);
+      const { messages, handlingMs, deliveries, redeliveries } = figures.show(tenant);
+      const ours = dead.filter(one => one.dialect === dialect.name);
+      return json(200, {
+        status: 'healthy',
+        ...{ messages, handling_ms: handlingMs, deliveries, redeliveries },
+        dead_letters: Object.fromEntries(ours.map(({ reason, count }) => [reason, count])),
+        guardrails: guardrails.counts(tenant),
+        inboxes: inboxes.map(({ inbox, waiting, held, oldestAt }) => ({
+          ...{ inbox, waiting, held },
+          oldest_at: oldestAt === null ? null : new Date(oldestAt).toISOString(),
+        })),
+      });
+    },
+  });
 }
 
 /** What a dialect says of itself. */
