@@ -2,6 +2,7 @@
 
 import Type, { type TSchema } from 'typebox';
 import { DomainError } from '../../domain/errors.ts';
+import type { TenantId } from '../../domain/ids.ts';
 import type { Route } from '../protocol.ts';
 import { json, route } from '../route.ts';
 import type { Dialect, DialectVersion } from './dialect.ts';
@@ -11,7 +12,8 @@ import type { DialectRouteParts } from './routes.ts';
 const anything = Type.Object({}, { additionalProperties: true });
 
 /** The routes that tell of a dialect: its front page, its schemas, its health. */
-export function pageRoutes({ dialect, mailroom, figures, guardrails }: DialectRouteParts): readonly Route[] {
+export function pageRoutes(parts: DialectRouteParts): readonly Route[] {
+  const { dialect } = parts;
   const prefix = `/protocols/${dialect.name}`;
   const common = { method: 'GET', tag: dialect.name, rate: 'standard' } as const;
   return [
@@ -53,24 +55,29 @@ export function pageRoutes({ dialect, mailroom, figures, guardrails }: DialectRo
       access: 'message:receive',
       rate: 'free',
       answers: { 200: anything },
-      async handle({ principal }) {
-        const { tenant } = principal;
-        const [inboxes, dead] = await Promise.all([mailroom.depths(tenant), mailroom.deadCounts(tenant)]);
-        const { messages, handlingMs, deliveries, redeliveries } = figures.show(tenant);
-        const ours = dead.filter(one => one.dialect === dialect.name);
-        return json(200, {
-          status: 'healthy',
-          ...{ messages, handling_ms: handlingMs, deliveries, redeliveries },
-          dead_letters: Object.fromEntries(ours.map(({ reason, count }) => [reason, count])),
-          guardrails: guardrails.counts(tenant),
-          inboxes: inboxes.map(({ inbox, waiting, held, oldestAt }) => ({
-            ...{ inbox, waiting, held },
-            oldest_at: oldestAt === null ? null : new Date(oldestAt).toISOString(),
-          })),
-        });
-      },
+      handle: async ({ principal: { tenant } }) => json(200, await healthOf(tenant, parts)),
     }),
   ];
+}
+
+/** How a tenant's messages fare by a dialect (`TASK-60`). */
+async function healthOf(
+  tenant: TenantId,
+  { dialect, mailroom, figures, guardrails }: DialectRouteParts,
+): Promise<object> {
+  const [inboxes, dead] = await Promise.all([mailroom.depths(tenant), mailroom.deadCounts(tenant)]);
+  const { messages, handlingMs, deliveries, redeliveries } = figures.show(tenant);
+  const ours = dead.filter(one => one.dialect === dialect.name);
+  return {
+    status: 'healthy',
+    ...{ messages, handling_ms: handlingMs, deliveries, redeliveries },
+    dead_letters: Object.fromEntries(ours.map(({ reason, count }) => [reason, count])),
+    guardrails: guardrails.counts(tenant),
+    inboxes: inboxes.map(({ inbox, waiting, held, oldestAt }) => ({
+      ...{ inbox, waiting, held },
+      oldest_at: oldestAt === null ? null : new Date(oldestAt).toISOString(),
+    })),
+  };
 }
 
 /** What a dialect says of itself. */
