@@ -145,6 +145,7 @@ async function askAboutAccess(): Promise<void> {
     'quotas',
     'audit',
     'audit/verify',
+    'metrics',
     'health',
     'health/live',
     'health/ready',
@@ -153,6 +154,7 @@ async function askAboutAccess(): Promise<void> {
     await admin.get(`/api/v2/${one}`);
   for (const one of ['export', 'erase']) await admin.post(`/api/v2/privacy/${one}`, { user_id: 'tourist' });
   await admin.get('/docs/errors/CONFLICT');
+  await admin.get('/docs/changelog');
 }
 
 /** A step writes a chunk, another reads it; one worker holds both. */

@@ -2,6 +2,7 @@
 
 import Type, { type TSchema } from 'typebox';
 import { DomainError } from '../../domain/errors.ts';
+import type { TenantId } from '../../domain/ids.ts';
 import type { Route } from '../protocol.ts';
 import { json, route } from '../route.ts';
 import type { Dialect, DialectVersion } from './dialect.ts';
@@ -14,12 +15,14 @@ const anything = Type.Object({}, { additionalProperties: true });
 export function pageRoutes(parts: DialectRouteParts): readonly Route[] {
   const { dialect } = parts;
   const prefix = `/protocols/${dialect.name}`;
-  const common = { method: 'GET', tag: dialect.name, rate: 'free', access: 'public' } as const;
+  const common = { method: 'GET', tag: dialect.name, rate: 'standard' } as const;
   return [
     route({
       ...common,
       path: prefix,
       summary: `What is spoken here: versions, types, limits of ${dialect.title}`,
+      access: 'public',
+      rate: 'free',
       answers: { 200: anything },
       async handle() {
         return json(200, frontPage(dialect));
@@ -29,6 +32,8 @@ export function pageRoutes(parts: DialectRouteParts): readonly Route[] {
       ...common,
       path: `${prefix}/schemas/:type`,
       summary: 'The JSON Schema of a message type',
+      access: 'public',
+      rate: 'free',
       params: Type.Object({ type: Type.String({ maxLength: 200 }) }),
       answers: { 200: anything },
       async handle({ params: { type } }) {
@@ -42,37 +47,37 @@ export function pageRoutes(parts: DialectRouteParts): readonly Route[] {
         return json(200, { $schema: 'https://json-schema.org/draft/2020-12/schema', title: type, ...schema });
       },
     }),
-    healthRoute(parts),
+    route({
+      ...common,
+      path: `${prefix}/health`,
+      summary:
+        'Messages by type and outcome, handling time, redeliveries, dead letters, depth and age of the inboxes',
+      access: 'message:receive',
+      rate: 'free',
+      answers: { 200: anything },
+      handle: async ({ principal: { tenant } }) => json(200, await healthOf(tenant, parts)),
+    }),
   ];
 }
 
-function healthRoute({ dialect, mailroom, figures, guardrails }: DialectRouteParts): Route {
-  return route({
-    method: 'GET',
-    tag: dialect.name,
-    path: `/protocols/${dialect.name}/health`,
-    summary:
-      'Messages by type and outcome, handling time, redeliveries, dead letters, depth and age of the inboxes',
-    access: 'message:receive',
-    rate: 'free',
-    answers: { 200: anything },
-    async handle({ principal }) {
-      const { tenant } = principal;
-      const [inboxes, dead] = await Promise.all([mailroom.depths(tenant), mailroom.deadCounts(tenant)]);
-      const { messages, handlingMs, deliveries, redeliveries } = figures.show(tenant);
-      const ours = dead.filter(one => one.dialect === dialect.name);
-      return json(200, {
-        status: 'healthy',
-        ...{ messages, handling_ms: handlingMs, deliveries, redeliveries },
-        dead_letters: Object.fromEntries(ours.map(({ reason, count }) => [reason, count])),
-        guardrails: guardrails.counts(tenant),
-        inboxes: inboxes.map(({ inbox, waiting, held, oldestAt }) => ({
-          ...{ inbox, waiting, held },
-          oldest_at: oldestAt === null ? null : new Date(oldestAt).toISOString(),
-        })),
-      });
-    },
-  });
+/** How a tenant's messages fare by a dialect (`TASK-60`). */
+async function healthOf(
+  tenant: TenantId,
+  { dialect, mailroom, figures, guardrails }: DialectRouteParts,
+): Promise<object> {
+  const [inboxes, dead] = await Promise.all([mailroom.depths(tenant), mailroom.deadCounts(tenant)]);
+  const { messages, handlingMs, deliveries, redeliveries } = figures.show(tenant);
+  const ours = dead.filter(one => one.dialect === dialect.name);
+  return {
+    status: 'healthy',
+    ...{ messages, handling_ms: handlingMs, deliveries, redeliveries },
+    dead_letters: Object.fromEntries(ours.map(({ reason, count }) => [reason, count])),
+    guardrails: guardrails.counts(tenant),
+    inboxes: inboxes.map(({ inbox, waiting, held, oldestAt }) => ({
+      ...{ inbox, waiting, held },
+      oldest_at: oldestAt === null ? null : new Date(oldestAt).toISOString(),
+    })),
+  };
 }
 
 /** What a dialect says of itself. */

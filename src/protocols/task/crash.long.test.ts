@@ -63,7 +63,11 @@ test('TASK-59 every protocol error is in the log with code, severity, context an
   assert.deepEqual([first?.context.type, first?.context.tenant], ['task.submit', 'default']);
 });
 
-test('TASK-64 TASK-44 after a kill at any instant each item is wholly applied, with its effects, its events in order and its answer, or absent; nothing answered as accepted is lost', async t => {
+/** Sends submissions in batches while the server is killed again and again; which were sent, and which were answered as accepted. */
+async function sentWhileKilled(): Promise<{
+  readonly sent: ReadonlySet<string>;
+  readonly accepted: ReadonlySet<string>;
+}> {
   const [sent, accepted] = [new Set<string>(), new Set<string>()];
   let made = 0;
   const send = async (): Promise<void> => {
@@ -91,6 +95,11 @@ test('TASK-64 TASK-44 after a kill at any instant each item is wholly applied, w
     await Promise.all([killing, ...working]);
     await server.start();
   }
+  return { sent, accepted };
+}
+
+test('TASK-64 TASK-44 after a kill at any instant each item is wholly applied, with its effects, its events in order and its answer, or absent; nothing answered as accepted is lost', async t => {
+  const { sent, accepted } = await sentWhileKilled();
   const inbox = new Map<string, Loose[]>();
   const drain = async (): Promise<number> => {
     const got = await boss.read('task', INBOX, { max: 100, wait: 1 });
