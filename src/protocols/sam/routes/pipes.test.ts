@@ -36,6 +36,7 @@ async function setup(t: TestContext) {
   const query = (task: string): string => `task_id=${task}&fencing_token=${tokens[task]}`;
   return {
     ...served,
+    work,
     held,
     query,
     put: (number: number, raw: string, more: Ask = {}) =>
@@ -75,6 +76,28 @@ test('SAM-229 a worker writes chunks and another reads them, each taking its end
   const ended = await get(2);
   assert.deepEqual([ended.status, ended.headers.get('x-pipe')], [204, 'ended']);
   assert.deepEqual((await put(2, 'two')).body, { outcome: 'unwanted' });
+});
+
+test('SAM-229 a worker that reads by checkpoint says there how far it is, and the next one is leased both as they belong together', async t => {
+  const { put, get, post, held, work } = await setup(t);
+  for (const number of [1, 2, 3]) await put(number, `chunk ${number}`);
+  const open = { ...held('reader'), by: 'checkpoint' };
+  assert.deepEqual((await post('inputs/in/open', open)).body, { acknowledged: 0, state: null });
+  assert.equal((await post('inputs/in/acknowledge', { ...held('reader'), up_to: 3 })).status, 409);
+  assert.equal((await post('inputs/in/open', { ...open, by: 'guess' })).status, 400);
+  const said = { ...held('reader'), checkpoint: { sum: 3 }, input_positions: { in: 2 } };
+  assert.deepEqual((await work({ progress: [said] })).body.rejected, []);
+  assert.equal((await get(2)).status, 404);
+  const { checkpoint: _, ...nowhere } = said;
+  const [refused] = (await work({ progress: [nowhere] })).body.rejected;
+  assert.equal(refused.item, 'progress');
+  const error = { code: 'EXECUTION_ERROR', message: 'it died', recoverable: true };
+  await work({ results: [{ ...held('reader'), status: 'failed', error }] });
+  const [lease] = (await work({ slots: 1, wait_seconds: 5 })).body.leases;
+  assert.deepEqual(
+    [lease.task_id, lease.checkpoint, lease.input_positions],
+    ['reader', { sum: 3 }, { in: 2 }],
+  );
 });
 
 test('SAM-229 SAM-230 nobody but who holds the lease reaches a pipe, with a credential that is for that', async t => {
