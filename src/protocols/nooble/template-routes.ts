@@ -33,7 +33,6 @@ const step = Type.Object(
 /** The routes of templates. */
 export function templateRoutes(templates: Templates, results: ResultSchemas): readonly Route[] {
   const path = '/protocols/nooble/workflow-templates';
-  const schemas = '/protocols/nooble/result-schemas';
   const common = { tag: 'nooble', rate: 'standard' } as const;
   return [
     route({
@@ -74,6 +73,14 @@ export function templateRoutes(templates: Templates, results: ResultSchemas): re
         return json(201, { template_id: body.template_id, version: body.version });
       },
     }),
+    ...schemaRoutes(results),
+  ];
+}
+
+function schemaRoutes(results: ResultSchemas): readonly Route[] {
+  const schemas = '/protocols/nooble/result-schemas';
+  const common = { tag: 'nooble', rate: 'standard' } as const;
+  return [
     route({
       ...common,
       method: 'GET',
