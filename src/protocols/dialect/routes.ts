@@ -14,6 +14,7 @@ import type { Arrival, Door, DoorParts } from './door.ts';
 import { ackItem } from './frames.ts';
 import { answer, BATCH_MAX, BODY_BYTES_MAX, MESSAGE_BYTES_MAX, readBody } from './media.ts';
 import type { Taken } from './taken.ts';
+import { versionHeaders } from './versions.ts';
 
 /** What a dialect's routes are made of. */
 export interface DialectRouteParts extends DoorParts {
@@ -197,7 +198,7 @@ async function send(
     await door.refuseBytes(bytes, error, arrival);
     throw error;
   }
-  const more = versionHeaders(dialect, body);
+  const more = versionHeaders(dialect, body, headers['protocol-version']);
   if (Array.isArray(body)) {
     const taken = await door.take(body, arrival);
     const results = taken.map(one => resultOf(one, call, dialect));
@@ -263,17 +264,6 @@ export async function arrivalOf(
     caller: await callerOf(call.principal, mailroom.directory),
     ...{ headers, traceId, requestId, address: sourceAddress },
     isPrivate: isLoopback || origin.startsWith('https:'),
-  };
-}
-
-/** An old version's end is told with every answer to one who speaks it. */
-function versionHeaders(dialect: Dialect, body: unknown): Readonly<Record<string, string>> {
-  const spoken = dialect.versionOf(Array.isArray(body) ? body[0] : body);
-  const old = dialect.versions.find(({ version }) => version === spoken);
-  if (old?.deprecatedAt === undefined) return {};
-  return {
-    deprecation: `@${Math.floor(Date.parse(old.deprecatedAt) / 1_000)}`,
-    ...(old.sunsetAt === undefined ? {} : { sunset: new Date(old.sunsetAt).toUTCString() }),
   };
 }
 

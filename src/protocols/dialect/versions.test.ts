@@ -1,0 +1,20 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { versionHeaders } from './versions.ts';
+
+test('BLOG-120 who speaks a deprecated version is told with Deprecation and Sunset, by envelope, batch or header; nobody else is', () => {
+  const versions = [
+    { version: '1.0.0', deprecatedAt: '2026-01-01T00:00:00Z', sunsetAt: '2027-01-01T00:00:00Z' },
+    { version: '1.1.0', deprecatedAt: '2026-01-01T00:00:00Z' },
+    { version: '2.0.0' },
+  ];
+  const versionOf = (envelope: unknown) => (envelope as { readonly v?: string } | null)?.v ?? null;
+  const told = (body: unknown, header?: string) => versionHeaders({ versions, versionOf }, body, header);
+  const old = { deprecation: '@1767225600', sunset: 'Fri, 01 Jan 2027 00:00:00 GMT' };
+  assert.deepEqual(told({ v: '1.0.0' }), old);
+  assert.deepEqual(told([{ v: '1.0.0' }, { v: '2.0.0' }]), old);
+  assert.deepEqual(told({}, '1.0.0'), old);
+  assert.deepEqual(told({ v: '1.1.0' }), { deprecation: old.deprecation });
+  for (const none of [told({ v: '2.0.0' }, '1.0.0'), told({}), told(null), told({ v: '9' })])
+    assert.deepEqual(none, {});
+});
