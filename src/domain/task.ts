@@ -131,8 +131,9 @@ export interface TaskSpec {
 
 /** The order as an attempt in this server has it: that of its fallback, where it has one. */
 export function asRunHere(spec: TaskSpec): TaskSpec {
+  if (spec.fallback === undefined) return spec;
   const { fallback, requiredCapabilities: _, typeName: __, ...rest } = spec;
-  return fallback === undefined ? spec : { ...rest, ...fallback };
+  return { ...rest, ...fallback };
 }
 
 /** A message that asked for a task: by what wire, who sent it, and what it said in that wire's words. */

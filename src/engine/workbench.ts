@@ -89,7 +89,8 @@ export class Workbench {
 
   /** A context for the attempt in a fresh workspace. */
   async set(attempt: RunningAttempt, signal: AbortSignal): Promise<Bench> {
-    const task: Task = { ...attempt.task, spec: asRunHere(attempt.task.spec) };
+    const given = attempt.task;
+    const task: Task = given.spec.fallback === undefined ? given : { ...given, spec: asRunHere(given.spec) };
     const { tenant, spec } = task;
     const secrets = spec.secretNames.length === 0 ? {} : await this.#secrets.values(tenant, spec.secretNames);
     const workRoot = this.#workRoot;

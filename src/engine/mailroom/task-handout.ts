@@ -5,7 +5,7 @@ import { gpuAbilities } from '../../domain/agent.ts';
 import { DomainError } from '../../domain/errors.ts';
 import type { AgentId, FencingToken, TaskId, TenantId } from '../../domain/ids.ts';
 import { inboxOfAgent, type Message, type MessageId } from '../../domain/message.ts';
-import type { Task } from '../../domain/task.ts';
+import type { Task, WorkType } from '../../domain/task.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { EntryRef, MailStore, TakenMail } from '../../store/mail.ts';
 import type { AgentView, EngineApi, WorkAnswer, WorkLease, WorkRequest } from '../api.ts';
@@ -145,11 +145,11 @@ export class TaskHandout {
   async #worker({ tenant, agentId, waitMs }: Handed): Promise<AgentView | null> {
     const { directory } = this.#parts;
     const known = await directory.now(tenant, agentId);
-    if (known !== null && known.agent.types.length > 0) return known;
+    if (known !== null && this.#typesOf(known).length > 0) return known;
     if (waitMs === 0) return null;
     directory.forget(tenant);
     const found = await directory.agent(tenant, agentId);
-    return found === null || found.agent.types.length === 0 ? null : found;
+    return found === null || this.#typesOf(found).length === 0 ? null : found;
   }
 
   async #agent(tenant: TenantId, agentId: AgentId): Promise<AgentView> {
@@ -159,8 +159,15 @@ export class TaskHandout {
     return view;
   }
 
-  #work({ agent, free }: AgentView, asked: Partial<WorkRequest>): Promise<WorkAnswer> {
-    const { tenant, id: agentId, types, capacity, region, version } = agent;
+  #typesOf({ agent }: AgentView): readonly WorkType[] {
+    const more = [...this.#parts.wires.values()].flatMap(wire => wire.typesOf?.(agent) ?? []);
+    return more.length === 0 ? agent.types : [...new Set([...agent.types, ...more])];
+  }
+
+  #work(view: AgentView, asked: Partial<WorkRequest>): Promise<WorkAnswer> {
+    const { agent, free } = view;
+    const { tenant, id: agentId, capacity, region, version } = agent;
+    const types = this.#typesOf(view);
     const abilities = [...this.#parts.wires.values()].flatMap(wire => wire.abilitiesOf?.(agent) ?? []);
     const others = agent.capabilities.filter(one => !one.startsWith(GPU));
     const capabilities = [...new Set([...others, ...abilities, ...gpuAbilities(free.gpuUnits ?? 0)])];

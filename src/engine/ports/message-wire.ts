@@ -7,7 +7,7 @@ import type { AgentId, TenantId } from '../../domain/ids.ts';
 import type { Json, JsonObject } from '../../domain/json.ts';
 import type { Draft, InboxName, Message } from '../../domain/message.ts';
 import type { Subscription } from '../../domain/subscription.ts';
-import type { Task } from '../../domain/task.ts';
+import type { Task, WorkType } from '../../domain/task.ts';
 
 /** What must hold of a completed task's output before anybody is told of it. */
 export interface ReleaseTerms {
@@ -74,6 +74,8 @@ export interface MessageWire {
   headersOf?(message: Message): Readonly<Record<string, string | null>>;
   /** What an agent can do by its roles and name, beside the capabilities it was registered with; absent: nothing. */
   abilitiesOf?(agent: Pick<Agent, 'id' | 'roles'>): readonly string[];
+  /** The types of work an agent takes by what it is on this wire, beside those it registered for. */
+  typesOf?(agent: Pick<Agent, 'id' | 'roles'>): readonly WorkType[];
   /** Whether an agent is asked for a first attempt by the very message that asked for the task, as it came; absent: always. */
   reachesAsIs?(original: Message): boolean;
   /**

@@ -206,7 +206,8 @@ test('BLOG-23 what waits for a remote agent is done by the built-in one once tha
   const leave = (name: string) => post.admin.ask('DELETE', `/api/v2/agents/${name}`);
   t.after(() => Promise.all(names.map(leave)));
   const ops = await post.register('gone-ops', { roles: ['blog:operator'] });
-  for (const name of names) await post.register(name, { types: [`custom:${name}`] });
+  // Whether it registered for the type of its name or not.
+  for (const name of names) await post.register(name, { types: name === 'coder' ? [] : [`custom:${name}`] });
   const skill = { skill: 'moderate_content', params: { content: 'A fine day.' } };
   const payloads = {
     ...{ planner: PLANNING, reviewer: { contentId: 'c', content: POST_TEXT }, executor: { steps: [skill] } },
@@ -258,7 +259,7 @@ test('BLOG-23 BLOG-22 a flow a remote coder began is ended by the built-in one, 
   const leave = (name: string) => post.admin.ask('DELETE', `/api/v2/agents/${name}`);
   t.after(() => Promise.all(['coder', 'reviewer'].map(leave)));
   const ops = await post.register('half-ops', { roles: ['blog:operator'] });
-  const coder = await post.register('coder', { types: ['custom:coder'] });
+  const coder = await post.register('coder');
   const reviewer = await post.register('reviewer', { types: ['custom:reviewer'] });
   const steps = [
     { skill: 'generate_content', params: { topic: 'Tea' } },
@@ -291,6 +292,18 @@ test('BLOG-23 BLOG-22 a flow a remote coder began is ended by the built-in one, 
     const { status } = await change(`half-p${n}`, 'publish_content');
     assert.equal(status, approved ? 202 : 422);
   }
+});
+
+test('BLOG-103 BLOG-23 what is encrypted to an agent elsewhere under one of the four names reaches it untouched', async t => {
+  const post = await open();
+  t.after(() => post.admin.ask('DELETE', '/api/v2/agents/planner'));
+  const ops = await post.register('jwe-ops', { roles: ['blog:operator'] });
+  const planner = await post.register('planner', { types: ['custom:planner'] });
+  const payload = { jwe: { ciphertext: 'x', recipients: [] } };
+  const sent = message('jwe-1', { from: 'jwe-ops', to: 'planner', payload }, { encryption: 'end-to-end' });
+  assert.equal((await ops.send('blog', sent)).status, 202);
+  const [given] = await planner.read('blog', 'planner', { wait: 5 });
+  assert.deepEqual([given?.message.id, given?.message.payload], ['jwe-1', payload]);
 });
 
 test('BLOG-33 a skill a remote agent brought is run by it, with conditions judged here', async () => {

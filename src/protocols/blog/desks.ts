@@ -26,7 +26,7 @@ import {
 } from './orders.ts';
 import { createAcksDesk, createReportsDesk } from './reports.ts';
 import type { Settings } from './settings.ts';
-import { fallbackOf, standInFor, takesTasks, validatorsOf } from './stand-in.ts';
+import { enlist, fallbackOf, standInFor, validatorsOf } from './stand-in.ts';
 import { BUILT_IN, type BuiltIn, uuidOf, VERSION } from './vocabulary.ts';
 
 /** Where requests to one of the four are taken, unless a remote agent stands in that takes no tasks. */
@@ -115,6 +115,7 @@ async function take(
   // Asked before: whatever was made of it stands.
   if (await isOrdered(message, id, desk)) return;
   const remote = await standInFor(engine, message.tenant, agent);
+  if (remote !== null) await enlist(engine, remote);
   const own = (): Promise<Errand> => errandOf(message, payload);
   const errand = remote === null ? await own() : await standInErrand(agent, payload, own);
   const isFlow = errand.work === 'workflow_orchestration';
@@ -209,10 +210,11 @@ async function executorErrand(
   }
   const steps = asked.kind === 'steps' ? asked.steps : await planner.plan(asked.intent, asked.context);
   const coder = await standInFor(engine, tenant, 'coder');
+  if (coder !== null) await enlist(engine, coder);
   const context = contextIn(payload, message.traceId);
   return {
     work: 'workflow_orchestration',
-    input: flowOf(steps, context, coder !== null && takesTasks(coder)),
+    input: flowOf(steps, context, coder !== null),
   };
 }
 

@@ -24,7 +24,7 @@ import { blogRoutes } from './routes.ts';
 import { agentMessage, contentValidation, skillExecution, systemError, systemEvent } from './schemas.ts';
 import { Settings } from './settings.ts';
 import { messageDraft } from './speaking.ts';
-import { standInFor, takesTasks } from './stand-in.ts';
+import { standInFor, typesOf } from './stand-in.ts';
 import {
   BUILT_IN,
   EVENT_TYPES,
@@ -94,6 +94,7 @@ export function createBlogDialect(hands: DialectHands): DialectKit {
     receipt: receiptOf,
     taskRequest: requestOf,
     taskStop: stopOf,
+    typesOf,
     taskNews: newsOf,
     tellsOf: ({ spec }) => (SKILLS as readonly string[]).includes(spec.typeName ?? ''),
     routes: blogRoutes(hands, settings),
@@ -132,13 +133,17 @@ async function routesOf(hands: DialectHands, draft: Draft): Promise<readonly Mai
       const remote = await standInFor(hands.engine, tenant, name);
       // What nobody reads is in the log all the same.
       if (type === 'notification') return remote === null ? [] : [own];
-      if (actor === 'system') return [own];
-      return [
-        remote === null || takesTasks(remote) ? { inbox: deskOf(name), lane: draft.correlationId } : own,
-      ];
+      // What was encrypted to the agent elsewhere nobody here can read (`BLOG-103`).
+      if (actor === 'system' || (remote !== null && isSealed(draft))) return [own];
+      return [{ inbox: deskOf(name), lane: draft.correlationId }];
     }),
   );
   return routes.flat();
+}
+
+function isSealed({ envelope }: Draft): boolean {
+  const metadata = envelope?.metadata;
+  return isJsonObject(metadata) && metadata.encryption === 'end-to-end';
 }
 
 /** Whether it is the word of who holds a task on how it ended. */

@@ -1,13 +1,14 @@
 // Who stands in for one of the four built-in agents (`BLOG-23`): a remote agent of that name, as long as it is there; what the built-in
 // one goes on with once it is not; and who judges content beside it.
 
+import type { Agent } from '../../domain/agent.ts';
 import { asDomainError, ERROR_CODES } from '../../domain/errors.ts';
 import type { TenantId } from '../../domain/ids.ts';
 import { isJsonObject, type Json } from '../../domain/json.ts';
 import { CHORES, isSkill } from '../../domain/skill.ts';
-import type { TaskSpec } from '../../domain/task.ts';
+import type { TaskSpec, WorkType } from '../../domain/task.ts';
 import type { AgentView, EngineApi } from '../../engine/api.ts';
-import { type BuiltIn, VALIDATOR_TYPE } from './vocabulary.ts';
+import { type BuiltIn, isBuiltIn, VALIDATOR_TYPE } from './vocabulary.ts';
 
 /** The remote agent, as of now; null where the built-in one answers. */
 export async function standInFor(
@@ -20,9 +21,16 @@ export async function standInFor(
   return found === undefined || found.health === 'offline' || found.health === 'draining' ? null : found;
 }
 
-/** Whether it takes what is asked of it as tasks, as agents do that registered for the type of its name. */
-export function takesTasks({ agent }: AgentView): boolean {
-  return agent.types.includes(`custom:${agent.id}`);
+/** The type of work it takes by its name alone, whatever it registered for. */
+export function typesOf({ id }: Pick<Agent, 'id'>): readonly WorkType[] {
+  return isBuiltIn(id) ? [`custom:${id}`] : [];
+}
+
+/** Has the roster know that it takes what is asked of it, where it has not asked for work yet. */
+export async function enlist(engine: Pick<EngineApi, 'registerAgent'>, { agent }: AgentView): Promise<void> {
+  const { draining: _, registeredAt: __, seenAt: ___, ...registration } = agent;
+  const types = [...new Set([...agent.types, ...typesOf(agent)])];
+  if (types.length > agent.types.length) await engine.registerAgent({ ...registration, types });
 }
 
 /** The ids of the validators that agents of the tenant are registered as (`BLOG-49`). */

@@ -16,7 +16,10 @@ import { headersBeside } from './headed.ts';
 import { answer, answerIn, BATCH_MAX, BODY_BYTES_MAX, readBody } from './media.ts';
 import { rendered } from './rendered.ts';
 import type { Taken } from './taken.ts';
+
 import { type AckItem, ownInboxes, VISIBILITY_S, verdictOf } from './verdicts.ts';
+
+import { versionHeaders } from './versions.ts';
 
 /** What a dialect's routes are made of. */
 export interface DialectRouteParts extends DoorParts {
@@ -182,19 +185,6 @@ export async function arrivalOf(
   return {
     caller: await callerOf(call.principal, mailroom.directory),
     ...{ headers, traceId, requestId, isPrivate, address: sourceAddress },
-  };
-}
-
-/** An old version's end is told with every answer to one who speaks it. */
-function versionHeaders(
-  { versions }: Dialect,
-  spoken: readonly (string | null)[],
-): Readonly<Record<string, string>> {
-  const old = versions.find(one => one.deprecatedAt !== undefined && spoken.includes(one.version));
-  if (old?.deprecatedAt === undefined) return {};
-  return {
-    deprecation: `@${Math.floor(Date.parse(old.deprecatedAt) / 1_000)}`,
-    ...(old.sunsetAt === undefined ? {} : { sunset: new Date(old.sunsetAt).toUTCString() }),
   };
 }
 
