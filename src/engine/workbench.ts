@@ -89,8 +89,7 @@ export class Workbench {
 
   /** A context for the attempt in a fresh workspace. */
   async set(attempt: RunningAttempt, signal: AbortSignal): Promise<Bench> {
-    const given = attempt.task;
-    const task: Task = given.spec.fallback === undefined ? given : { ...given, spec: asRunHere(given.spec) };
+    const task = taskHere(attempt.task);
     const { tenant, spec } = task;
     const secrets = spec.secretNames.length === 0 ? {} : await this.#secrets.values(tenant, spec.secretNames);
     const workRoot = this.#workRoot;
@@ -207,6 +206,10 @@ export class Workbench {
     );
     return artifactOf(stored);
   }
+}
+
+function taskHere(task: Task): Task {
+  return task.spec.fallback === undefined ? task : { ...task, spec: asRunHere(task.spec) };
 }
 
 function noArtifact(which: ArtifactId | ArtifactOfTask): DomainError {
