@@ -44,7 +44,7 @@ import {
   workRootOf,
 } from './registry.ts';
 import { keepTime } from './time.ts';
-import { tlsOf } from './tls.ts';
+import { schemeOf, tlsOf, warnOfClearText } from './tls.ts';
 import { VERSION } from './version.ts';
 
 /** A server that is up. */
@@ -77,8 +77,7 @@ export async function startServer(config: Config, extras: Extras = {}): Promise<
   try {
     ensureDataDir(config.dataDir);
     const keys = loadHouseKeys(config, random);
-    const tls = tlsOf(config);
-    const listening = `${tls === null ? 'http' : 'https'}://${config.host.includes(':') ? `[${config.host}]` : config.host}:${config.port}`;
+    const listening = `${schemeOf(config)}://${config.host.includes(':') ? `[${config.host}]` : config.host}:${config.port}`;
     const credentials = loadCredentials(config, random, listening);
     const store = await openStore(config, keys.auditKey);
     undo.push(() => store.stop());
@@ -98,6 +97,7 @@ export async function startServer(config: Config, extras: Extras = {}): Promise<
     const upstairs = await startEngine(floor);
     const { engine, remoteAgents } = upstairs;
     const server = await startHttp(floor, upstairs);
+    warnOfClearText(config, log);
     if (config.publicUrl === null) reached.url = server.url();
     await remoteAgents.start();
     undo.push(() => remoteAgents.stop());
@@ -276,9 +276,9 @@ function dialectProtocols(
       : new Pace(clock, ({ tenant }) => limitOf(tenant, pacePerMinute(tenant)));
   const shared = {
     ...{ clock, random, mailroom, guardrails, audit: guards.audit, seals },
-    allowClearText: config.allowClearText,
     checkTarget: (url: string) => outbound.check(url),
     sealSecret: (tenant: TenantId, secret: string) => guards.secrets.sealWebhookSecret(tenant, secret),
+    allowClearText: config.allowClearText,
   };
   return dialects.map(dialect => protocolOf(dialect, { ...shared, pace: paceOf(dialect) }));
 }
@@ -309,14 +309,7 @@ async function engineOptionsOf(config: Config): Promise<EngineOptions> {
 async function startHttp(floor: Floor, upstairs: Upstairs): Promise<HttpServer> {
   const { engine, executors, workflows, remoteAgents, reviews } = upstairs;
   const { log, config, store, blobs, guards, auditKey, undo } = floor;
-  const { host, port, serverId, publicUrl, trustedProxies, allowClearText } = config;
-  const tls = tlsOf(config);
-  const isClear = tls === null && trustedProxies.length === 0 && !allowClearText;
-  if (isClear && !['127.0.0.1', '::1', 'localhost'].includes(host))
-    log.warn('serving other machines in clear text', {
-      host,
-      hint: 'set BATUTA_TLS_CERT and BATUTA_TLS_KEY, or BATUTA_TRUSTED_PROXIES where a proxy ends TLS',
-    });
+  const { host, port, serverId, publicUrl, trustedProxies } = config;
   const server = createServer({
     protocols: [
       ...createProtocols({
@@ -344,7 +337,7 @@ async function startHttp(floor: Floor, upstairs: Upstairs): Promise<HttpServer> 
     options: {
       ...{ host, port, version: VERSION, ...(publicUrl === null ? {} : { publicUrl }) },
       ...(trustedProxies.length === 0 ? {} : { trustedProxies }),
-      ...(tls === null ? {} : { tls }),
+      ...tlsOf(config),
     },
   });
   await server.start();

@@ -109,6 +109,14 @@ export interface Manner {
   readonly version?: string;
 }
 
+/** Whether it may be on no connection that others can read: its sender said so in the envelope or its metadata (`ARMY-8`). */
+export function needsTls({ envelope, manner }: Pick<Draft, 'envelope' | 'manner'>): boolean {
+  if (manner?.tlsOnly === true) return true;
+  if (envelope === null) return false;
+  const { metadata } = envelope;
+  return envelope.encryption === 'tls' || (isJsonObject(metadata) && metadata.encryption === 'tls');
+}
+
 /** A message to send. */
 export interface Draft {
   readonly tenant: TenantId;
@@ -128,6 +136,8 @@ export interface Draft {
   readonly sentAt: number;
   readonly expiresAt: number | null;
   readonly traceId: string;
+  /** Absent: as the wire always does. */
+  readonly manner?: Manner;
   /** The principal that sent it (`key:…`), or `system`. */
   readonly actor: string;
   /** The agent whose credentials sent it; null for this server and for people. */
@@ -135,8 +145,6 @@ export interface Draft {
   readonly meaning: Meaning;
   /** Member for member as it came; null for what this server says. */
   readonly envelope: JsonObject | null;
-  /** Absent: as the wire always does. */
-  readonly manner?: Manner;
 }
 
 /** A message that was accepted. */
@@ -159,12 +167,4 @@ export function inboxOfRole(dialect: string, role: string): InboxName {
 /** The inbox of a part of this server. */
 export function inboxOfDesk(name: string): InboxName {
   return `desk:${name}` as InboxName;
-}
-
-/** Whether it may be on no connection that others can read: its sender said so in the envelope or its metadata (`ARMY-8`). */
-export function needsTls({ envelope, manner }: Pick<Draft, 'envelope' | 'manner'>): boolean {
-  if (manner?.tlsOnly === true) return true;
-  if (envelope === null) return false;
-  const { metadata } = envelope;
-  return envelope.encryption === 'tls' || (isJsonObject(metadata) && metadata.encryption === 'tls');
 }

@@ -8,7 +8,6 @@ import type { Json, JsonObject } from '../domain/json.ts';
 import type { Progress, Task, TaskError, TaskResult, TaskSpec } from '../domain/task.ts';
 import { isEnd, type Outcome, phaseOf, type TaskState, walk } from '../domain/transitions.ts';
 import type { NewTimer, TaskChange } from '../store/rows.ts';
-import type { AttemptHeir } from './api.ts';
 
 /** A change without the task and the guard it will be applied under. */
 export type Draft = Omit<TaskChange, 'key' | 'guard' | 'fired'>;
@@ -195,15 +194,6 @@ export function advance(
 /** Keeps what the next attempt would begin from; no event, since nothing is further than before. */
 export function saveCheckpoint(checkpoint: Json): Draft {
   return { events: [], checkpoint };
-}
-
-/** Passes the attempt under way to another agent, with what was reported; what its deadline leaves is all the heir has. */
-export function handOn({ agentId, detail, checkpoint }: AttemptHeir, leaseMs: number): Draft {
-  return {
-    events: [{ kind: 'note', name: 'handoff', detail }],
-    heir: { agentId, leaseMs },
-    ...(checkpoint === undefined ? {} : { checkpoint }),
-  };
 }
 
 /** Records that a limit is near (`SAM-118`). */

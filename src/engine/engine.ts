@@ -27,6 +27,7 @@ import type {
 } from './api.ts';
 import { defaultResources, limitModes } from './forecast.ts';
 import { hearOthers } from './hearing.ts';
+import { handOn } from './heirs.ts';
 import { LocalWorker } from './local.ts';
 import { Memory } from './memory/memory.ts';
 import type { Pipes } from './pipes.ts';
@@ -214,7 +215,7 @@ export class Engine implements EngineApi, Service {
   ): Promise<Task> {
     const { attempts, settlement, work } = this.#rooms;
     const attempt = await attempts.find(tenant, taskId, token);
-    await settlement.passOn(attempt, heir, this.#options.leaseMs);
+    await settlement.passOn(attempt, handOn(heir, this.#options.leaseMs));
     if (heir.isUnasked) work.stop(attempt.task, `${heir.agentId} goes on with it`);
     const task = await this.task(tenant, taskId);
     // Known here at once, so that it counts against the heir's slots.

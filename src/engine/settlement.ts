@@ -9,9 +9,8 @@ import { delayAfter, jittered, retries } from '../domain/retry.ts';
 import { type Progress, type Task, type TaskError, type TaskResult, workTypeOf } from '../domain/task.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Random } from '../runtime/random.ts';
-import type { AttemptHeir } from './api.ts';
 import type { AttemptEnd, Attempts, RunningAttempt } from './attempts.ts';
-import { advance, type Cause, type Draft, end, handOn, requeue, saveCheckpoint, warnOf } from './changes.ts';
+import { advance, type Cause, type Draft, end, requeue, saveCheckpoint, warnOf } from './changes.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { AttemptAlert, AttemptResult, ProgressReport } from './ports/executor.ts';
 import type { RunStatistics } from './statistics.ts';
@@ -133,9 +132,9 @@ export class Settlement {
     await this.#commit(attempt, requeue(attempt.task, cause, this.#lifecycle.tools()), 'returned');
   }
 
-  /** Passes an attempt on to another agent, who goes on with it under a new token; throws `lease_lost` (`ARMY-46`). */
-  async passOn(attempt: RunningAttempt, heir: AttemptHeir, leaseMs: number): Promise<void> {
-    await this.#commit(attempt, handOn(heir, leaseMs), 'returned');
+  /** Passes an attempt on to another agent, as the draft names it, who goes on under a new token; throws `lease_lost` (`ARMY-46`). */
+  async passOn(attempt: RunningAttempt, draft: Draft): Promise<void> {
+    await this.#commit(attempt, draft, 'returned');
   }
 
   /** Records how far an attempt has come; throws `lease_lost`. */

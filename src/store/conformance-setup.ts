@@ -229,17 +229,6 @@ export function reporting(claim: Claimed, percentage: number, more: Partial<Task
   };
 }
 
-/** The passing on of a lease. */
-export function passing(claim: Claimed, agentId: AgentId, more: Partial<TaskChange> = {}): TaskChange {
-  return {
-    key: claim.task.key,
-    guard: { by: 'lease', token: claim.token },
-    events: [{ kind: 'note', name: 'handoff', detail: { to: agentId } }],
-    heir: { agentId, leaseMs: 9_000 },
-    ...more,
-  };
-}
-
 /** The cancellation of a task at a version. */
 export function cancelling(task: Task, more: Partial<TaskChange> = {}): TaskChange {
   return {

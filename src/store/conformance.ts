@@ -3,6 +3,7 @@
 import { describe, test } from 'node:test';
 import { changing, timing } from './conformance-changes.ts';
 import { delivering, ordering } from './conformance-deliveries.ts';
+import { passingOn } from './conformance-heirs.ts';
 import { claiming, leasing } from './conformance-leases.ts';
 import { posting } from './conformance-mail.ts';
 import { dying, settling } from './conformance-mail-ends.ts';
@@ -20,6 +21,7 @@ const CHAPTERS: Readonly<Record<string, readonly Claim[]>> = {
   reading,
   claiming,
   leasing,
+  'passing on': passingOn,
   changing,
   timing,
   delivering,

@@ -104,6 +104,12 @@ export type Guard =
 /** Where a task goes: `ready` re-enters its queue at its old rank, `nowhere` leaves queue and lease, absent leaves it where it is. */
 export type Placement = 'ready' | 'nowhere';
 
+/** Who a lease passes to, and how long it is theirs unless renewed. */
+export interface Heir {
+  readonly agentId: AgentId;
+  readonly leaseMs: number;
+}
+
 /** One guarded change of one task: all its parts happen together or not at all. */
 export interface TaskChange {
   readonly key: TaskKey;
@@ -113,6 +119,11 @@ export interface TaskChange {
   readonly state?: TaskState;
   /** Set exactly when the task ends; wakes the tasks that depend on it (a `dependency` timer, due at once). */
   readonly outcome?: Outcome;
+  /**
+   * Who holds the lease from now on, under a new token: the attempt goes on, with its deadline and what was reported (`ARMY-46`). Only
+   * under a lease guard, and with no placement.
+   */
+  readonly heir?: Heir;
   /** A placement ends the lease, adding the attempt's running time to `ranMs`. */
   readonly placement?: Placement;
   readonly result?: TaskResult;
@@ -122,19 +133,8 @@ export interface TaskChange {
   readonly notification?: NotificationPlan;
   readonly timers?: readonly NewTimer[];
   readonly deliveries?: readonly NewDelivery[];
-  /**
-   * Who holds the lease from now on, under a new token: the attempt goes on, with its deadline and what was reported (`ARMY-46`). Only
-   * under a lease guard, and with no placement.
-   */
-  readonly heir?: Heir;
   /** The due timer this change answers; removed whatever the guard says. */
   readonly fired?: number;
-}
-
-/** Who a lease passes to, and how long it is theirs unless renewed. */
-export interface Heir {
-  readonly agentId: AgentId;
-  readonly leaseMs: number;
 }
 
 /** What became of a change. */

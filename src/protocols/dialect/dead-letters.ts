@@ -52,7 +52,7 @@ function listing(parts: DialectRouteParts, common: Common, path: string): Route 
       const letters = await find(call, filter, parts, { limit, after: cursor ?? 0 });
       const last = letters.at(-1);
       return json(200, {
-        dead_letters: letters.map(letter => shown(letter, parts.dialect, call)),
+        dead_letters: letters.map(letter => mayBeShown(shown(letter, parts.dialect), letter, call)),
         next_cursor: letters.length === limit && last !== undefined ? last.id : null,
       });
     },
@@ -127,15 +127,20 @@ async function find(
   });
 }
 
-function shown(letter: DeadLetter, dialect: Dialect, call: Pick<Call, 'isPrivate'>): object {
+/** Without its message where that may not go over the caller's connection. */
+function mayBeShown(letter: object, { mail }: DeadLetter, call: Pick<Call, 'isPrivate'>): object {
+  if (mail === null || mayShow(messageOf(mail), call)) return letter;
+  return { ...letter, message: undefined };
+}
+
+function shown(letter: DeadLetter, dialect: Dialect): object {
   const { id, inbox: where, reason: why, error, attempts, diedAt, mail, raw, sender } = letter;
   return {
     ...{ id, inbox: where, reason: why, last_error: error, attempts, sender },
     died_at: new Date(diedAt).toISOString(),
-    ...(mail === null ? {} : { accepted_at: new Date(mail.acceptedAt).toISOString() }),
-    ...(mail === null || !mayShow(messageOf(mail), call)
+    ...(mail === null
       ? {}
-      : { message: encoded(messageOf(mail), dialect) }),
+      : { accepted_at: new Date(mail.acceptedAt).toISOString(), message: encoded(messageOf(mail), dialect) }),
     ...(raw === null ? {} : { raw }),
   };
 }

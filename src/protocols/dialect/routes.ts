@@ -15,7 +15,6 @@ import type { Arrival, Door, DoorParts } from './door.ts';
 import { ackItem } from './frames.ts';
 import { answer, BATCH_MAX, BODY_BYTES_MAX, MESSAGE_BYTES_MAX, readBody } from './media.ts';
 import type { Taken } from './taken.ts';
-import { type AckItem, ownInboxes, VISIBILITY_S, verdictOf } from './verdicts.ts';
 
 /** What a dialect's routes are made of. */
 export interface DialectRouteParts extends DoorParts {
@@ -23,6 +22,7 @@ export interface DialectRouteParts extends DoorParts {
   readonly door: Door;
 }
 
+const VISIBILITY_S = 30;
 const anything = Type.Object({}, { additionalProperties: true });
 const wait = Type.Optional(
   Type.Number({ minimum: 0, maximum: 60, description: 'Seconds to wait; 0 when absent.' }),
@@ -87,6 +87,15 @@ export function messageRoutes(parts: DialectRouteParts): readonly Route[] {
     }),
     ...pages(parts, prefix),
   ];
+}
+
+/** One verdict as it is sent. */
+export interface AckItem {
+  readonly delivery_id: string;
+  readonly outcome: 'ack' | 'nack' | 'extend' | 'reject';
+  readonly delay_ms?: number;
+  readonly visibility_s?: number;
+  readonly reason?: string;
 }
 
 function pages(
@@ -289,12 +298,8 @@ async function readInbox(
     ...{ visibilityMs: visibility * 1_000, waitMs: waitS * 1_000 },
     ...(worker === null ? {} : { worker: { agentId: worker, dialect: dialect.name } }),
   });
-  const holder = {
-    tenant: caller.tenant,
-    name: reader,
-    agentId: worker,
-    inboxes: ownInboxes(inboxes, worker),
-  };
+  const { tenant } = caller;
+  const holder = { tenant, name: reader, agentId: worker, inboxes: ownInboxes(inboxes, worker) };
   const handouts = await deliverable(read, call, holder, mailroom);
   const messages = handouts.map(({ id, attempt, visibleUntil, message }) => ({
     delivery_id: id,
@@ -363,4 +368,31 @@ async function acknowledge(
     };
   });
   return answer(200, { results }, call.headers);
+}
+
+function ownInboxes(
+  inboxes: Awaited<ReturnType<Dialect['inbox']>>['inboxes'],
+  worker: string | null,
+): typeof inboxes {
+  return worker === null
+    ? inboxes
+    : [...new Set([...inboxes, `agent:${worker}` as (typeof inboxes)[number]])];
+}
+
+/** A verdict as the mailroom takes it; without a delay it comes back at once. */
+export function verdictOf(item: AckItem): Parameters<DialectRouteParts['mailroom']['settle']>[1][number] {
+  const id = item.delivery_id;
+  switch (item.outcome) {
+    case 'ack':
+      return { id, verdict: { outcome: 'ack' } };
+    case 'nack':
+      return { id, verdict: { outcome: 'nack', delayMs: item.delay_ms ?? 0 } };
+    case 'extend':
+      return {
+        id,
+        verdict: { outcome: 'extend', visibilityMs: (item.visibility_s ?? VISIBILITY_S) * 1_000 },
+      };
+    case 'reject':
+      return { id, verdict: { outcome: 'reject', reason: item.reason ?? '' } };
+  }
 }

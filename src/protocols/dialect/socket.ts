@@ -11,8 +11,16 @@ import { bodyCheck } from '../validation.ts';
 import { deliverable } from './clear-text.ts';
 import { ackFrame, creditFrame, helloFrame, sendFrame } from './frames.ts';
 import { BATCH_MAX, MESSAGE_BYTES_MAX } from './media.ts';
-import { arrivalOf, type DialectRouteParts, encoded, openInbox, resultOf, sceneOf } from './routes.ts';
-import { type AckItem, ownInboxes, verdictOf } from './verdicts.ts';
+import {
+  type AckItem,
+  arrivalOf,
+  type DialectRouteParts,
+  encoded,
+  openInbox,
+  resultOf,
+  sceneOf,
+  verdictOf,
+} from './routes.ts';
 
 /** Messages a sender may have under way at once. */
 const SEND_CREDIT = 200;
@@ -271,5 +279,7 @@ function refOf(frame: JsonObject): string | null {
 }
 
 function inboxesOf({ inboxes, worker }: Opened): Opened['inboxes'] {
-  return ownInboxes(inboxes, worker);
+  return worker === null
+    ? inboxes
+    : [...new Set([...inboxes, `agent:${worker}` as Opened['inboxes'][number]])];
 }

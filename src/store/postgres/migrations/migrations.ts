@@ -14,7 +14,7 @@ import { MAIL_LINES } from './0003-mail-lines.ts';
 import { MAIL_TABLES } from './0003-mail-tables.ts';
 import { MAIL_VERBS } from './0003-mail-verbs.ts';
 import { MEMORY } from './0004-memory.ts';
-import { HEIRS } from './0005-heirs.ts';
+import { HEIRS } from './0006-heirs.ts';
 
 /** One step of the schema. */
 export interface Migration {
