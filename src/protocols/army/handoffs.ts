@@ -26,6 +26,10 @@ export async function handOn(
       details: { action: body.action ?? null, task_id: taskId },
     });
   const { spec } = await engine.task(tenant, taskId);
+  if (spec.origin?.dialect !== ARMY)
+    throw new DomainError('unprocessable', `the task ${taskId} was not asked for by this wire`, {
+      details: { task_id: taskId },
+    });
   // Whom it was meant for by name is what changes; the role it is for does not.
   const abilities = (spec.requiredCapabilities ?? []).filter(one => !one.startsWith(`${ARMY}@`));
   const task = await mailroom().handing.passOn({
