@@ -1,4 +1,4 @@
-// A store in which what is sensitive is sealed: content of tasks and messages that say so is encrypted under their tenant's key before it is
+// A store in which what is sensitive is sealed: content of tasks, messages and documents that say so is encrypted under their tenant's key before it is
 // written, and open again for whoever reads them through here (`NOOB-33`). Events of such tasks are kept without content.
 
 import type { EventBody } from '../domain/event.ts';
@@ -44,6 +44,20 @@ export function withSensitiveSealed(store: Store, keys: Keys): Store {
       const page = await store.list(query);
       return { ...page, items: page.items.map(open) };
     },
+    async documents(query) {
+      const found = await store.documents(query);
+      return found.map(one =>
+        SEALED in one.body ? { ...one, body: unseal(one.body, one.tenant, keys) as JsonObject } : one,
+      );
+    },
+    putDocuments: writes =>
+      store.putDocuments(
+        writes.map(one =>
+          one.isSensitive === true && one.body !== null
+            ? { ...one, body: seal(one.body, one.tenant, keys) }
+            : one,
+        ),
+      ),
     async dueDeliveries(limit, leaseMs) {
       const { due, ...rest } = await store.dueDeliveries(limit, leaseMs);
       return { ...rest, due: due.map(one => ({ ...one, task: open(one.task) })) };

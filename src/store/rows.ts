@@ -309,6 +309,8 @@ export interface DocumentWrite {
   /** `absent`: only if there is none; a number: only if that is its version; omitted: whatever is there. */
   readonly expected?: 'absent' | number;
   readonly expiresAt?: number;
+  /** Its body is not to be stored readable; whoever wraps the store sees to that. */
+  readonly isSensitive?: true;
 }
 
 /** Whether a document write happened; `conflict` where its expectation failed. */

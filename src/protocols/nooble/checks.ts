@@ -2,6 +2,7 @@
 // Every check is made before anything is stored.
 
 import { hash } from 'node:crypto';
+import { DomainError } from '../../domain/errors.ts';
 import type { TenantId } from '../../domain/ids.ts';
 import { isJsonObject, type JsonObject } from '../../domain/json.ts';
 import type { Inspection, TokenInspector, TokenKind } from '../../guards/inspection.ts';
@@ -67,6 +68,13 @@ export class Checks {
         return envelope;
       case 'knowledge.search':
         checkSearch(envelope.payload);
+        return envelope;
+      case 'knowledge.update':
+        // What is found by its words cannot be kept from being read (NOOB-33).
+        if (isSensitive(envelope))
+          throw new DomainError('policy_violation', 'sensitive data is not taken into a knowledge base', {
+            details: { rule: 'sensitive_data' },
+          });
         return envelope;
       case 'workflow.update':
       case 'agent.update':

@@ -11,6 +11,15 @@ interface Kept extends JsonObject {
   readonly message: JsonObject;
 }
 
+/** What is asked of a message of a conversation. */
+export interface ConversationUpdate {
+  readonly payload: JsonObject;
+  /** The task that asks, which may ask again. */
+  readonly by: string;
+  readonly at: number;
+  readonly isSensitive: boolean;
+}
+
 const HEAD = 'nooble_conversation';
 const MESSAGE = 'nooble_conversation_message';
 const LIMIT = 50;
@@ -28,7 +37,7 @@ export class Conversations {
   async update(
     tenant: TenantId,
     conversation: string,
-    { payload, by, at }: { readonly payload: JsonObject; readonly by: string; readonly at: number },
+    { payload, by, at, isSensitive }: ConversationUpdate,
   ): Promise<JsonObject> {
     const { operation = 'create', attachments, metadata } = payload;
     const said = isJsonObject(payload.message) ? payload.message : {};
@@ -58,7 +67,10 @@ export class Conversations {
             ...(metadata === undefined ? {} : { metadata }),
           };
     await this.#store.putDocuments([
-      { tenant, kind: `${MESSAGE}/${conversation}`, id, body: { id, place, message, by } },
+      {
+        ...{ tenant, kind: `${MESSAGE}/${conversation}`, id, body: { id, place, message, by } },
+        ...(isSensitive ? { isSensitive: true as const } : {}),
+      },
     ]);
     return { conversation_id: conversation, message_id: id, operation, status: 'stored', position: place };
   }

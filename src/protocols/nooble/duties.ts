@@ -68,7 +68,8 @@ async function answered(errand: Errand, asked: Asked, parts: DutyParts): Promise
     case 'conversation': {
       const conversation = request?.envelope.conversation_id ?? '';
       if (action === 'query') return parts.conversations.read(tenant, conversation, payload);
-      const update = { payload, by: task.id, at: parts.clock.now() };
+      const isSensitive = task.spec.sensitive === true;
+      const update = { payload, by: task.id, at: parts.clock.now(), isSensitive };
       return parts.conversations.update(tenant, conversation, update);
     }
     case 'tool_registry':

@@ -17,6 +17,8 @@ let post: Post;
 let boss: Correspondent;
 let far: Server;
 let store: Store;
+/** Tasks of a tenant that may wait. */
+const QUEUE_MAX = 20;
 /** What endpoints at the far end answer, by path. */
 const answers: Readonly<Record<string, readonly [number, string]>> = {
   '/down': [503, 'Service Unavailable, password=hunter22'],
@@ -36,7 +38,7 @@ before(async () => {
   post = await openPost(
     {
       ...{ BATUTA_MODEL_URL: `${urlOf(far)}/v1`, BATUTA_MODEL: 'writer' },
-      BATUTA_ALLOW_PRIVATE_TARGETS: '127.0.0.0/8',
+      ...{ BATUTA_ALLOW_PRIVATE_TARGETS: '127.0.0.0/8', BATUTA_QUEUE_MAX: String(QUEUE_MAX) },
     },
     {
       dialects: [
@@ -65,6 +67,12 @@ function urlOf(server: Server, host = '127.0.0.1'): string {
   const address = server.address();
   assert.ok(address !== null && typeof address === 'object');
   return `http://${host}:${address.port}`;
+}
+
+/** Whoever administers a new tenant. */
+async function tenantOf(id: string): Promise<Correspondent> {
+  const { body } = await post.admin.ask('POST', '/api/v2/tenants', { tenant_id: id, name: id });
+  return correspondent(post.url, { 'x-api-key': body.api_key, 'x-api-secret': body.api_secret });
 }
 
 /** A refusal as the table has it; the body says the same as the status line. */
@@ -140,9 +148,7 @@ const runs = (name: string, more: Loose = {}): Loose =>
 
 suite('NOOB-151', () => {
   test('NOOB-151 over its rate it gets 429 and GEN_003 with Retry-After', async () => {
-    const made = await post.admin.ask('POST', '/api/v2/tenants', { tenant_id: 'hasty', name: 'Hasty' });
-    const { api_key: key, api_secret: secret } = made.body;
-    const theirs = correspondent(post.url, { 'x-api-key': key, 'x-api-secret': secret });
+    const theirs = await tenantOf('hasty');
     const guardrails = { messages_per_minute: 6, messages_burst: 1 };
     await post.admin.ask('PATCH', '/api/v2/tenants/hasty', { options: { guardrails } });
     const note = () => message('agent.notify', {}, { tenant_id: 'hasty', target_service: 'conversation' });
@@ -153,18 +159,14 @@ suite('NOOB-151', () => {
   });
 
   test('NOOB-151 where the queue of its tenant is full it gets 503 and GEN_003, and makes no task', async () => {
-    const small = await openPost({ BATUTA_QUEUE_MAX: '1' });
-    try {
-      const eager = await orchestrator(small);
-      const scheduled_for = new Date(Date.now() + 3_600_000).toISOString();
-      const later = () => query({ metadata: { scheduled_for } });
-      assert.equal((await eager.send('nooble', later())).status, 202);
-      const over = later();
-      assert.deepEqual(row(await refused(eager, over)), [503, 'GEN_003']);
-      assert.equal((await small.admin.ask('GET', `/api/v2/task-status/${over.task_id}`)).status, 404);
-    } finally {
-      await small.stop();
-    }
+    const theirs = await tenantOf('crowded');
+    const scheduled_for = new Date(Date.now() + 3_600_000).toISOString();
+    const later = (): Loose => query({ tenant_id: 'crowded', metadata: { scheduled_for } });
+    const { body } = await theirs.send('nooble', Array.from({ length: QUEUE_MAX }, later));
+    assert.ok(body.results.every((one: Loose) => one.status === 'accepted'));
+    const over = later();
+    assert.deepEqual(row(await refused(theirs, over)), [503, 'GEN_003']);
+    assert.equal((await theirs.ask('GET', `/api/v2/task-status/${over.task_id}`)).status, 404);
   });
 });
 

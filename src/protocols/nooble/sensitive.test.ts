@@ -5,7 +5,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { type Correspondent, openPost, type Post } from '../../../test/post.ts';
 import type { Loose } from '../../../test/serve.ts';
-import { asked, message, newId, orchestrator, until } from './fixture.test.ts';
+import { asked, message, newId, orchestrator, refused, until } from './fixture.test.ts';
 
 let post: Post;
 let boss: Correspondent;
@@ -139,4 +139,21 @@ test('NOOB-33 a sensitive message is kept encrypted while it waits, in no stream
   const queued = await post.admin.read('nooble', 'orchestrator:dlq:default', { max: 100 });
   for (const text of [JSON.stringify(listed.body), JSON.stringify(queued)])
     assert.deepEqual([text.includes(secret), text.includes(plain)], [false, true]);
+});
+
+test('NOOB-33 a sensitive message of a conversation is kept encrypted and read whole; a sensitive document is not taken to be searched', async () => {
+  const secret = word();
+  const talk = { conversation_id: `conv-${newId()}` };
+  const said = { message: { id: 'm-1', content: secret, role: 'user' } };
+  assert.equal(
+    (await asked(boss, message('conversation.update', said, { ...talk, metadata }))).status,
+    'completed',
+  );
+  const read = await asked(boss, message('conversation.query', {}, { ...talk, metadata }));
+  assert.equal(read.payload.messages[0].content, secret);
+  assert.ok(!isOnDisk(secret));
+  const document = { operation: 'upsert', kb_id: 'kb', document: { id: 'd', content: secret } };
+  const { status, body } = await refused(boss, message('knowledge.update', document, { metadata }));
+  assert.deepEqual([status, body.code, body.details.rule], [422, 'VAL_001', 'sensitive_data']);
+  assert.ok(!isOnDisk(secret));
 });
