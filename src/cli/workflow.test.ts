@@ -3,15 +3,19 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, test } from 'node:test';
-import { running } from '../../test/e2e/running.ts';
+import { after, before, test } from 'node:test';
+import { type Running, running } from '../../test/e2e/running.ts';
 import { BatutaClient, Worker } from '../sdk/index.ts';
 import { call, directory, type Printed, type ShellOptions } from './shell.test.ts';
 
-const house = await running();
+let house: Running;
+let environment: Readonly<Record<string, string>>;
+before(async () => {
+  house = await running();
+  const { api_key: key, api_secret: secret } = house.server.credentials;
+  environment = { BATUTA_URL: house.url, BATUTA_API_KEY: key, BATUTA_API_SECRET: secret };
+});
 after(() => house.stop());
-const { api_key: key, api_secret: secret } = house.server.credentials;
-const environment = { BATUTA_URL: house.url, BATUTA_API_KEY: key, BATUTA_API_SECRET: secret };
 
 function batuta(words: string | readonly string[], options: ShellOptions = {}): Promise<Printed> {
   const all = typeof words === 'string' ? words.split(' ') : words;
@@ -174,7 +178,8 @@ test('SAM-210 what waits for a word is listed, approved and rejected by somebody
 });
 
 test('SAM-229 SAM-230 the status of a pipeline shows what went through each pipe and how far behind each reader is', async context => {
-  const client = new BatutaClient({ url: house.url, credentials: { apiKey: key, apiSecret: secret } });
+  const { api_key: apiKey, api_secret: apiSecret } = house.server.credentials;
+  const client = new BatutaClient({ url: house.url, credentials: { apiKey, apiSecret } });
   const worker = new Worker({
     ...{ client, agentId: 'writes' },
     handlers: {

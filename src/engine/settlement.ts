@@ -132,7 +132,7 @@ export class Settlement {
     const tools = this.#lifecycle.tools();
     // What only looks after others loses nothing with its node, and may outlive very many.
     const isExcused = lost !== null && task.attempt < LOST_MAX && this.#coordinates(task);
-    const used = await this.#usedUp(task);
+    const used = await this.#usedUp(task, cause.error);
     if (isExcused || retries(retry, used, cause.error)) {
       // A lost worker says nothing about the task: its next attempt need not wait.
       const delayMs = lost === null ? jittered(delayAfter(retry, used), this.#random.fraction()) : 0;
@@ -148,10 +148,10 @@ export class Settlement {
     }
   }
 
-  /** Attempts that count, which need not be known exactly before they may be too many. */
-  async #usedUp(task: Task): Promise<number> {
+  /** Attempts that count; they are not looked up where that decides nothing, or before they may be too many. */
+  async #usedUp(task: Task, error: TaskError): Promise<number> {
     const { attempt, spec } = task;
-    return attempt < spec.retry.attemptsMax
+    return attempt < spec.retry.attemptsMax || !retries(spec.retry, 1, error)
       ? attempt
       : Math.max(1, attempt - (await this.#attempts.handedBack(task)));
   }

@@ -223,6 +223,9 @@ async function askAboutMail(): Promise<void> {
   const step = { step_id: 'one', name: 'one', step_type: 'agent_task' };
   await admin.post(path, { template_id: 'tour', version: '1.0', steps: [step] });
   for (const one of [path, `${path}/tour/1.0`]) await admin.get(one);
+  const schemas = '/protocols/nooble/result-schemas';
+  await admin.post(schemas, { name: 'tour', schema: { type: 'object' } });
+  for (const one of [schemas, '/protocols/nooble/tasks', '/protocols/nooble/metrics']) await admin.get(one);
 }
 
 async function askAboutBlog(): Promise<void> {
