@@ -258,11 +258,16 @@ function pipelinesOf(steps: readonly WrittenStep[]): ReadonlyMap<string, string>
   return new Map(steps.map(({ id }) => [id, rootOf(id)]));
 }
 
-/** Steps that stream to one another run at the same time: one that waited for another's end would have it wait for ever. */
+/**
+ * Steps that stream to one another begin together: one that waited for another's end would have it wait for ever, and so would two
+ * pipelines each of which waits for a step of the other.
+ */
 function stuckPipeline(plan: WorkflowPlan): GraphFault | null {
-  const members = new Map<string, Step[]>();
-  for (const step of plan.order) members.set(step.pipeline, [...(members.get(step.pipeline) ?? []), step]);
-  for (const group of members.values()) {
+  const members = Map.groupBy(plan.order, ({ pipeline }) => pipeline);
+  const pipelineOf = (id: string): string => plan.steps.get(id)?.pipeline ?? id;
+  const waitsFor = (pipeline: string): readonly string[] =>
+    (members.get(pipeline) ?? []).flatMap(edgesOf).map(pipelineOf);
+  for (const [pipeline, group] of members) {
     if (group.length < 2) continue;
     const steps = group.map(({ id }) => id);
     if (group.length > PIPELINE_STEPS_MAX) {
@@ -275,6 +280,12 @@ function stuckPipeline(plan: WorkflowPlan): GraphFault | null {
       if (awaited === undefined) continue;
       const message = `step ${id} waits for the end of ${awaited.id}, which streams to it or beside it`;
       return { kind: 'pipeline', steps: [id, awaited.id], message };
+    }
+    for (const step of group) {
+      const awaited = edgesOf(step).find(id => reach(pipelineOf(id), waitsFor).has(pipeline));
+      if (awaited === undefined) continue;
+      const message = `step ${step.id} waits for the end of ${awaited}, whose pipeline waits for that of ${step.id}`;
+      return { kind: 'pipeline', steps: [step.id, awaited], message };
     }
   }
   return null;

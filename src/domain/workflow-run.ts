@@ -81,7 +81,7 @@ export function rerun(
   let completions = 0;
   for (const { id, kind } of plan.order) {
     const record = recordOf(earlier, id);
-    if (record?.state !== 'completed' || record.undo !== undefined || again.has(id)) continue;
+    if (record === undefined || !stands(record) || again.has(id)) continue;
     if (kind === 'join' || kind === 'parallel') continue;
     steps[id] = { ...record, ...(hasChildren(kind) ? { task: record.task ?? taskOf(id) } : {}) };
     completions = Math.max(completions, record.place ?? 0);
@@ -103,8 +103,13 @@ function runAgain(plan: WorkflowPlan, earlier: WorkflowRun, from: string): Reado
   };
   add(from);
   for (const { id } of plan.order)
-    if (stateOf(earlier, id) !== 'completed' && joinedTo(plan, id).length > 0) add(id);
+    if (!stands(recordOf(earlier, id)) && joinedTo(plan, id).length > 0) add(id);
   return again;
+}
+
+/** Whether it was done and not undone. */
+function stands(record: StepRecord | undefined): boolean {
+  return record?.state === 'completed' && record.undo === undefined;
 }
 
 /** The steps it reads from, and those that read from it. */

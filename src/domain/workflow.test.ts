@@ -353,6 +353,16 @@ test('SAM-229 a step of a pipeline that would wait for the end of another is ref
     ]),
     ['pipeline', 'to', 'from'],
   );
+  // Two pipelines, neither of which could ever begin.
+  assert.deepEqual(
+    faultOf([
+      { ...PLAIN, id: 'a' },
+      { ...PLAIN, id: 'b' },
+      { ...PLAIN, id: 'after-a', dependsOn: ['a'], reads: stream('b') },
+      { ...PLAIN, id: 'after-b', dependsOn: ['b'], reads: stream('a') },
+    ]),
+    ['pipeline', 'after-b', 'b'],
+  );
   assert.equal(
     faultOf([
       { ...from, reads: stream('to') },
