@@ -9,7 +9,7 @@ import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
-const FILES_A_PROCESS = 12;
+const FILES_A_PROCESS = 30;
 const PROCESSES_AT_ONCE = 4;
 const TEST_MS_MAX = 120_000;
 /** What the suite, and a file, may take; what has not ended after three times that is killed. */

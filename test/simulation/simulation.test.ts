@@ -4,7 +4,7 @@ import type { TaskKey } from '../../src/domain/ids.ts';
 import type { Store } from '../../src/store/store.ts';
 import { processesOf, World } from './world.ts';
 
-const SEEDS = 20;
+const SEEDS = 12;
 /** Among how many worlds one is found in which a lost lease does harm. */
 const SABOTAGED = 60;
 const STEPS = 40;
