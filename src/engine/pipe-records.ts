@@ -4,7 +4,6 @@
 import { hash } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import type { Artifact } from '../domain/artifact.ts';
-import { DomainError } from '../domain/errors.ts';
 import type { ArtifactId, TaskId, TenantId } from '../domain/ids.ts';
 import type { JsonObject } from '../domain/json.ts';
 import {
@@ -24,6 +23,7 @@ import {
 import type { Clock } from '../runtime/clock.ts';
 import type { Blobs, StoredBytes } from '../store/blobs.ts';
 import type { Store } from '../store/store.ts';
+import { notThere } from './pipe-refusals.ts';
 
 /** An end outlives its last change by this long; a pipeline that stands still for longer cannot go on. */
 const KEPT_MS = 30 * 86_400_000;
@@ -128,12 +128,16 @@ export class PipeRecords {
 
   /** The chunk of this number; throws `not_found` where it was acknowledged by all. */
   async chunk(tenant: TenantId, pipe: string, out: PipeOut, number: number): Promise<KeptChunk> {
+    const found = await this.find(tenant, pipe, out, number);
+    if (found === null) throw notThere(pipe, number);
+    return found;
+  }
+
+  /** The chunk of this number; null where it was acknowledged by all. */
+  async find(tenant: TenantId, pipe: string, out: PipeOut, number: number): Promise<KeptChunk | null> {
     const id = chunkId(pipe, number, writerOf(out, number));
     const [found] = await this.#store.artifacts({ tenant, id });
-    if (found === undefined)
-      throw new DomainError('not_found', `chunk ${number} of ${pipe} is not there any more`, {
-        details: { pipe, chunk: number },
-      });
+    if (found === undefined) return null;
     const { sha256, sizeBytes, name } = found;
     return { sha256, sizeBytes, bytesUpTo: Number(name.slice(0, name.indexOf(':'))) };
   }

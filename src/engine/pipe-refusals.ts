@@ -37,3 +37,10 @@ export function lost({ taskId, token }: PipeEnd): DomainError {
     details: { task_id: taskId, fencing_token: token },
   });
 }
+
+/** All its readers have acknowledged it. */
+export function notThere(pipe: string, chunk: number): DomainError {
+  return new DomainError('not_found', `chunk ${chunk} of ${pipe} is not there any more`, {
+    details: { pipe, chunk },
+  });
+}

@@ -28,7 +28,7 @@ import type { Blobs } from '../store/blobs.ts';
 import { PipeBells } from './pipe-bells.ts';
 import type { NewChunk, Patience, PipeEnd, PipeView, ReadOutcome, WriteOutcome } from './pipe-calls.ts';
 import { type Kept, PipeRecords, type PipeStore } from './pipe-records.ts';
-import { letGoAlready, lost, noSuchPipe, notWritten, requireState } from './pipe-refusals.ts';
+import { letGoAlready, lost, noSuchPipe, notThere, notWritten, requireState } from './pipe-refusals.ts';
 import { viewsOf } from './pipe-views.ts';
 import type { InputPosition, OutputPosition } from './ports/pipes.ts';
 
@@ -260,10 +260,12 @@ export class Pipes {
       if (more === null) return before;
       const out = await this.#records.out(tenant, pipe);
       if (upTo > (out?.end.written ?? 0)) throw notWritten(pipe, upTo);
-      const bytes =
-        out === null || upTo <= before.read
-          ? before.bytes
-          : (await this.#records.chunk(tenant, pipe, out.end, upTo)).bytesUpTo;
+      const isOn = out !== null && upTo > before.read;
+      const chunk = isOn ? await this.#records.find(tenant, pipe, out.end, upTo) : null;
+      // Gone, since the reader itself has said meanwhile that it is further: then that is what it is read from.
+      if (isOn && chunk === null && (await this.#input(end)).version !== version) continue;
+      if (isOn && chunk === null) throw notThere(pipe, upTo);
+      const bytes = chunk?.bytesUpTo ?? before.bytes;
       const next: PipeIn = { ...before, ...more, read: Math.max(before.read, upTo), bytes };
       if (!(await this.#records.putIn(tenant, pipe, reader, next, version))) continue;
       this.#bells.ring(pipe);

@@ -64,7 +64,7 @@ export async function hire(wire: Wire, kind: string, agentId = `worker-of-${kind
 
 /** The task's status once it satisfies the condition; asks again each time the server says that something changed. */
 export async function until(wire: Wire, id: string, holds: (status: Loose) => boolean): Promise<Loose> {
-  const deadline = performance.now() + 15_000;
+  const deadline = performance.now() + 30_000;
   for (;;) {
     const status = await statusOf(wire, id);
     if (holds(status)) return status;
@@ -74,7 +74,7 @@ export async function until(wire: Wire, id: string, holds: (status: Loose) => bo
 
 /** The task's log lines once this message is among them: lines are written shortly after they were said. */
 export async function logged(wire: Wire, id: string, message: string): Promise<Loose[]> {
-  const deadline = performance.now() + 15_000;
+  const deadline = performance.now() + 30_000;
   for (;;) {
     const { logs } = (await wire.get(`/api/v2/task-logs/${id}?limit=1000`)).body;
     if (logs.some((line: Loose) => line.message === message)) return logs;
