@@ -31,6 +31,12 @@ async function ask(url: string, method: string, path: string, body?: object): Pr
   }
 }
 
+/** What was asked for by that message is a task, whole. */
+async function requireTask(url: string, id: string): Promise<void> {
+  const status = await ask(url, 'GET', `/api/v2/task-status/task-${id}`);
+  assert.ok(status !== null && ['queued', 'pending'].includes(status.current_status.state), id);
+}
+
 /** A busy machine may take long until anything is. */
 async function answered(holds: () => boolean): Promise<void> {
   for (let n = 0; n < 1_000 && !holds(); n++) await new Promise(resolve => setTimeout(resolve, 20));
@@ -126,10 +132,7 @@ test('TASK-64 ARMY-87 BLOG-78 NOOB-114 a server killed at any instant loses no m
     [[], []],
     'what was accepted must be delivered, and not after its ack',
   );
-  for (const id of orders) {
-    const status = await ask(server.url, 'GET', `/api/v2/task-status/task-${id}`);
-    assert.ok(status !== null && ['queued', 'pending'].includes(status.current_status.state), id);
-  }
+  for (const id of orders) await requireTask(server.url, id);
 });
 
 test('TASK-68 ARMY-91 BLOG-82 NOOB-118 a poll at one node gets what was sent at another within a second, and two readers never hold the same delivery', {
