@@ -24,6 +24,9 @@ export interface BreakerTerms {
   readonly lapses?: boolean;
 }
 
+/** The terms of most: five failures in a row open it for half a minute, then one call tries. */
+export const FIVE_IN_A_ROW = { failuresMax: 5, firstOpenMs: 30_000, openMsMax: 30_000 } as const;
+
 /** Whether to go on, or to come back in so many milliseconds. */
 export type Passage = { readonly go: true } | { readonly go: false; readonly waitMs: number };
 

@@ -4,19 +4,13 @@
 
 import { DomainError } from '../domain/errors.ts';
 import { DEFAULT_TENANT } from '../domain/ids.ts';
-import { type BreakerStore, Breakers } from '../engine/breakers.ts';
+import { type BreakerStore, Breakers, FIVE_IN_A_ROW } from '../engine/breakers.ts';
 import type { Outbound, OutboundAnswer, OutboundRequest } from '../engine/ports/outbound.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { type Log, silentLog } from '../runtime/log.ts';
 import type { Service } from '../runtime/service.ts';
 
-const FAILURES_MAX = 5;
-const TERMS = {
-  kind: 'host_breaker',
-  failuresMax: FAILURES_MAX,
-  firstOpenMs: 30_000,
-  openMsMax: 30_000,
-};
+const TERMS = { kind: 'host_breaker', ...FIVE_IN_A_ROW };
 
 /** The breakers of hosts, one for each whoever asks: what one way out finds, all of them know. */
 export class HostBreakers implements Service {
@@ -50,7 +44,7 @@ export class HostBreakers implements Service {
     if (!passage.go) {
       throw new DomainError(
         'circuit_open',
-        `${host} failed ${FAILURES_MAX} times in a row and is left alone for now`,
+        `${host} failed ${TERMS.failuresMax} times in a row and is left alone for now`,
         { retryAfterMs: passage.waitMs, details: { host } },
       );
     }

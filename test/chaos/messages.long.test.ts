@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { openNodes } from '../e2e/nodes.ts';
+import { eventually } from '../eventually.ts';
 import { postgresMissing } from '../postgres.ts';
 import type { Loose } from '../serve.ts';
 import { ADMIN_HEADERS, serverProcess } from '../server.ts';
@@ -35,11 +36,6 @@ async function ask(url: string, method: string, path: string, body?: object): Pr
 async function requireTask(url: string, id: string): Promise<void> {
   const status = await ask(url, 'GET', `/api/v2/task-status/task-${id}`);
   assert.ok(status !== null && ['queued', 'pending'].includes(status.current_status.state), id);
-}
-
-/** A busy machine may take long until anything is. */
-async function answered(holds: () => boolean): Promise<void> {
-  for (let n = 0; n < 1_000 && !holds(); n++) await new Promise(resolve => setTimeout(resolve, 20));
 }
 
 const enlist = (url: string): Promise<Loose | null> =>
@@ -109,7 +105,8 @@ test('TASK-64 ARMY-87 BLOG-78 NOOB-114 a server killed at any instant loses no m
     let isOver = false;
     const before = accepted.size;
     const killing = (async () => {
-      await answered(() => accepted.size > before);
+      // A busy machine may take long until anything is answered.
+      await eventually(() => accepted.size > before, 20_000);
       await new Promise(resolve => setTimeout(resolve, 250 + 170 * kill));
       await server.kill();
       isOver = true;

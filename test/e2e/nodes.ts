@@ -60,12 +60,3 @@ export async function ask(
   assert.equal(answer.ok, true, `${method} ${path}: ${answer.status} ${text} ${node.said}`);
   return JSON.parse(text);
 }
-
-/** Resolves once the condition holds; fails if that takes longer. */
-export async function eventually(holds: () => Promise<boolean>, msMax: number): Promise<void> {
-  const until = performance.now() + msMax;
-  while (!(await holds())) {
-    assert.ok(performance.now() < until, `not within ${msMax} ms`);
-    await new Promise(resolve => setTimeout(resolve, 25));
-  }
-}

@@ -4,11 +4,12 @@ import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import { BatutaClient } from '../../src/sdk/client.ts';
 import { Worker } from '../../src/sdk/worker.ts';
+import { eventually } from '../eventually.ts';
 import { postgresMissing } from '../postgres.ts';
 import type { Loose } from '../serve.ts';
 import { ADMIN, ADMIN_HEADERS, type ServerProcess } from '../server.ts';
 import { taskOf } from './crew.ts';
-import { ask, eventually, type Nodes, openNodes } from './nodes.ts';
+import { ask, type Nodes, openNodes } from './nodes.ts';
 
 let running: Nodes | null = null;
 

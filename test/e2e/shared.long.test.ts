@@ -5,11 +5,12 @@ import { randomBytes } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
+import { eventually } from '../eventually.ts';
 import { postgresMissing } from '../postgres.ts';
 import type { Loose } from '../serve.ts';
 import { ADMIN_HEADERS, type ServerProcess } from '../server.ts';
 import { openMailbox } from './mailbox.ts';
-import { ask, eventually, type Nodes, openNodes } from './nodes.ts';
+import { ask, type Nodes, openNodes } from './nodes.ts';
 
 let running: Nodes | null = null;
 

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { eventually } from '../../../test/eventually.ts';
 import { openHouse, orderOf, until } from '../../../test/harness.ts';
 import { DomainError } from '../../domain/errors.ts';
 import type { TaskEvent } from '../../domain/event.ts';
@@ -62,13 +63,7 @@ async function heralded(
     const events = await store.events({ of: 'task', key: task.key, afterSequence: 0, limit: 100 });
     return events.map(({ sequence }) => `${id} ${sequence}`);
   };
-  const told = async (last: string): Promise<void> => {
-    const signal = AbortSignal.timeout(10_000);
-    while (!said.includes(last)) {
-      signal.throwIfAborted();
-      await new Promise(resolve => setTimeout(resolve, 10));
-    }
-  };
+  const told = (last: string): Promise<void> => eventually(() => said.includes(last));
   return { store, said, lost, wanted, told };
 }
 

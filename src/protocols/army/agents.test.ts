@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import { type Player, player } from '../../../test/army-stage.ts';
+import { eventually } from '../../../test/eventually.ts';
 import { openPost, type Post } from '../../../test/post.ts';
 import type { Loose } from '../../../test/serve.ts';
 
@@ -96,11 +97,10 @@ suite('agents and settings', () => {
         capacity,
         ...(memoryMb === null ? {} : { memory_mb: memoryMb }),
       });
-      for (let tries = 0; tries < 100; tries++) {
+      await eventually(async () => {
         const one = (await agents()).find(({ agent_id }) => agent_id === 'fat');
-        if (memoryMb === null ? one.capacity.slots === 11 : (await isOver()) === memoryMb > 100) break;
-        await new Promise(resolve => setTimeout(resolve, 20));
-      }
+        return memoryMb === null ? one.capacity.slots === 11 : (await isOver()) === memoryMb > 100;
+      });
       return isOver();
     };
     assert.equal(await report(100), false);

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import { type Player, player, playing } from '../../../test/army-stage.ts';
+import { eventually } from '../../../test/eventually.ts';
 import { openPost, type Post } from '../../../test/post.ts';
 import type { Loose } from '../../../test/serve.ts';
 import { bodyCheck } from '../validation.ts';
@@ -228,10 +229,7 @@ suite('envelopes', () => {
       await ann.tell('memory_query', 'memory', { query, ...more });
       return (await ann.next('memory_response')).payload;
     };
-    for (let tries = 0; (await find({ type: 'key', text: 'k3' })).total > 0; tries++) {
-      assert.ok(tries < 50);
-      await new Promise(resolve => setTimeout(resolve, 50));
-    }
+    await eventually(async () => (await find({ type: 'key', text: 'k3' })).total === 0);
     assert.deepEqual((await find({ type: 'key', text: 'k1' })).results[0].value, [2]);
     assert.deepEqual(await find({ type: 'key', text: 'k2' }), { results: [], total: 0 });
     assert.equal(

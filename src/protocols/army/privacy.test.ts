@@ -10,6 +10,7 @@ import { after, before, suite, test } from 'node:test';
 import { WebSocket } from 'ws';
 import { type Player, player, playing } from '../../../test/army-stage.ts';
 import { makeAuthority, opensslMissing } from '../../../test/certificates.ts';
+import { eventually } from '../../../test/eventually.ts';
 import { type Correspondent, correspondent, openPost, type Post } from '../../../test/post.ts';
 import type { Loose } from '../../../test/serve.ts';
 
@@ -61,12 +62,10 @@ suite('connections in clear', () => {
       assert.equal((await strange.ask('GET', '/protocols/army')).status, 200);
     }
     assert.deepEqual(await ann.all(), []);
-    for (let tries = 0; ; tries++) {
+    await eventually(async () => {
       const audit = await post.admin.ask('GET', '/api/v2/audit?limit=200&action=message.refused');
-      if (/"tls"/.test(JSON.stringify(audit.body))) break;
-      assert.ok(tries < 100, JSON.stringify(audit.body));
-      await new Promise(resolve => setTimeout(resolve, 50));
-    }
+      return /"tls"/.test(JSON.stringify(audit.body));
+    });
     for (const said of [{}, BY_PROXY]) {
       assert.equal((await from(boss.who, post.url, said).send('army', note())).status, 202);
       assert.equal(await shake(said), 101);

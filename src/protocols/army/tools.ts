@@ -5,14 +5,12 @@ import { DomainError } from '../../domain/errors.ts';
 import type { TaskEvent } from '../../domain/event.ts';
 import type { Draft } from '../../domain/message.ts';
 import type { Task } from '../../domain/task.ts';
-import { Breakers } from '../../engine/breakers.ts';
+import { Breakers, FIVE_IN_A_ROW } from '../../engine/breakers.ts';
 import type { DialectHands } from '../dialect/hands.ts';
 import { addressOf } from './address.ts';
 import { ARMY } from './words.ts';
 
-const FAILURES_MAX = 5;
-const OPEN_MS = 30_000;
-const TERMS = { kind: 'army_tool', failuresMax: FAILURES_MAX, firstOpenMs: OPEN_MS, openMsMax: OPEN_MS };
+const TERMS = { kind: 'army_tool', ...FIVE_IN_A_ROW };
 
 type ToolCall = Pick<Draft, 'tenant' | 'to' | 'meaning'>;
 
@@ -41,7 +39,7 @@ export class Tools {
     if (passage.go) return;
     throw new DomainError(
       'circuit_open',
-      `the tool ${taskType} failed ${FAILURES_MAX} times in a row and is left alone for now`,
+      `the tool ${taskType} failed ${TERMS.failuresMax} times in a row and is left alone for now`,
       { retryAfterMs: passage.waitMs, details: { tool: taskType, task_id: taskId } },
     );
   }

@@ -16,9 +16,7 @@ import { headersBeside } from './headed.ts';
 import { answer, answerIn, BATCH_MAX, BODY_BYTES_MAX, readBody } from './media.ts';
 import { rendered } from './rendered.ts';
 import type { Taken } from './taken.ts';
-
 import { type AckItem, ownInboxes, VISIBILITY_S, verdictOf } from './verdicts.ts';
-
 import { versionHeaders } from './versions.ts';
 
 /** What a dialect's routes are made of. */

@@ -18,7 +18,7 @@ import type { Services } from './services.ts';
 import type { Sessions } from './sessions.ts';
 import type { Settings } from './settings.ts';
 import { missingParameters, type Templates } from './templates.ts';
-import { CHANNELS, STEP_TYPES } from './workflow-words.ts';
+import { CHANNELS, channelsIn, STEP_TYPES } from './workflow-words.ts';
 
 /** What checks ask. */
 export interface CheckParts {
@@ -106,7 +106,7 @@ export class Checks {
   }
 
   async #checkStart({ payload }: Envelope, tenant: TenantId): Promise<void> {
-    const { workflow_template_id: id, workflow_version: version, notification_config: notify } = payload;
+    const { workflow_template_id: id, workflow_version: version } = payload;
     const found = await this.#parts.templates.find(
       tenant,
       String(id),
@@ -127,8 +127,7 @@ export class Checks {
           message: 'is required',
         })),
       );
-    const named = isJsonObject(notify) ? [notify.on_complete, notify.on_error].flatMap(one => one ?? []) : [];
-    const unknown = named.filter(one => !CHANNELS.includes(String(one)));
+    const unknown = channelsIn(payload).filter(one => !CHANNELS.includes(one));
     if (unknown.length > 0)
       throw noobleError('VAL_001', `there is no channel ${unknown.join(', ')}`, {
         unknown_channels: unknown,

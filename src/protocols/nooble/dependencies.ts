@@ -3,7 +3,7 @@
 
 import { asDomainError, DomainError } from '../../domain/errors.ts';
 import type { TenantId } from '../../domain/ids.ts';
-import { type BreakerStore, Breakers } from '../../engine/breakers.ts';
+import { type BreakerStore, Breakers, FIVE_IN_A_ROW } from '../../engine/breakers.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { Service } from '../../runtime/service.ts';
@@ -15,9 +15,7 @@ export interface Dependency {
   readonly operation: string;
 }
 
-const FAILURES_MAX = 5;
-const OPEN_MS = 30_000;
-const TERMS = { kind: 'nooble_breaker', failuresMax: FAILURES_MAX, firstOpenMs: OPEN_MS, openMsMax: OPEN_MS };
+const TERMS = { kind: 'nooble_breaker', ...FIVE_IN_A_ROW };
 const STATUSES = { closed: 'closed', open: 'open', probing: 'half_open' } as const;
 
 /** The breakers of all tenants; nodes share them. */
@@ -45,7 +43,7 @@ export class Dependencies implements Service {
   ): Promise<Answer> {
     const { service } = dependency;
     if (!(await this.#breakers.pass(tenant, service)).go)
-      throw noobleError('circuit_open', `${service} failed ${FAILURES_MAX} times in a row`, {
+      throw noobleError('circuit_open', `${service} failed ${TERMS.failuresMax} times in a row`, {
         ...this.#told(tenant, dependency),
         // Whoever waits for it waits longer than a retry does.
         final: true,
@@ -66,7 +64,10 @@ export class Dependencies implements Service {
       if (isBarred) this.#breakers.noteNothing(tenant, service);
       else this.#breakers.note(tenant, service, !blames(error));
       const told = this.#told(tenant, dependency);
-      const barred = { status: 'open', retry_after_seconds: Math.ceil((retryAfterMs ?? OPEN_MS) / 1_000) };
+      const barred = {
+        status: 'open',
+        retry_after_seconds: Math.ceil((retryAfterMs ?? TERMS.firstOpenMs) / 1_000),
+      };
       const barring = { circuit_breaker: { ...told.circuit_breaker, ...barred }, final: true };
       throw new DomainError(code, message, {
         details: { ...told, ...(isBarred ? barring : {}), ...details },
@@ -84,7 +85,7 @@ export class Dependencies implements Service {
       circuit_breaker: {
         status: STATUSES[state],
         retry_after_seconds: Math.ceil(waitMs / 1_000),
-        failure_threshold: FAILURES_MAX,
+        failure_threshold: TERMS.failuresMax,
         current_failures: failures,
       },
     };

@@ -32,7 +32,7 @@ import type { Templates } from './templates.ts';
 import type { Tools } from './tools.ts';
 import { type BuiltIn, isBuiltIn, roleOf, serviceOf } from './vocabulary.ts';
 import type { Worker } from './worker.ts';
-import { failureOf, RETRIED, serviceOfStep } from './workflow-words.ts';
+import { channelsIn, failureOf, RETRIED, serviceOfStep } from './workflow-words.ts';
 
 /** Where the desk's messages wait. */
 export const DESK = inboxOfDesk('nooble');
@@ -181,8 +181,12 @@ async function startWorkflow(
   });
   const previous = context.previous_workflow_id;
   const isUnknown = typeof previous === 'string' && (await parts.templates.run(tenant, previous)) === null;
-  const warnings = isUnknown ? { warnings: [`there is no workflow ${previous}`] } : {};
-  const known = { ...envelope, metadata: { ...metadata, ...warnings } };
+  const channels = channelsIn(payload);
+  const warnings = [
+    ...(isUnknown ? [`there is no workflow ${previous}`] : []),
+    ...(channels.length > 0 ? [`nobody will be told by ${channels.join(', ')}: not supported yet`] : []),
+  ];
+  const known = { ...envelope, metadata: { ...metadata, ...(warnings.length > 0 ? { warnings } : {}) } };
   const steps = template.steps.map(({ step_id: id, name, step_type: type }) => ({
     ...{ step_id: id, name },
     service: serviceOfStep(type),

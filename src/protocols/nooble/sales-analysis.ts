@@ -121,7 +121,7 @@ export function writeReport({ analysis, recommendations }: JsonObject): JsonObje
   return { report, format: 'markdown' };
 }
 
-/** The report as it is handed to whoever asked; who else is told is the workflow's `notification_config`. */
+/** The report as it is handed to whoever asked. */
 export function deliver({ report }: JsonObject): JsonObject {
   const text = typeof report === 'string' ? report : '';
   return { delivered: text !== '', bytes: Buffer.byteLength(text), report: text };

@@ -167,12 +167,22 @@ test('NOOB-50 NOOB-60 NOOB-99 a workflow is asked about, paused, resumed and can
   assert.equal(over.error.code, 'GEN_002');
 });
 
-test('NOOB-52 an unknown channel gets VAL_001 at the start', async () => {
+test('an unknown channel gets VAL_001 at the start, and of a known one it is said that nobody is told by it', async () => {
   const start = message('workflow.start', {
     workflow_template_id: 'sales-analysis-workflow',
     notification_config: { on_complete: ['pigeon'] },
   });
   assert.equal((await refused(boss, start)).body.code, 'VAL_001');
+  const known = message('workflow.start', {
+    ...{ workflow_template_id: 'sales-analysis-workflow', execution_mode: 'sync' },
+    notification_config: {
+      on_complete: ['email', 'slack'],
+      on_error: ['email'],
+      recipients: ['a@example.com'],
+    },
+  });
+  const { metadata } = await asked(boss, known, 20);
+  assert.deepEqual(metadata.warnings, ['nobody will be told by email, slack: not supported yet']);
 });
 
 test('NOOB-53 an unknown workflow before it is a warning', async () => {

@@ -7,6 +7,7 @@ import { after, before, type TestContext, test } from 'node:test';
 import { unpack } from 'msgpackr';
 import { events } from '../../../test/dialects/conformance-streams.ts';
 import { socketOf } from '../../../test/dialects/setup.ts';
+import { eventually } from '../../../test/eventually.ts';
 import { type Correspondent, correspondent, openPost, type Post } from '../../../test/post.ts';
 import type { Loose } from '../../../test/serve.ts';
 import type { JsonObject } from '../../domain/json.ts';
@@ -104,7 +105,7 @@ test('TASK-57 TASK-58 a subscriber whose first endpoint fails is called at its b
     ({ type, state, task_id }) => type === 'state.changed' && state === 'queued' && task_id === 'b2',
   );
   const changes = anns.seen.filter(({ type }) => type === 'state.changed');
-  await held(() => good.calls.length >= changes.length);
+  await eventually(() => good.calls.length >= changes.length);
   const got = good.calls.map(({ body }) => body);
   const of = (some: readonly Loose[], id: string): readonly string[] =>
     some.filter(({ task_id }) => task_id === id).map(({ message_id }) => message_id);
@@ -151,7 +152,7 @@ test('TASK-43 an event bears its headers wherever it is published: in an inbox, 
   });
   const { messages } = unpack(Buffer.from(await packed.arrayBuffer()));
   assert.equal(messages[0].headers.content_type, 'application/msgpack');
-  await held(() => calls.length > 0);
+  await eventually(() => calls.length > 0);
   const { headers, body } = calls[0] ?? assert.fail();
   const names = ['message-id', 'message-type', 'task-id', 'correlation-id', 'message-timestamp', 'trace-id'];
   assert.deepEqual(
@@ -193,7 +194,7 @@ test('TASK-59 what a receiver refuses for good is a dead letter; an unrecoverabl
   const [alert] = await entriesOf('alert.unrecoverable', String(asked.message_id));
   assert.deepEqual([alert?.detail.code, alert?.detail.task_id], ['MSG001', 'lost']);
   // The event about the loss is lost on the same receiver, and nothing is said of that.
-  await held(() => calls.some(({ body: said }) => said.event === 'unrecoverable'));
+  await eventually(() => calls.some(({ body: said }) => said.event === 'unrecoverable'));
   await entriesOf('alert.unrecoverable', event.message_id);
   assert.ok(told.seen.every(({ detail }) => detail?.message_id !== event.message_id));
   // Who sent it does not know of subscribers.
@@ -201,21 +202,14 @@ test('TASK-59 what a receiver refuses for good is a dead letter; an unrecoverabl
   assert.ok(anns.length > 0 && anns.every(({ message }) => message.type !== 'protocol.error'));
 });
 
-async function held(condition: () => boolean): Promise<void> {
-  const signal = AbortSignal.timeout(10_000);
-  while (!condition()) {
-    signal.throwIfAborted();
-    await new Promise(resolve => setTimeout(resolve, 20));
-  }
-}
-
 async function entriesOf(action: string, object: string): Promise<readonly Loose[]> {
-  for (let looks = 0; looks < 50; looks++) {
+  let entries: readonly Loose[] = [];
+  await eventually(async () => {
     const { body } = await post.admin.ask('GET', `/api/v2/audit?action=${action}&object=${object}`);
-    if (body.entries.length > 0) return body.entries;
-    await new Promise(resolve => setTimeout(resolve, 100));
-  }
-  return [];
+    entries = body.entries;
+    return entries.length > 0;
+  });
+  return entries;
 }
 
 test('TASK-61 each submission and refusal is in the audit with principal, type, task and outcome', async () => {
