@@ -143,6 +143,16 @@ suite('a network the operator vouches for', () => {
     });
     const unheard = await from(head.who, post.url, IN_CLEAR).ask('GET', '/protocols/army/inbox/head?wait=5');
     assert.equal(unheard.status, 422);
+    // Whoever waits for an answer in clear gets none that wants TLS: it stays in the inbox.
+    const query = head.envelope('coordination', 'writer:ann', { action: 'ask' });
+    const waiting = from(head.who, post.url, IN_CLEAR).send('army', query, '?wait=5');
+    assert.equal((await ann.next('coordination')).id, query.id);
+    const hidden = { reply_to: query.id, encryption: 'tls' };
+    await ann.tell('status_response', 'coordinator', { status: 'hidden' }, hidden);
+    const { status, body } = await waiting;
+    assert.deepEqual([status, body.status, body.reply], [202, 'accepted', undefined]);
+    const repeated = await from(head.who, post.url, IN_CLEAR).send('army', query, '?wait=1');
+    assert.deepEqual([repeated.body.status, repeated.body.reply], ['duplicate', undefined]);
   });
 });
 

@@ -2,22 +2,23 @@
 // `ARMY-105`). Who reads in clear gets what others sent so, and is told why there is no more.
 
 import { DomainError } from '../../domain/errors.ts';
-import { needsTls } from '../../domain/message.ts';
+import { type Message, needsTls } from '../../domain/message.ts';
 import type { Handout } from '../../engine/mailroom/handout.ts';
 import type { Mailroom } from '../../engine/mailroom/mailroom.ts';
+import type { AuditRecorder } from '../../guards/audit.ts';
 import type { Call, Route } from '../protocol.ts';
 import type { Dialect } from './dialect.ts';
-import type { DoorParts } from './door.ts';
 
 /** What judging a call needs. */
-export interface ClearTextParts extends Pick<DoorParts, 'audit'> {
+export interface ClearTextParts {
+  readonly audit: AuditRecorder;
   readonly dialect: Pick<Dialect, 'name' | 'tlsBetweenMachines'>;
   /** Whether the operator vouches for the network between machines. */
   readonly allowClearText: boolean;
 }
 
-/** So long until what was not given out in clear may be asked for again. */
-const WITHHELD_MS = 30_000;
+/** What was not given out in clear may be asked for again after a while. */
+export const WITHHOLD = { outcome: 'nack', delayMs: 30_000 } as const;
 
 /** Throws `policy_violation` for a call in clear from another machine on a wire that wants none. */
 export function requireTls(
@@ -57,19 +58,23 @@ export function underTls(routes: readonly Route[], parts: ClearTextParts): reado
   );
 }
 
+/** Whether it may go over the caller's connection (`ARMY-8`). */
+export function mayShow(message: Message, { isPrivate }: Pick<Call, 'isPrivate'>): boolean {
+  return isPrivate || !needsTls(message);
+}
+
 /** What of it may be given to the reader as it is connected; the rest goes back for a while. Throws `policy_violation` where nothing is left. */
 export async function deliverable(
   handouts: readonly Handout[],
-  { isPrivate }: Pick<Call, 'isPrivate'>,
+  call: Pick<Call, 'isPrivate'>,
   reader: Parameters<Mailroom['settle']>[0],
   mailroom: Pick<Mailroom, 'settle'>,
 ): Promise<readonly Handout[]> {
-  const withheld = isPrivate ? [] : handouts.filter(({ message }) => needsTls(message));
+  const withheld = handouts.filter(({ message }) => !mayShow(message, call));
   if (withheld.length === 0) return handouts;
-  const verdict = { outcome: 'nack', delayMs: WITHHELD_MS } as const;
   await mailroom.settle(
     reader,
-    withheld.map(({ id }) => ({ id, verdict })),
+    withheld.map(({ id }) => ({ id, verdict: WITHHOLD })),
   );
   if (withheld.length === handouts.length)
     throw new DomainError('policy_violation', 'what waits here is only given out under TLS', {

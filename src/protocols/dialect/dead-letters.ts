@@ -9,10 +9,10 @@ import type { Call, Route } from '../protocol.ts';
 import { json, route } from '../route.ts';
 import { instantOf } from '../validation.ts';
 import { callerOf } from './callers.ts';
+import { mayShow } from './clear-text.ts';
 import { keepable } from './dead-handout.ts';
 import type { Dialect } from './dialect.ts';
 import { type DialectRouteParts, encoded } from './routes.ts';
-import { mayShow } from './streams.ts';
 
 const PAGE = 100;
 const REPLAY_MAX = 1_000;

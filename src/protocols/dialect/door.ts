@@ -15,6 +15,8 @@ import type { Clock } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { Random } from '../../runtime/random.ts';
 import { fingerprintOf } from '../fingerprint.ts';
+import type { Call } from '../protocol.ts';
+import { mayShow, WITHHOLD } from './clear-text.ts';
 import type { Caller, Dialect, EnvelopeScene } from './dialect.ts';
 import type { Figures } from './figures.ts';
 import { MESSAGE_BYTES_MAX, sizeOf } from './media.ts';
@@ -92,23 +94,28 @@ export class Door {
     this.#parts.figures.count(arrival.caller.tenant, [{ status: 'rejected', id: null, error }], 0);
   }
 
-  /** The answer to a message, waiting for it if need be; acknowledged by this. */
-  async reply(taken: Accepted, waitMs: number, signal: AbortSignal): Promise<Message | null> {
+  /** The answer to a message, waiting for it if need be; acknowledged by this. One that may not go over the connection stays in the inbox. */
+  async reply(
+    taken: Accepted,
+    waitMs: number,
+    call: Pick<Call, 'isPrivate' | 'signal'>,
+  ): Promise<Message | null> {
     const { mailroom, random } = this.#parts;
     const { tenant, id, dialect } = taken.message;
     if (taken.status === 'duplicate') {
       const [known] = await mailroom.messages({ tenant, dialect, replyTo: id, limit: 1, newestFirst: true });
-      if (known !== undefined) return known;
+      if (known !== undefined) return mayShow(known, call) ? known : null;
     }
     const reader = `wait:${random.uuid()}`;
     const inboxes = [taken.senderInbox].flat();
     const replyTo = id as MessageId;
-    const request = { tenant, reader, inboxes, limit: 1, visibilityMs: 30_000, waitMs, replyTo, signal };
-    const [handout] = await mailroom.read(request);
+    const request = { tenant, reader, inboxes, limit: 1, visibilityMs: 30_000, waitMs, replyTo };
+    const [handout] = await mailroom.read({ ...request, signal: call.signal });
     if (handout === undefined) return null;
     const holder = { tenant, name: reader, agentId: null, inboxes };
-    await mailroom.settle(holder, [{ id: handout.id, verdict: { outcome: 'ack' } }]);
-    return handout.message;
+    const isGiven = mayShow(handout.message, call);
+    await mailroom.settle(holder, [{ id: handout.id, verdict: isGiven ? { outcome: 'ack' } : WITHHOLD }]);
+    return isGiven ? handout.message : null;
   }
 
   async #read(

@@ -7,8 +7,9 @@ import type { Message } from '../../domain/message.ts';
 import type { Route } from '../protocol.ts';
 import { json, route } from '../route.ts';
 import { callerOf } from './callers.ts';
+import { mayShow } from './clear-text.ts';
 import { type DialectRouteParts, encoded } from './routes.ts';
-import { maySee, mayShow } from './streams.ts';
+import { maySee } from './streams.ts';
 
 const SHOWN_MAX = 1_000;
 

@@ -121,9 +121,7 @@ async function send(
     return refused(dialect, taken.error, { scene: sceneOf(call, taken.id, versions[0]), headers, more });
   }
   const reply =
-    query.wait === undefined || query.wait === 0
-      ? null
-      : await door.reply(taken, query.wait * 1_000, call.signal);
+    query.wait === undefined || query.wait === 0 ? null : await door.reply(taken, query.wait * 1_000, call);
   const status = taken.status === 'duplicate' ? 200 : 202;
   const told = reply === null ? {} : { reply: dialect.encode(reply) };
   return answer(status, { message_id: taken.id, status: taken.status, ...told }, headers, more);

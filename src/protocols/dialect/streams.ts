@@ -1,13 +1,14 @@
 // The log of messages as server-sent events: what the caller may see of its tenant, by type, resumable by position.
 
 import Type from 'typebox';
-import { type Message, needsTls } from '../../domain/message.ts';
+import type { Message } from '../../domain/message.ts';
 import { allows } from '../../domain/principal.ts';
 import type { Mailroom } from '../../engine/mailroom/mailroom.ts';
 import type { Clock } from '../../runtime/clock.ts';
-import type { Call, Route, SseItem } from '../protocol.ts';
+import type { Route, SseItem } from '../protocol.ts';
 import { route } from '../route.ts';
 import { callerOf } from './callers.ts';
+import { mayShow } from './clear-text.ts';
 import type { Caller, Dialect } from './dialect.ts';
 import { headersBeside } from './headed.ts';
 import { matchesType, patternsIn } from './matching.ts';
@@ -108,11 +109,6 @@ export function maySee(message: Message, caller: Caller, dialect: Dialect): bool
   return (
     message.agentId === agentId || message.to.some(to => names.includes(to) || to.endsWith(`:${agentId}`))
   );
-}
-
-/** Whether it may go over the caller's connection (`ARMY-8`). */
-export function mayShow(message: Message, { isPrivate }: Pick<Call, 'isPrivate'>): boolean {
-  return isPrivate || !needsTls(message);
 }
 
 /** Where a tenant's log ends now; null where it is empty. */

@@ -8,9 +8,10 @@ import type { Subscription, SubscriptionTarget } from '../../domain/subscription
 import type { Call, Route, SseItem } from '../protocol.ts';
 import { json, route } from '../route.ts';
 import { callerOf } from './callers.ts';
+import { mayShow } from './clear-text.ts';
 import type { Caller } from './dialect.ts';
 import { type DialectRouteParts, openInbox } from './routes.ts';
-import { mayShow, messagesAfter, newestPosition, streamed } from './streams.ts';
+import { messagesAfter, newestPosition, streamed } from './streams.ts';
 
 const anything = Type.Object({}, { additionalProperties: true });
 const params = Type.Object({ id: Type.String({ minLength: 1, maxLength: 200 }) });
