@@ -27,7 +27,7 @@ export interface PostgresOptions {
   readonly url: string;
   /** Keys the audit's chain. */
   readonly auditKey: string | Uint8Array;
-  /** For tests: whose instants count instead of the database's. */
+  /** For tests: whose instants count instead of the database's, and whose time passes while figures are taken. */
   readonly clock?: Clock;
   /** Connections at most, 10 unless said otherwise; one more listens. */
   readonly connections?: number;
@@ -49,10 +49,11 @@ export async function openPostgres(options: PostgresOptions): Promise<Store> {
     else queues.entered(places);
   });
   const context = new Context(database, options.clock ?? null, news => hints.tell(news));
-  const queues = new Queues(context, systemClock);
+  const clock = options.clock ?? systemClock;
+  const queues = new Queues(context, clock);
   try {
     const schemaVersion = await migrate(database);
-    const upkeep = new Upkeep(context, queues, systemClock, schemaVersion);
+    const upkeep = new Upkeep(context, queues, clock, schemaVersion);
     await upkeep.prepare();
     hints.listen();
     return storeOf(context, { queues, upkeep, hints, auditKey: options.auditKey });
