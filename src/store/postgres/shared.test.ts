@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
 import pg from 'pg';
+import { eventually } from '../../../test/eventually.ts';
 import { freshDatabase, postgresMissing } from '../../../test/postgres.ts';
 import type { TaskKey } from '../../domain/ids.ts';
 import {
@@ -24,6 +25,7 @@ import { openPostgres } from './open.ts';
 import { packChange, packTask } from './records.ts';
 
 const AUDIT_KEY = 'k';
+const WAITING_FOR_META = `SELECT FROM pg_locks WHERE relation = 'batuta.meta'::regclass AND NOT granted`;
 
 interface Bundle {
   readonly stores: readonly Store[];
@@ -117,6 +119,29 @@ describe('a PostgreSQL shared by several processes', { skip: postgresMissing }, 
     const rest = await tenantEvents(reader, meanwhile.at(-1)?.cursor ?? cursor);
     const seen = [...meanwhile, ...rest].map(({ taskId, sequence }) => `${taskId} ${sequence}`);
     assert.deepEqual([...seen].sort(), ['after 1', 'after 2', 'after 3', 'late 1', 'late 2', 'late 3']);
+  });
+
+  test('SAM-65 what commits while a reader reads comes with its next page, though later transactions were there before', async t => {
+    const { stores, session } = await setup(t);
+    const [store, reader] = pair(stores);
+    await submitted(store, order('before'));
+    // Asked so often that its plan is kept: a plan made anew would wait below before it has seen anything.
+    for (let asked = 0; asked < 10; asked++) await tenantEvents(reader, null);
+    const cursor = (await tenantEvents(reader, null)).at(-1)?.cursor ?? null;
+    const [view] = await store.queues();
+    await session.query('BEGIN');
+    const late = JSON.stringify([packTask(order('late'), 1, view?.id ?? 0)]);
+    await session.query('SELECT batuta.submit($1, $2, NULL)', ['plain', late]);
+    await submitted(store, order('after'));
+    // Stops the reader half-way: after it has seen what there is, and before it asks which transactions have ended.
+    await session.query('LOCK TABLE batuta.meta IN ACCESS EXCLUSIVE MODE');
+    const reading = tenantEvents(reader, cursor);
+    await eventually(async () => (await session.query(WAITING_FOR_META)).rows.length > 0);
+    await session.query('COMMIT');
+    const page = await reading;
+    const rest = await tenantEvents(reader, page.at(-1)?.cursor ?? cursor);
+    const seen = [...page, ...rest].map(({ taskId, sequence }) => `${taskId} ${sequence}`);
+    assert.deepEqual(seen.sort(), ['after 1', 'after 2', 'after 3', 'late 1', 'late 2', 'late 3']);
   });
 
   test('a tenant’s events keep each task’s order, though an older transaction changed it later', async t => {

@@ -16,6 +16,7 @@ import { MAIL_VERBS } from './0003-mail-verbs.ts';
 import { MEMORY } from './0004-memory.ts';
 import { HEIRS } from './0005-heirs.ts';
 import { COMMIT_KEEPING } from './0006-commit-keeping.ts';
+import { SETTLED } from './0007-settled.ts';
 
 /** One step of the schema. */
 export interface Migration {
@@ -32,4 +33,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { sql: MEMORY, programMin: 1 },
   { sql: HEIRS, programMin: 1 },
   { sql: COMMIT_KEEPING, programMin: 1 },
+  { sql: SETTLED, programMin: 1 },
 ];

@@ -1,5 +1,4 @@
-// A rolling restart under a storm of load. In one of four runs of the long tests one end was not streamed exactly once, cause unknown: a
-// soak until that is found. `deploy/rolling.long.test.ts` has CI restart nodes one by one behind a balancer.
+// A rolling restart under a storm of load.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
