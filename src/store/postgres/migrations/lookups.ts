@@ -14,3 +14,6 @@ export const ORDERED = `SET enable_seqscan = off SET enable_indexscan = on SET e
 
 /** The same for functions whose statements are many and small, planned once whatever they are asked: to plan one anew costs more than to run it. */
 export const ORDERED_ONCE = `${ORDERED} SET plan_cache_mode = force_generic_plan`;
+
+/** Leaves the planner nothing but lookups, once for whatever is asked. */
+export const LOOKUPS_ONCE = `${LOOKUPS} SET plan_cache_mode = force_generic_plan`;

@@ -17,6 +17,7 @@ import { MEMORY } from './0004-memory.ts';
 import { HEIRS } from './0005-heirs.ts';
 import { COMMIT_KEEPING } from './0006-commit-keeping.ts';
 import { SETTLED } from './0007-settled.ts';
+import { KEPT_PLANS } from './0008-kept-plans.ts';
 
 /** One step of the schema. */
 export interface Migration {
@@ -34,4 +35,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { sql: HEIRS, programMin: 1 },
   { sql: COMMIT_KEEPING, programMin: 1 },
   { sql: SETTLED, programMin: 1 },
+  { sql: KEPT_PLANS, programMin: 1 },
 ];
