@@ -17,6 +17,13 @@ export interface NewRow extends Omit<Entry, 'entry' | 'attempt' | 'since'> {
   readonly held: { readonly by: string; readonly ms: number } | null;
 }
 
+/** An entry that was given to a reader. */
+export interface Holding {
+  readonly held: HeldEntry;
+  /** Others of its lane may be taken now, by whom they could not before, or no more. */
+  readonly turnsChanged: boolean;
+}
+
 type Row = Entry & {
   readonly notBefore: number | null;
   readonly reader: string | null;
@@ -133,15 +140,13 @@ export class Inboxes {
     return this.#turns.all(box, turn, limit);
   }
 
-  /** Gives an entry that waits to a reader; what stands behind it in its line is next. */
-  hold(
-    entry: WaitingEntry,
-    by: { readonly reader: string; readonly visibleUntil: number; readonly attempt: number },
-  ): void {
+  /** Gives an entry that waits to a reader, as it is held then; what stands behind it in its line is next, and whose turn that is may have changed. */
+  hold(entry: WaitingEntry, by: Pick<HeldEntry, 'reader' | 'visibleUntil' | 'attempt'>): Holding {
     this.#lines.leave(entry);
     this.#hold.run(by.attempt, by.reader, by.visibleUntil, ...keyOf(entry));
-    this.held.set({ ...entry, ...by });
-    this.#lines.arrange(entry);
+    const held = heldBy(entry, by);
+    this.held.set(held);
+    return { held, turnsChanged: this.#lines.arrange(entry) };
   }
 
   /** Lets a reader keep what it holds until another instant. */
@@ -218,6 +223,14 @@ export class Inboxes {
     const held = this.held.get(entry);
     if (held !== undefined) this.held.drop(held);
   }
+}
+
+/** Field by field: an entry comes as a row of the database, which to spread costs more than to read. */
+function heldBy(
+  { box, lane, priority, entry, mail, cause, since, expiresAt }: Entry,
+  { attempt, reader, visibleUntil }: Pick<HeldEntry, 'reader' | 'visibleUntil' | 'attempt'>,
+): HeldEntry {
+  return { box, lane, priority, entry, mail, cause, attempt, since, expiresAt, reader, visibleUntil };
 }
 
 function heldIn(connection: Connection): readonly HeldEntry[] {

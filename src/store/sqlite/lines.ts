@@ -90,17 +90,23 @@ export class Lines {
       this.#setTurn.run(null, box, lane, priority, first.entry);
   }
 
-  /** Gives the turn to the first of each line of a lane; to be called after each change of what waits or is held there. */
-  arrange(ref: LaneRef): void {
+  /**
+   * Gives the turn to the first of each line of a lane; to be called after each change of what waits or is held there. Answers whether
+   * any changed.
+   */
+  arrange(ref: LaneRef): boolean {
     const firsts = this.#of(ref);
-    if (firsts.size === 0) return;
+    if (firsts.size === 0) return false;
+    let changed = false;
     const whose = this.#held.turnOf(ref.box, ref.lane);
     for (const [priority, first] of firsts) {
       const turn = first.notBefore === null ? whose : null;
       if (first.turn === turn) continue;
       this.#setTurn.run(turn, ref.box, ref.lane, priority, first.entry);
       firsts.set(priority, { ...first, turn });
+      changed = true;
     }
+    return changed;
   }
 
   #of(ref: LaneRef): Map<Priority, First> {

@@ -3,7 +3,8 @@
 import type { TenantId } from '../../domain/ids.ts';
 import type { MessageId } from '../../domain/message.ts';
 import type { DeadLetters } from './dead-letters.ts';
-import type { Inboxes, WaitingEntry } from './inboxes.ts';
+import type { HeldEntry } from './held.ts';
+import type { Holding, Inboxes, WaitingEntry } from './inboxes.ts';
 
 /** Entries read at a time. */
 const PAGE = 32;
@@ -32,24 +33,22 @@ interface Rooms {
 }
 
 /** Takes entries for a reader, in order; they are as they are now: held, under one delivery more. */
-export function takeEntries(taking: Taking, rooms: Rooms): readonly WaitingEntry[] {
+export function takeEntries(taking: Taking, rooms: Rooms): readonly HeldEntry[] {
   const { tenant, boxes, replyTo, limit } = taking;
   if (replyTo === null) return takeInTurn(taking, rooms);
   return rooms.inboxes
     .answers(boxes, { tenant, message: replyTo }, limit)
-    .map(entry => holdFor(taking, entry, rooms.inboxes));
+    .map(entry => holdFor(taking, entry, rooms.inboxes).held);
 }
 
-function holdFor({ reader, visibleUntil }: Taking, entry: WaitingEntry, inboxes: Inboxes): WaitingEntry {
-  const attempt = entry.attempt + 1;
-  inboxes.hold(entry, { reader, visibleUntil, attempt });
-  return { ...entry, attempt };
+function holdFor({ reader, visibleUntil }: Taking, entry: WaitingEntry, inboxes: Inboxes): Holding {
+  return inboxes.hold(entry, { reader, visibleUntil, attempt: entry.attempt + 1 });
 }
 
-function takeInTurn(taking: Taking, { inboxes, dead }: Rooms): readonly WaitingEntry[] {
+function takeInTurn(taking: Taking, { inboxes, dead }: Rooms): readonly HeldEntry[] {
   const { boxes, reader, limit, now } = taking;
   const heads = boxes.map(box => new Head(box, { inboxes, reader, pageSize: Math.min(limit, PAGE) }));
-  const taken: WaitingEntry[] = [];
+  const taken: HeldEntry[] = [];
   let expired = 0;
   while (taken.length < limit && expired < EXPIRED_MAX) {
     const head = foremost(heads);
@@ -61,8 +60,9 @@ function takeInTurn(taking: Taking, { inboxes, dead }: Rooms): readonly WaitingE
       head.reset();
       continue;
     }
-    taken.push(holdFor(taking, entry, inboxes));
-    head.taken(entry);
+    const { held, turnsChanged } = holdFor(taking, entry, inboxes);
+    taken.push(held);
+    head.taken(entry, turnsChanged);
   }
   return taken;
 }
@@ -90,16 +90,16 @@ class Head {
   }
 
   peek(): WaitingEntry | null {
-    this.#own ??= this.#inboxes.turns(this.#box, this.#reader, 1)[0] ?? null;
+    if (this.#own === undefined) this.#own = this.#inboxes.turns(this.#box, this.#reader, 1)[0] ?? null;
     const free = this.#nextFree();
     if (free === null || this.#own === null) return free ?? this.#own;
     return precedes(this.#own, free) ? this.#own : free;
   }
 
-  /** Goes on after an entry that was taken, whose lane is the reader's now. */
-  taken(entry: WaitingEntry): void {
+  /** Goes on after an entry that was taken, whose lane is the reader's now: what else waits there may be among its own. */
+  taken(entry: WaitingEntry, turnsChanged: boolean): void {
     if (entry.turn === '') this.#index += 1;
-    this.#own = undefined;
+    if (turnsChanged || entry.turn !== '') this.#own = undefined;
   }
 
   reset(): void {
