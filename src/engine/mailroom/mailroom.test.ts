@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { eventually } from '../../../test/eventually.ts';
 import { VirtualClock } from '../../../test/simulation/clock.ts';
 import { DomainError } from '../../domain/errors.ts';
 import { type AgentId, DEFAULT_TENANT, type TenantId } from '../../domain/ids.ts';
@@ -19,6 +20,31 @@ test('a built-in agent answers before the sender is answered, and what it says i
   const [reply] = await read('ann');
   assert.equal(reply?.message.id, 're.one');
   assert.equal(reply?.message.replyTo, 'one');
+});
+
+test('who waits for a message asks for it before it is kept, so that one wait for the disk serves both', async t => {
+  const { house, send, read } = await setup(t);
+  const { mail } = house.store;
+  const [post, take] = [mail.post.bind(mail), mail.take.bind(mail)];
+  const asked: string[] = [];
+  t.mock.method(mail, 'post', async (...list: Parameters<typeof post>) => {
+    asked.push('post');
+    const answer = await post(...list);
+    await new Promise(setImmediate);
+    asked.push('kept');
+    return answer;
+  });
+  t.mock.method(mail, 'take', (...picks: Parameters<typeof take>) => {
+    asked.push('take');
+    return take(...picks);
+  });
+  const waiting = read('bob', { waitMs: 10_000 });
+  // It looks before it waits, and once it does.
+  await eventually(() => asked.length === 2);
+  await send(draft('one', { to: ['bob'] }));
+  const [got] = await waiting;
+  assert.equal(got?.message.id, 'one');
+  assert.deepEqual(asked.slice(2, 5), ['post', 'take', 'kept']);
 });
 
 test('what a built-in agent refuses leaves the id free, its sender is answered and told nothing more', async t => {

@@ -133,7 +133,8 @@ export class Mailroom implements Service {
     this.#herald = new Herald({ ...common, log, leads, release });
     this.desk = new TaskDesk({ ...common, handout: this.#handout, herald: this.#herald, release });
     const { participants } = parts;
-    this.#sorting = new Sorting({ ...common, log, waiting, participants, self: options.self });
+    const inTurn = !store.capabilities.shared;
+    this.#sorting = new Sorting({ ...common, log, waiting, inTurn, participants, self: options.self });
     const lookMs = store.capabilities.shared ? LOOK_MS.shared : LOOK_MS.alone;
     this.#reading = new Reading({ clock, mail, waiting, tasks: this.#handout, lookMs });
     this.#receipts = new Receipts(wires, mail, store, () => clock.now());

@@ -32,6 +32,8 @@ export interface SortingParts {
   readonly mail: MailStore;
   readonly directory: Directory;
   readonly waiting: Waiting;
+  /** What is asked of the store after a posting sees what was posted, and is answered when both are on disk. */
+  readonly inTurn: boolean;
   readonly wires: ReadonlyMap<string, MessageWire>;
   readonly participants: readonly Participant[];
   readonly seals: MessageSeals;
@@ -64,7 +66,7 @@ export class Sorting {
     this.#participants = new Map(
       parts.participants.flatMap(one => one.inboxes.map(inbox => [inbox, one] as const)),
     );
-    this.#posts = new Batcher(mail => parts.mail.post(mail));
+    this.#posts = new Batcher(mail => this.#post(mail));
     this.#sealing = new Sealing(parts.mail, parts.seals);
   }
 
@@ -126,6 +128,22 @@ export class Sorting {
   async posted(outcomes: readonly PostOutcome[]): Promise<void> {
     const handlings = outcomes.flatMap(one => this.#arrived(one));
     if (handlings.length > 0) await this.#track(this.#answerAll(handlings, { value: true }));
+  }
+
+  /**
+   * Keeps messages. Where the store does one thing after the other, who waits for them is woken at once, so that one transaction and one
+   * wait for the disk keep a message and give it out.
+   */
+  #post(mail: readonly NewMail[]): Promise<readonly PostOutcome[]> {
+    const { waiting, inTurn } = this.#parts;
+    const posting = this.#parts.mail.post(mail);
+    if (inTurn)
+      for (const { tenant, entries } of mail)
+        waiting.wake(
+          tenant,
+          entries.filter(({ held }) => held === undefined).map(({ inbox }) => inbox),
+        );
+    return posting;
   }
 
   async #routed(sending: Sending): Promise<NewMail | DomainError> {
