@@ -30,6 +30,13 @@ const HOLDERS_SHOWN = 10;
 const UNKNOWN_EXPECTED_MS = 60_000;
 const UNREPORTED_PERCENT_MAX = 95;
 
+/** Where a new task stands: whether an agent can take it at once, else its place in line and how long it will wait there. */
+export interface Standing {
+  readonly startsNow: boolean;
+  readonly queuePosition: number;
+  readonly waitMs: number;
+}
+
 /** Answers what is likely. */
 export class Forecaster {
   readonly #clock: Clock;
@@ -82,22 +89,24 @@ export class Forecaster {
     return this.#statistics.median(tenant, workTypeOf(spec)) ?? fallBack;
   }
 
-  /** What is said of a task just stored; from memory alone, so that a submit waits for nothing (`SAM-40`, `SAM-41`). */
+  /** Where a task that is about to be stored will stand; from memory alone, so that a submit waits for nothing (`SAM-40`, `SAM-41`). */
+  standing({ tenant, spec }: Pick<TaskOrder, 'tenant' | 'spec'>, waits: boolean): Standing {
+    const ahead = this.#dispatcher.depthOf(tenant, workTypeOf(spec));
+    const startsNow = !waits && this.#dispatcher.couldStartNow(tenant, { spec }, ahead);
+    if (startsNow) return { startsNow, queuePosition: 0, waitMs: 0 };
+    return { startsNow, queuePosition: ahead + 1, waitMs: this.#waitMs(tenant, spec, ahead + 1) };
+  }
+
+  /** What is said of a task just stored. */
   admission(
     order: TaskOrder,
     made: { readonly key: TaskKey; readonly executionId: ExecutionId; readonly at: number },
-    waits: boolean,
+    { startsNow, queuePosition, waitMs }: Standing,
   ): Admission {
     const { tenant, spec } = order;
     const { key, executionId, at } = made;
-    const ahead = this.#dispatcher.depthOf(tenant, workTypeOf(spec));
-    const startsNow = !waits && this.#dispatcher.couldStartNow(tenant, order, ahead);
-    const queuePosition = startsNow ? 0 : ahead + 1;
     const expectedMs = this.expectedMs(tenant, spec);
-    const startAt = Math.max(
-      spec.notBefore ?? 0,
-      at + (startsNow ? 0 : this.#waitMs(tenant, spec, queuePosition)),
-    );
+    const startAt = Math.max(spec.notBefore ?? 0, at + waitMs);
     return {
       kind: 'admitted',
       task: order.id,

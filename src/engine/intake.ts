@@ -17,7 +17,7 @@ import type { Admission, TaskOrder } from './api.ts';
 import { dependedFirst } from './batch-order.ts';
 import { waitsFor } from './changes.ts';
 import { findCycle } from './cycles.ts';
-import type { Forecaster } from './forecast.ts';
+import type { Forecaster, Standing } from './forecast.ts';
 import type { Wakers } from './lifecycle.ts';
 import { type Executor, executorOf } from './ports/executor.ts';
 import type { Outbound } from './ports/outbound.ts';
@@ -55,7 +55,7 @@ export class Intake {
   readonly #store: Pick<Store, 'capabilities' | 'submit' | 'read'>;
   readonly #parts: IntakeParts;
   readonly #waitingMax: number;
-  readonly #batcher: Batcher<NewTask, SubmitOutcome>;
+  readonly #batcher: Batcher<NewTask, Posted>;
 
   constructor(
     clock: Clock,
@@ -69,7 +69,7 @@ export class Intake {
     this.#store = store;
     this.#parts = parts;
     this.#waitingMax = options.waitingMax;
-    this.#batcher = new Batcher(tasks => this.#store.submit(tasks), { underWayMax: UNDER_WAY_MAX });
+    this.#batcher = new Batcher(tasks => this.#post(tasks, false), { underWayMax: UNDER_WAY_MAX });
   }
 
   /** Throws why such an order would be refused or rejected now; stores and counts nothing. */
@@ -99,21 +99,41 @@ export class Intake {
       judged.map(async (one, index) => {
         const task = tasks[index];
         if (one.verdict === 'refused' || task === null || task === undefined) return withheld(one);
-        const outcome = outcomes[next++];
-        if (outcome === undefined) throw new Error('the store answered fewer tasks than it was given');
-        return this.#answer(one, task, outcome);
+        const posted = outcomes[next++];
+        if (posted === undefined) throw new Error('the store answered fewer tasks than it was given');
+        return this.#answer(one, task, posted);
       }),
     );
   }
 
-  async #save(tasks: readonly NewTask[], atomic: boolean): Promise<readonly (SubmitOutcome | undefined)[]> {
+  async #save(tasks: readonly NewTask[], atomic: boolean): Promise<readonly (Posted | undefined)[]> {
     const ordered = tasks.length > 1 ? dependedFirst(tasks) : tasks;
     const outcomes = atomic
-      ? await this.#store.submit(ordered, { atomic })
+      ? await this.#post(ordered, atomic)
       : await Promise.all(ordered.map(task => this.#batcher.add(task)));
     if (ordered === tasks) return outcomes;
     const byTask = new Map(ordered.map((task, index) => [task, outcomes[index]]));
     return tasks.map(task => byTask.get(task));
+  }
+
+  /**
+   * Stores tasks. Where the store does one thing after the other they are in line at once: a claim asked for now sees them, and one
+   * transaction and one wait for the disk take a task in and give it out.
+   */
+  async #post(tasks: readonly NewTask[], atomic: boolean): Promise<readonly Posted[]> {
+    const submitting = this.#store.submit(tasks, { atomic });
+    const inTurn = !this.#store.capabilities.shared;
+    const standings = tasks.map(task => (inTurn && task.state === 'queued' ? this.#lineUp(task) : null));
+    const outcomes = await submitting;
+    return outcomes.map((outcome, index) => ({ outcome, standing: standings[index] ?? null }));
+  }
+
+  /** Where a task stands in line; if it waits for nothing else, whoever may take it looks. */
+  #lineUp(task: NewTask): Standing {
+    const waits = task.timers.some(({ kind }) => kind === 'ready' || kind === 'dependency');
+    const standing = this.#parts.forecaster.standing(task, waits);
+    if (!waits) this.#parts.wakers.ready(task);
+    return standing;
   }
 
   async #judge(order: TaskOrder, cyclic: readonly string[] | null): Promise<Judged> {
@@ -263,7 +283,7 @@ export class Intake {
     return [{ kind: 'note', name: 'unschedulable', detail }];
   }
 
-  async #answer(judged: Judged, task: NewTask, outcome: SubmitOutcome): Promise<Admission> {
+  async #answer(judged: Judged, task: NewTask, { outcome, standing }: Posted): Promise<Admission> {
     const { order, error } = judged;
     if (outcome.status !== 'created') judged.withdraw?.();
     switch (outcome.status) {
@@ -272,11 +292,8 @@ export class Intake {
         if (error !== undefined)
           return { kind: 'rejected', task: order.id, executionId: task.executionId, error };
         for (const timer of task.timers) this.#parts.wakers.timer(timer.dueInMs);
-        const waits = task.timers.some(({ kind }) => kind === 'ready' || kind === 'dependency');
         const made = { ...outcome, executionId: task.executionId };
-        const admission = this.#parts.forecaster.admission(order, made, waits);
-        if (!waits) this.#parts.wakers.ready(order);
-        return admission;
+        return this.#parts.forecaster.admission(order, made, standing ?? this.#lineUp(task));
       }
       case 'same':
         return this.#parts.forecaster.repeated(outcome.task);
@@ -302,6 +319,12 @@ export class Intake {
         return refuse(order, 'conflict', 'another task of the atomic batch was not accepted', {});
     }
   }
+}
+
+/** What the store made of a task, and where it stands if it lined up already. */
+interface Posted {
+  readonly outcome: SubmitOutcome;
+  readonly standing: Standing | null;
 }
 
 interface Judged {
