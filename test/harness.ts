@@ -102,7 +102,7 @@ export async function openHouse(choice: HouseOptions = {}): Promise<House> {
       outbound: { send: unreachable, check: choice.check ?? (async () => {}), stop: async () => {} },
       schemas: choice.schemas ?? { check: async () => {}, admit: async () => {} },
       renderer: plainRenderer,
-      channels: [recordingChannel(sent, choice.send)],
+      channels: ['webhook', 'email'].map(name => recordingChannel(name, sent, choice.send)),
       executors: [
         ...(choice.types ?? ['code_execution']).map(type => executorOf(type, choice.run)),
         ...(choice.executors?.({ clock, store, engine: () => engine }) ?? []),
@@ -236,9 +236,9 @@ function executorOf(type: TaskType, run: HouseOptions['run']): Executor {
   };
 }
 
-function recordingChannel(sent: ChannelMessage[], send: HouseOptions['send']): Channel {
+function recordingChannel(name: string, sent: ChannelMessage[], send: HouseOptions['send']): Channel {
   return {
-    name: 'webhook',
+    name,
     start: async () => {},
     stop: async () => {},
     async send(message) {

@@ -1,6 +1,7 @@
 // Judges orders and lets them in. A task that can never run here is stored as rejected; one that is wrong is refused and leaves no
 // trace; the rest is queued. The answer leaves only after the commit is on disk.
 
+import { urlsTold } from '../domain/delivery.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { EventBody } from '../domain/event.ts';
 import { DEFAULT_GUARDRAILS, violation } from '../domain/guardrails.ts';
@@ -162,7 +163,7 @@ export class Intake {
         });
       }
     }
-    if (spec.notification !== undefined) await this.#parts.outbound.check(spec.notification.url);
+    await Promise.all(urlsTold(spec).map(url => this.#parts.outbound.check(url)));
     const sealingKey = sealingKeyOf(spec);
     if (sealingKey !== undefined)
       await this.#parts.sealer.check(sealingKey, 'notification_config.encrypt_to');
