@@ -67,7 +67,7 @@ export interface DeliveryAttempt {
   readonly durationMs: number;
   /** First KiB of the answer, or the transport's error (`SAM-92`). */
   readonly answer: string;
-  /** It was not sent and never will be: its target is not permitted, or there is no such channel. */
+  /** Refused for good, by its receiver or here, where its target is not permitted or there is no such channel. */
   readonly refused?: true;
 }
 
@@ -118,12 +118,6 @@ export function planFor(
 ): Partial<NotificationPlan> {
   const notice = noticeOf(spec, delivery);
   return notice === undefined ? (spec.notification ?? {}) : { ...notice, retry: NOTICE_RETRY };
-}
-
-/** The URLs that are requested to tell of a task. */
-export function urlsTold({ notification, notices = [] }: Telling): readonly string[] {
-  const called = notices.map(({ url }) => url).filter(url => !url.startsWith('mailto:'));
-  return notification === undefined ? called : [notification.url, ...called];
 }
 
 /** True for the events that tell of a task's end. */

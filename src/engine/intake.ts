@@ -1,7 +1,6 @@
 // Judges orders and lets them in. A task that can never run here is stored as rejected; one that is wrong is refused and leaves no
 // trace; the rest is queued. The answer leaves only after the commit is on disk.
 
-import { urlsTold } from '../domain/delivery.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { EventBody } from '../domain/event.ts';
 import { DEFAULT_GUARDRAILS, violation } from '../domain/guardrails.ts';
@@ -20,8 +19,8 @@ import { waitsFor } from './changes.ts';
 import { findCycle } from './cycles.ts';
 import type { Forecaster } from './forecast.ts';
 import type { Wakers } from './lifecycle.ts';
+import type { Channel } from './ports/channel.ts';
 import { type Executor, executorOf } from './ports/executor.ts';
-import type { Outbound } from './ports/outbound.ts';
 import type { Quotas } from './ports/quotas.ts';
 import type { PayloadCheck } from './ports/schemas.ts';
 import type { Sealer } from './ports/sealer.ts';
@@ -38,7 +37,7 @@ export interface IntakeParts {
   readonly executors: ReadonlyMap<TaskType, Executor>;
   readonly roster: Roster;
   readonly secrets: SecretKeeper;
-  readonly outbound: Outbound;
+  readonly channels: ReadonlyMap<string, Pick<Channel, 'check'>>;
   readonly schemas: PayloadCheck;
   readonly forecaster: Forecaster;
   readonly quotas: Quotas;
@@ -163,7 +162,9 @@ export class Intake {
         });
       }
     }
-    await Promise.all(urlsTold(spec).map(url => this.#parts.outbound.check(url)));
+    const { notification, notices = [] } = spec;
+    const told = [...(notification === undefined ? [] : [notification]), ...notices];
+    await Promise.all(told.map(({ channel, url }) => this.#parts.channels.get(channel)?.check(url)));
     const sealingKey = sealingKeyOf(spec);
     if (sealingKey !== undefined)
       await this.#parts.sealer.check(sealingKey, 'notification_config.encrypt_to');

@@ -175,7 +175,7 @@ export class Outbox {
     );
     const next = this.#next(due, outcome);
     const { status, durationMs, answer } = outcome;
-    const refused = status === null && outcome.verdict === 'fail';
+    const refused = outcome.verdict === 'fail';
     const settled: Settled = { delivery, status: next.status, answer: outcome.answer };
     const draft = isEnd ? await closing(this.#store, task, settled, this.#lifecycle) : null;
     const change = draft === null ? null : { key: task.key, guard: guardOf(task), ...draft };
@@ -238,6 +238,7 @@ export class Outbox {
       traceparent: `00-${task.spec.traceId}-${span}-01`,
       secrets,
       body: await this.#bodyOf({ ...due, artifacts }, logs),
+      words: this.#renderer.words(due),
       ...(plan.encoding === undefined ? {} : { encoding: plan.encoding }),
       ...(plan.format === undefined ? {} : { format: plan.format }),
       timeoutMs,

@@ -5,6 +5,7 @@ import Type, { type TSchema } from 'typebox';
 import type { JsonObject } from '../../domain/json.ts';
 import { bodyCheck, type Check } from '../validation.ts';
 import type { EnvelopeFault } from './faults.ts';
+import { RECIPIENTS_MAX } from './recipients.ts';
 import { ALL_PAIRS, halvesOf, type Pair } from './vocabulary.ts';
 
 const id = Type.String({ pattern: '^[A-Za-z0-9._:-]{1,200}$' });
@@ -79,7 +80,7 @@ const command = Type.Object(
   open,
 );
 
-const channels = Type.Array(Type.String());
+const channels = Type.Array(Type.String({ maxLength: 100 }), { maxItems: 20 });
 
 const workflowStart = Type.Object(
   {
@@ -93,7 +94,7 @@ const workflowStart = Type.Object(
         {
           on_complete: optional(channels),
           on_error: optional(channels),
-          recipients: optional(Type.Array(Type.String(), { maxItems: 100 })),
+          recipients: optional(Type.Array(Type.String({ maxLength: 2_048 }), { maxItems: RECIPIENTS_MAX })),
         },
         open,
       ),
