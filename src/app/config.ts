@@ -169,7 +169,7 @@ const SETTINGS: { readonly [Name in keyof Config]: Setting<Config[Name]> } = {
   allowRlimits: { variable: 'BATUTA_ALLOW_RLIMITS', read: yesOrNo, fallBack: () => false },
   chromium: { variable: 'BATUTA_CHROMIUM', read: text => resolve(text), fallBack: () => null },
   logLevel: { variable: 'BATUTA_LOG_LEVEL', read: oneOf(VERBOSITIES), fallBack: () => 'info' },
-  smtpUrl: { variable: 'BATUTA_SMTP_URL', read: text => text, fallBack: () => null },
+  smtpUrl: { variable: 'BATUTA_SMTP_URL', read: smtpUrl, fallBack: () => null },
   smtpAuthorities: { variable: 'BATUTA_SMTP_CA', read: text => resolve(text), fallBack: () => null },
   mailFrom: { variable: 'BATUTA_MAIL_FROM', read: mailAddress, fallBack: () => null },
   mailDomains: {
@@ -336,6 +336,13 @@ function httpUrl(text: string): string {
   if (protocol !== 'http:' && protocol !== 'https:')
     throw new Error(`it must be an http(s) URL, not "${text}"`);
   return text.replace(/\/+$/, '');
+}
+
+/** Never shown in what is wrong with it: it may hold a password. */
+function smtpUrl(text: string): string {
+  if (!/^smtps?:\/\/./.test(text) || !URL.canParse(text))
+    throw new Error('it must be like smtps://user:password@mail.example.com');
+  return text;
 }
 
 function mailAddress(text: string): string {
