@@ -100,6 +100,7 @@ test('NOOB-52 a refusal for now is worth another try and one for good is not; tr
   };
   // The first connection is made here, so that the others can tell of its login.
   assert.deepEqual(await at('AUTH', '535 5.7.8 wrong'), ['retry', 535, '535 5.7.8 wrong']);
+  assert.deepEqual(await at('MAIL', '530 5.7.0 log in'), ['retry', 530, '530 5.7.0 log in']);
   assert.deepEqual(await at('RCPT', '450 4.2.1 busy'), ['retry', 450, '450 4.2.1 busy']);
   assert.deepEqual(await at('RCPT', '550 5.1.1 nobody'), ['fail', 550, '550 5.1.1 nobody']);
   assert.deepEqual(await at('.', '554 5.7.1 spam'), ['fail', 554, '554 5.7.1 spam']);

@@ -22,8 +22,8 @@ export interface EmailChannelOptions {
 
 const CONNECTIONS_MAX = 5;
 const ANSWER_KEPT_CHARACTERS = 1_024;
-/** Faults of ours with the server, which another mail or another day may not have, whatever its reply was. */
-const OURS: ReadonlySet<string> = new Set(['EAUTH', 'ETLS', 'ENOAUTH']);
+/** Faults of ours with the server, which another day may not have, whatever its reply was: TLS, and who we are. */
+const OURS: ReadonlySet<unknown> = new Set(['EAUTH', 'ENOAUTH', 'ETLS', 530, 534, 535, 538]);
 
 /** Mails notifications in words; 4xx and no answer are worth another try, 5xx is an end (`NOOB-52`). */
 export function createEmailChannel({ clock, server, from, domains }: EmailChannelOptions): Channel {
@@ -76,7 +76,7 @@ function judged(error: unknown): Verdict {
   const status = typeof responseCode === 'number' ? responseCode : null;
   const answer = kept(String(code === 'EABORT' ? 'no answer in time' : (response ?? message)));
   const isFinal = (status !== null && status >= 500) || (status === null && code === 'EENVELOPE');
-  return { status, answer, verdict: isFinal && !OURS.has(String(code)) ? 'fail' : 'retry' };
+  return { status, answer, verdict: isFinal && !OURS.has(code) && !OURS.has(status) ? 'fail' : 'retry' };
 }
 
 function mailOf({ endpoint, notificationId, event, words }: ChannelMessage, from: string, now: number) {
