@@ -2,7 +2,6 @@
 // delivered as far as this one is concerned; whether it arrives is between mail servers.
 
 import { createHash } from 'node:crypto';
-import { createTransport } from 'nodemailer';
 import { DomainError } from '../../domain/errors.ts';
 import { isMailAddress } from '../../domain/mail-address.ts';
 import type { Channel, ChannelMessage, SendOutcome, Words } from '../../engine/ports/channel.ts';
@@ -27,14 +26,12 @@ const OURS: ReadonlySet<unknown> = new Set(['EAUTH', 'ENOAUTH', 'ETLS', 530, 534
 
 /** Mails notifications in words; 4xx and no answer are worth another try, 5xx is an end (`NOOB-52`). */
 export function createEmailChannel({ clock, server, from, domains }: EmailChannelOptions): Channel {
-  const transport = createTransport({
-    ...server,
-    ...{ pool: true, maxConnections: CONNECTIONS_MAX, disableFileAccess: true, disableUrlAccess: true },
-  });
+  // Loaded with the first mail: a server that sends none starts without it.
+  let transport: ReturnType<typeof openTransport> | null = null;
   return {
     name: 'email',
     start: async () => {},
-    stop: async () => transport.close(),
+    stop: async () => (await transport)?.close(),
     check: async endpoint => requirePermitted(endpoint, domains),
     async send(message) {
       const startedAt = clock.monotonic();
@@ -45,13 +42,22 @@ export function createEmailChannel({ clock, server, from, domains }: EmailChanne
       }
       const overdue = new AbortController();
       const cancel = clock.after(message.timeoutMs, () => overdue.abort());
-      const outcome = await transport
+      transport ??= openTransport(server);
+      const outcome = await (await transport)
         .sendMail({ ...mailOf(message, from, clock.now()), signal: overdue.signal })
         .then(({ response }) => taken(response), judged)
         .finally(cancel);
       return { ...outcome, durationMs: clock.monotonic() - startedAt };
     },
   };
+}
+
+async function openTransport(server: MailServer) {
+  const { createTransport } = await import('nodemailer');
+  return createTransport({
+    ...server,
+    ...{ pool: true, maxConnections: CONNECTIONS_MAX, disableFileAccess: true, disableUrlAccess: true },
+  });
 }
 
 function requirePermitted(endpoint: string, domains: EmailChannelOptions['domains']): void {
