@@ -238,7 +238,7 @@ export class Outbox {
       traceparent: `00-${task.spec.traceId}-${span}-01`,
       secrets,
       body: await this.#bodyOf({ ...due, artifacts }, logs),
-      words: this.#renderer.words(due),
+      words: () => this.#renderer.words(due),
       ...(plan.encoding === undefined ? {} : { encoding: plan.encoding }),
       ...(plan.format === undefined ? {} : { format: plan.format }),
       timeoutMs,

@@ -16,13 +16,13 @@ const message: ChannelMessage = {
   endpoint: 'mailto:ann@example.com',
   ...{ deliveryId: 'a delivery', notificationId: 'execution.7', event: 'task_failed', attempt: 1 },
   ...{ agentId: 'agent', traceparent: '', secrets: [], body: {}, timeoutMs: 5_000 },
-  words: {
+  words: () => ({
     title: 'Workflow büro failed',
     facts: [
       ['Status', 'failed'],
       ['Reason', 'it\r\n.\r\nRCPT TO:<eve@example.com>'],
     ],
-  },
+  }),
 };
 
 interface Setup extends MailServerOptions {
@@ -72,7 +72,7 @@ test('NOOB-52 a notification is a mail of plain text to its one address, under t
 test('NOOB-52 nothing that a notification says becomes a header, an address or a command of its mail', async t => {
   const { send, mails } = await setup(t);
   await send({
-    words: { title: 'one\r\nBcc: eve@example.com\r\n\r\ntwo', facts: message.words?.facts ?? [] },
+    words: () => ({ title: 'one\r\nBcc: eve@example.com\r\n\r\ntwo', facts: message.words?.().facts ?? [] }),
   });
   assert.equal(mails.length, 1);
   assert.deepEqual(mails[0]?.to, ['ann@example.com']);

@@ -87,7 +87,7 @@ function judged(error: unknown): Verdict {
 
 function mailOf({ endpoint, notificationId, event, words }: ChannelMessage, from: string, now: number) {
   const to = endpoint.slice('mailto:'.length);
-  const { title, facts }: Words = words ?? { title: event, facts: [] };
+  const { title, facts }: Words = words?.() ?? { title: event, facts: [] };
   return {
     // As objects, so that nothing in an address is read as a list of them.
     ...{ from: { name: 'Batuta', address: from }, to: { name: '', address: to } },

@@ -14,7 +14,7 @@ import { createSlackChannel } from './slack.ts';
 const message: Omit<ChannelMessage, 'endpoint'> = {
   ...{ deliveryId: 'a delivery', notificationId: 'execution.7', event: 'task_failed', attempt: 1 },
   ...{ agentId: 'agent', traceparent: '', secrets: ['kept'], body: { secret: 'output' }, timeoutMs: 5_000 },
-  words: { title: 'Workflow a & b failed <!channel>', facts: [['Status', 'failed <!here>']] },
+  words: () => ({ title: 'Workflow a & b failed <!channel>', facts: [['Status', 'failed <!here>']] }),
 };
 
 async function setup(t: TestContext, answer: RequestListener) {
@@ -51,7 +51,9 @@ test('NOOB-52 a notification is posted to Slack in words that mention nobody, wi
       ],
     },
   ]);
-  await send({ words: { title: 'x'.repeat(500), facts: Array.from({ length: 20 }, () => ['a', 'b']) } });
+  await send({
+    words: () => ({ title: 'x'.repeat(500), facts: Array.from({ length: 20 }, () => ['a', 'b']) }),
+  });
   const [header, section] = (bodies[1] as Loose).blocks;
   assert.deepEqual([header.text.text.length, section.fields.length], [150, 10]);
 });

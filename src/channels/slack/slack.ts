@@ -43,7 +43,7 @@ async function post(
     url: message.endpoint,
     method: 'POST',
     headers: { 'User-Agent': `batuta/${version}`, 'content-type': 'application/json' },
-    body: Buffer.from(JSON.stringify(slackBody(message.words ?? { title: message.event, facts: [] }))),
+    body: Buffer.from(JSON.stringify(slackBody(message.words?.() ?? { title: message.event, facts: [] }))),
     timeoutMs: message.timeoutMs,
     answerBytesMax: ANSWER_BYTES_MAX,
     truncate: true,

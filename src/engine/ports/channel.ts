@@ -30,8 +30,8 @@ export interface ChannelMessage {
   /** Further headers of a call; none of the channel's own is replaced by them. */
   readonly headers?: Readonly<Record<string, string>>;
   readonly body: JsonObject | readonly JsonObject[];
-  /** The same for people; a call to a subscriber has none. */
-  readonly words?: Words;
+  /** The same for people, made for who wants it; a call to a subscriber has none. */
+  readonly words?: () => Words;
   readonly encoding?: 'gzip';
   readonly format?: 'msgpack';
   readonly timeoutMs: number;
