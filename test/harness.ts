@@ -102,7 +102,7 @@ export async function openHouse(choice: HouseOptions = {}): Promise<House> {
       outbound: { send: unreachable, check: choice.check ?? (async () => {}), stop: async () => {} },
       schemas: choice.schemas ?? { check: async () => {}, admit: async () => {} },
       renderer: plainRenderer,
-      channels: [recordingChannel(sent, choice.send)],
+      channels: ['webhook', 'email'].map(name => recordingChannel(name, sent, choice)),
       executors: [
         ...(choice.types ?? ['code_execution']).map(type => executorOf(type, choice.run)),
         ...(choice.executors?.({ clock, store, engine: () => engine }) ?? []),
@@ -158,6 +158,7 @@ function secretsOf(choice: HouseOptions): SecretKeeper {
 
 const plainRenderer: NotificationRenderer = {
   render: due => ({ event_type: due.delivery.event, sequence: due.delivery.sequence }),
+  words: due => ({ title: `task ${due.task.id}: ${due.delivery.event}`, facts: [] }),
   instructionsIn,
 };
 
@@ -236,11 +237,16 @@ function executorOf(type: TaskType, run: HouseOptions['run']): Executor {
   };
 }
 
-function recordingChannel(sent: ChannelMessage[], send: HouseOptions['send']): Channel {
+function recordingChannel(
+  name: string,
+  sent: ChannelMessage[],
+  { send, check = async () => {} }: HouseOptions,
+): Channel {
   return {
-    name: 'webhook',
+    name,
     start: async () => {},
     stop: async () => {},
+    check,
     async send(message) {
       sent.push(message);
       return send === undefined

@@ -235,7 +235,13 @@ async function startMailroom(
   const judges = { validator, guardrails, reviews };
   const reached = { audit, inspector, quotaOf, outbound, models, workflows };
   const parts = { log, clock, random, store, engine, ...reached, ...judges };
-  const hands: DialectHands = { ...parts, memory: engine.memory, mailroom: () => mailroom };
+  const byName = new Map(channels.map(channel => [channel.name, channel]));
+  const hands: DialectHands = {
+    ...parts,
+    channels: byName,
+    memory: engine.memory,
+    mailroom: () => mailroom,
+  };
   const kits = [...createDialects(hands), ...(extras.dialects ?? []).map(create => create(hands))];
   const dialects = kits.map(({ dialect }) => dialect);
   const seals = createSeals({
@@ -246,7 +252,7 @@ async function startMailroom(
     ...parts,
     wires: dialects,
     participants: kits.flatMap(({ participants }) => participants),
-    webhooks: channels.find(({ name }) => name === 'webhook') ?? null,
+    webhooks: byName.get('webhook') ?? null,
     secrets,
     seals,
     options: { self: `node:${config.serverId}`, leads: () => engine.leads },

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { loadConfig } from './config.ts';
+import { type AdapterParts, createChannels } from './registry.ts';
 
 const load = (variables: Record<string, string>, flags = {}) => loadConfig({ environment: variables, flags });
 
@@ -79,6 +80,26 @@ test('SAM-154 models are set with their prices and a provider to fall back on', 
     ['BATUTA_MODEL_BLOCKED', 'weapons:'],
   ] as const)
     assert.throws(() => load({ [name]: value }), new RegExp(`${name} is wrong`), value);
+});
+
+test('NOOB-52 mail needs a server and a sender, and what is wrong with them shows no password', () => {
+  const url = 'smtps://batuta:hush@mail.example.com';
+  const channels = (settings: Readonly<Record<string, string>>) =>
+    createChannels({ config: load(settings) } as AdapterParts).map(({ name }) => name);
+  assert.deepEqual(channels({}), ['webhook', 'slack']);
+  const both = { BATUTA_SMTP_URL: url, BATUTA_MAIL_FROM: 'batuta@example.com' };
+  assert.deepEqual(channels(both), ['webhook', 'slack', 'email']);
+  assert.throws(() => channels({ BATUTA_SMTP_URL: url }), /both a server and who they are from/);
+  for (const [name, value] of [
+    ['BATUTA_SMTP_URL', 'batuta:hush@mail.example.com'],
+    ['BATUTA_SMTP_URL', 'smtps://batuta:hush@:465'],
+    ['BATUTA_MAIL_FROM', 'Batuta <batuta@example.com>'],
+  ] as const)
+    assert.throws(
+      () => channels({ ...both, [name]: value }),
+      (error: Error) => error.message.startsWith(`${name} is wrong`) && !error.message.includes('hush'),
+      value,
+    );
 });
 
 test('proxies that are believed are addresses and networks, and nothing else', () => {

@@ -7,6 +7,7 @@ import { availableParallelism, hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { DomainError } from '../domain/errors.ts';
 import { isCallerId } from '../domain/ids.ts';
+import { isMailAddress } from '../domain/mail-address.ts';
 import type { Verbosity } from '../runtime/log.ts';
 import { type BlockedPhrase, type ModelPrices, readBlocked, readPrices } from './config-models.ts';
 
@@ -76,6 +77,13 @@ export interface Config {
   /** The browser of web automation, where it is not one of the usual ones on the path. */
   readonly chromium: string | null;
   readonly logLevel: Verbosity;
+  /** The server that mails go through, by `smtps:` or `smtp:`; null: no mail is sent. */
+  readonly smtpUrl: string | null;
+  /** A file in PEM: whose certificates the mail server may show beside the usual ones; null: those alone. */
+  readonly smtpAuthorities: string | null;
+  readonly mailFrom: string | null;
+  /** Domains mails may go to; null: any. */
+  readonly mailDomains: readonly string[] | null;
   /** Where the API of the model provider begins; null where there is none (`SAM-154`). */
   readonly modelUrl: string | null;
   readonly modelKey: string | null;
@@ -161,6 +169,14 @@ const SETTINGS: { readonly [Name in keyof Config]: Setting<Config[Name]> } = {
   allowRlimits: { variable: 'BATUTA_ALLOW_RLIMITS', read: yesOrNo, fallBack: () => false },
   chromium: { variable: 'BATUTA_CHROMIUM', read: text => resolve(text), fallBack: () => null },
   logLevel: { variable: 'BATUTA_LOG_LEVEL', read: oneOf(VERBOSITIES), fallBack: () => 'info' },
+  smtpUrl: { variable: 'BATUTA_SMTP_URL', read: smtpUrl, fallBack: () => null },
+  smtpAuthorities: { variable: 'BATUTA_SMTP_CA', read: text => resolve(text), fallBack: () => null },
+  mailFrom: { variable: 'BATUTA_MAIL_FROM', read: mailAddress, fallBack: () => null },
+  mailDomains: {
+    variable: 'BATUTA_MAIL_DOMAINS',
+    read: text => list(text).map(domain => domain.toLowerCase()),
+    fallBack: () => null,
+  },
   modelUrl: { variable: 'BATUTA_MODEL_URL', read: httpUrl, fallBack: () => null },
   modelKey: { variable: 'BATUTA_MODEL_KEY', read: text => text, fallBack: () => null },
   model: { variable: 'BATUTA_MODEL', read: list, fallBack: () => [] },
@@ -320,6 +336,18 @@ function httpUrl(text: string): string {
   if (protocol !== 'http:' && protocol !== 'https:')
     throw new Error(`it must be an http(s) URL, not "${text}"`);
   return text.replace(/\/+$/, '');
+}
+
+/** Never shown in what is wrong with it: it may hold a password. */
+function smtpUrl(text: string): string {
+  if (!/^smtps?:\/\/./.test(text) || !URL.canParse(text))
+    throw new Error('it must be like smtps://user:password@mail.example.com');
+  return text;
+}
+
+function mailAddress(text: string): string {
+  if (!isMailAddress(text)) throw new Error('it must be a mail address, as batuta@example.com');
+  return text;
 }
 
 function readRates(text: string): RateLimits | null {

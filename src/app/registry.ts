@@ -2,9 +2,12 @@
 // into those folders.
 
 import { join } from 'node:path';
+import { createEmailChannel } from '../channels/email/email.ts';
+import { mailServerAt } from '../channels/email/server.ts';
+import { createSlackChannel } from '../channels/slack/slack.ts';
 import { createWebhookChannel } from '../channels/webhook/webhook.ts';
 import { DomainError } from '../domain/errors.ts';
-import type { Channel } from '../engine/ports/channel.ts';
+import type { Channel, NotificationRenderer } from '../engine/ports/channel.ts';
 import type { Executor } from '../engine/ports/executor.ts';
 import type { ModelProvider } from '../engine/ports/model-provider.ts';
 import type { Outbound } from '../engine/ports/outbound.ts';
@@ -27,9 +30,10 @@ import { createArmyDialect } from '../protocols/army/index.ts';
 import { createBlogDialect } from '../protocols/blog/index.ts';
 import type { DialectHands, DialectKit } from '../protocols/dialect/hands.ts';
 import { createNoobleDialect } from '../protocols/nooble/index.ts';
+import { createNoobleRenderer } from '../protocols/nooble/notifications.ts';
 import type { Protocol } from '../protocols/protocol.ts';
 import { createSamProtocol, type SamDeps } from '../protocols/sam/index.ts';
-import { createSamRenderer } from '../protocols/sam/notification.ts';
+import { createSamRenderer, type NotificationOptions } from '../protocols/sam/notification.ts';
 import { createTaskDialect } from '../protocols/task/index.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
@@ -219,8 +223,19 @@ export function createSkills(parts: Omit<SkillsParts, 'schemas'>): Executor {
 export const createDelegation = createRemoteAgents;
 
 /** The ways out. */
-export function createChannels({ clock, outbound, version }: AdapterParts): readonly Channel[] {
-  return [createWebhookChannel({ clock, outbound, version })];
+export function createChannels({ clock, outbound, version, config }: AdapterParts): readonly Channel[] {
+  const { smtpUrl, smtpAuthorities: file, mailFrom: from, mailDomains: domains } = config;
+  if ((smtpUrl === null) !== (from === null))
+    throw new DomainError('invalid_request', 'mails need both a server and who they are from', {
+      details: { setting: smtpUrl === null ? 'BATUTA_SMTP_URL' : 'BATUTA_MAIL_FROM' },
+    });
+  return [
+    createWebhookChannel({ clock, outbound, version }),
+    createSlackChannel({ clock, outbound, version }),
+    ...(smtpUrl === null || from === null
+      ? []
+      : [createEmailChannel({ clock, server: mailServerAt(smtpUrl, file), from, domains })]),
+  ];
 }
 
 /** The wires; the first is the house's own. */
@@ -242,4 +257,6 @@ export function createDialects(hands: DialectHands): readonly DialectKit[] {
 export const createContentValidator = createValidator;
 
 /** Words notifications in the language of the wire their task came by. */
-export const createRenderer = createSamRenderer;
+export function createRenderer(options: NotificationOptions): NotificationRenderer {
+  return createNoobleRenderer(createSamRenderer(options));
+}

@@ -1,4 +1,5 @@
-// Deliveries: one notification on its way to one endpoint, and the plan a task carries for them.
+// Deliveries: one notification on its way to one endpoint, and what a task carries for them: a plan of its own, and notices of its end to
+// others.
 
 import type { NotificationEvent } from './event.ts';
 import type { DeliveryId, TaskId, TaskKey, TenantId } from './ids.ts';
@@ -20,6 +21,29 @@ export interface NotificationPlan {
   readonly batch?: { readonly itemsMax: number; readonly delayMaxMs: number };
   readonly encryptTo?: JsonObject;
 }
+
+/** The events that tell of a task's end. */
+export type EndNotification = 'task_completed' | 'task_failed' | 'task_timeout' | 'task_cancelled';
+
+/** One more to tell of a task's end, by whatever channel, and of nothing before it (`NOOB-52`). */
+export interface EndNotice {
+  readonly channel: string;
+  /** Where to: the URL of an endpoint, or `mailto:` and an address. */
+  readonly url: string;
+  readonly events: readonly EndNotification[];
+}
+
+/** Whom a task tells. */
+interface Telling {
+  readonly notification?: NotificationPlan;
+  readonly notices?: readonly EndNotice[];
+}
+
+/** A mail server may be away for an hour or two, and nobody waits for a notice as an orchestrator waits for its webhook. */
+const NOTICE_RETRY: RetryPolicy = {
+  ...{ strategy: 'exponential', attemptsMax: 12, firstDelayMs: 2_000, stepMs: 0, factor: 3 },
+  delayMaxMs: 1_800_000,
+};
 
 /** `pending` waits for its due time, `sending` is under way, the rest are ends; `dropped` was superseded progress (`SAM-85`). */
 export type DeliveryStatus = 'pending' | 'sending' | 'delivered' | 'failed' | 'dropped';
@@ -43,7 +67,7 @@ export interface DeliveryAttempt {
   readonly durationMs: number;
   /** First KiB of the answer, or the transport's error (`SAM-92`). */
   readonly answer: string;
-  /** It was not sent and never will be: its target is not permitted, or there is no such channel. */
+  /** Refused for good, by its receiver or here, where its target is not permitted or there is no such channel. */
   readonly refused?: true;
 }
 
@@ -79,8 +103,25 @@ export function dueAtOf(
   return (Math.floor(now / windowMs) + 1) * windowMs;
 }
 
+/** The notice a delivery is of; undefined where it goes by the task's own plan. */
+export function noticeOf(
+  { notices }: Telling,
+  { channel, endpoint }: Pick<Delivery, 'channel' | 'endpoint'>,
+): EndNotice | undefined {
+  return notices?.find(one => one.url === endpoint && one.channel === channel);
+}
+
+/** What a delivery goes by: of a notice little is to be known, of a task without any plan nothing. */
+export function planFor(
+  spec: Telling,
+  delivery: Pick<Delivery, 'channel' | 'endpoint'>,
+): Partial<NotificationPlan> {
+  const notice = noticeOf(spec, delivery);
+  return notice === undefined ? (spec.notification ?? {}) : { ...notice, retry: NOTICE_RETRY };
+}
+
 /** True for the events that tell of a task's end. */
-export function isEndNotification(event: NotificationEvent): boolean {
+export function isEndNotification(event: NotificationEvent): event is EndNotification {
   return (
     event === 'task_completed' ||
     event === 'task_failed' ||

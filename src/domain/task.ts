@@ -1,6 +1,6 @@
 // The task: a unit of delegated work with a durable life. This file says what a task is; `transitions.ts` says how it moves.
 
-import type { NotificationPlan } from './delivery.ts';
+import type { EndNotice, NotificationPlan } from './delivery.ts';
 import type { TaskError } from './failure.ts';
 import type { AgentId, ExecutionId, FencingToken, TaskId, TaskKey, TenantId } from './ids.ts';
 import type { Json, JsonObject } from './json.ts';
@@ -113,6 +113,8 @@ export interface TaskSpec {
   /** Starts only while fewer than `limit` tasks of its tenant with this key run, on whatever node. */
   readonly concurrency?: { readonly key: string; readonly limit: number };
   readonly notification?: NotificationPlan;
+  /** Who else is told of its end. */
+  readonly notices?: readonly EndNotice[];
   readonly context?: JsonObject;
   readonly labels?: Readonly<Record<string, string>>;
   /** W3C trace context: 32 hex digits, and the whole incoming header where there was one. */

@@ -279,21 +279,25 @@ function stateEvent(from: TaskState, to: TaskState, cause: Cause, attempt: numbe
 }
 
 function deliveriesFor(
-  spec: TaskSpec,
+  { notification, notices = [] }: TaskSpec,
   events: readonly EventBody[],
   tools: ChangeTools,
   atOnce = false,
 ): NewDelivery[] {
-  const plan = spec.notification;
-  if (plan === undefined) return [];
-  return events.flatMap((event, eventIndex) => {
-    const asked = subscribedAs(event, plan.events);
-    if (asked === null) return [];
-    const { channel, url } = plan;
-    const dueAt = atOnce ? tools.now : dueAtOf(plan, asked, tools.now);
-    return [{ id: tools.newDeliveryId(), channel, endpoint: url, event: asked, eventIndex, dueAt }];
-  });
+  if (notification === undefined && notices.length === 0) return [];
+  const plans: readonly Subscription[] = [...(notification === undefined ? [] : [notification]), ...notices];
+  return events.flatMap((event, eventIndex) =>
+    plans.flatMap(plan => {
+      const asked = subscribedAs(event, plan.events);
+      if (asked === null) return [];
+      const { channel, url } = plan;
+      const dueAt = atOnce ? tools.now : dueAtOf(plan, asked, tools.now);
+      return [{ id: tools.newDeliveryId(), channel, endpoint: url, event: asked, eventIndex, dueAt }];
+    }),
+  );
 }
+
+type Subscription = Pick<NotificationPlan, 'channel' | 'url' | 'events' | 'batch'>;
 
 /** The notification to send for an event; a timeout reaches who asked only for failures as one (`SAM-37`). */
 function subscribedAs(event: EventBody, asked: readonly NotificationEvent[]): NotificationEvent | null {

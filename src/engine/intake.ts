@@ -19,8 +19,8 @@ import { waitsFor } from './changes.ts';
 import { findCycle } from './cycles.ts';
 import type { Forecaster, Standing } from './forecast.ts';
 import type { Wakers } from './lifecycle.ts';
+import type { Channel } from './ports/channel.ts';
 import { type Executor, executorOf } from './ports/executor.ts';
-import type { Outbound } from './ports/outbound.ts';
 import type { Quotas } from './ports/quotas.ts';
 import type { PayloadCheck } from './ports/schemas.ts';
 import type { Sealer } from './ports/sealer.ts';
@@ -37,7 +37,7 @@ export interface IntakeParts {
   readonly executors: ReadonlyMap<TaskType, Executor>;
   readonly roster: Roster;
   readonly secrets: SecretKeeper;
-  readonly outbound: Outbound;
+  readonly channels: ReadonlyMap<string, Pick<Channel, 'check'>>;
   readonly schemas: PayloadCheck;
   readonly forecaster: Forecaster;
   readonly quotas: Quotas;
@@ -182,7 +182,9 @@ export class Intake {
         });
       }
     }
-    if (spec.notification !== undefined) await this.#parts.outbound.check(spec.notification.url);
+    const { notification, notices = [] } = spec;
+    const told = [...(notification === undefined ? [] : [notification]), ...notices];
+    await Promise.all(told.map(({ channel, url }) => this.#parts.channels.get(channel)?.check(url)));
     const sealingKey = sealingKeyOf(spec);
     if (sealingKey !== undefined)
       await this.#parts.sealer.check(sealingKey, 'notification_config.encrypt_to');

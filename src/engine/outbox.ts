@@ -1,7 +1,7 @@
 // Sends what the outbox holds: takes due deliveries, has them rendered and sent by their channel, and writes down what came of it,
 // together with the end of the task's notify phase. A delivery is settled or comes back by itself; none is forgotten.
 
-import { isEndNotification } from '../domain/delivery.ts';
+import { isEndNotification, noticeOf, planFor } from '../domain/delivery.ts';
 import type { AgentId } from '../domain/ids.ts';
 import { delayAfter, jittered } from '../domain/retry.ts';
 import { Batcher } from '../runtime/batcher.ts';
@@ -10,10 +10,10 @@ import type { Log } from '../runtime/log.ts';
 import type { Random } from '../runtime/random.ts';
 import type { DeliverySettlement, DueDelivery, LogLine } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
-import { closeNotification } from './changes.ts';
 import type { Endpoints } from './endpoints.ts';
 import { unsentBefore } from './gathering.ts';
 import { guardOf, type Lifecycle } from './lifecycle.ts';
+import { closing, type Settled } from './notify-phase.ts';
 import type {
   Channel,
   ChannelMessage,
@@ -37,15 +37,17 @@ export type OnAcknowledged = (due: DueDelivery, instructions: Instructions) => v
 
 type Told = Parameters<NotificationRenderer['render']>[0];
 
+type OutboxStore = Pick<
+  Store,
+  'dueDeliveries' | 'settleDeliveries' | 'logs' | 'artifacts' | 'deliveries' | 'redeliver' | 'events' | 'read'
+>;
+
 /** Drains the outbox. */
 export class Outbox {
   readonly #log: Log;
   readonly #clock: Clock;
   readonly #random: Random;
-  readonly #store: Pick<
-    Store,
-    'dueDeliveries' | 'settleDeliveries' | 'logs' | 'artifacts' | 'deliveries' | 'redeliver' | 'events'
-  >;
+  readonly #store: OutboxStore;
   readonly #lifecycle: Lifecycle;
   readonly #signals: Signals;
   readonly #endpoints: Endpoints;
@@ -66,10 +68,7 @@ export class Outbox {
     log: Log,
     clock: Clock,
     random: Random,
-    store: Pick<
-      Store,
-      'dueDeliveries' | 'settleDeliveries' | 'logs' | 'artifacts' | 'deliveries' | 'redeliver' | 'events'
-    >,
+    store: OutboxStore,
     parts: {
       readonly lifecycle: Lifecycle;
       readonly signals: Signals;
@@ -176,8 +175,10 @@ export class Outbox {
     );
     const next = this.#next(due, outcome);
     const { status, durationMs, answer } = outcome;
-    const refused = status === null && outcome.verdict === 'fail';
-    const change = isEnd ? this.#closing(due, next.status, outcome) : null;
+    const refused = outcome.verdict === 'fail';
+    const settled: Settled = { delivery, status: next.status, answer: outcome.answer };
+    const draft = isEnd ? await closing(this.#store, task, settled, this.#lifecycle) : null;
+    const change = draft === null ? null : { key: task.key, guard: guardOf(task), ...draft };
     await this.#settle.add({
       id: delivery.id,
       attempt: { at, status, durationMs, answer, ...(refused ? { refused } : {}) },
@@ -188,12 +189,15 @@ export class Outbox {
       this.#signals.publish(task.tenant, task.key);
       for (const timer of change.timers ?? []) this.#lifecycle.timerSet(timer.dueInMs);
     }
+    if (isEnd && change === null && task.spec.notices !== undefined) await this.#closeLate(due);
     if (recovered)
       await replayMissed(this.#clock, this.#random, this.#store, { tenant: task.tenant, endpoint });
     if (next.status === 'failed') {
       this.#log.warn('a notification was given up', { delivery: delivery.id, task: task.id, answer });
     }
-    if (outcome.acknowledgement !== undefined && outcome.verdict === 'delivered') {
+    // Who is only told of an end has no say in the task.
+    const hasSay = noticeOf(task.spec, delivery) === undefined;
+    if (hasSay && outcome.acknowledgement !== undefined && outcome.verdict === 'delivered') {
       this.#onAcknowledged(due, this.#renderer.instructionsIn(outcome.acknowledgement));
     }
   }
@@ -209,10 +213,10 @@ export class Outbox {
         verdict: 'fail',
       };
     }
-    const plan = task.spec.notification;
+    const plan = planFor(task.spec, delivery);
     const isEnd = isEndNotification(delivery.event);
     const [secrets, artifacts, logs] = await Promise.all([
-      this.#secrets.webhookSecrets(task.tenant, plan?.secretSealed),
+      this.#secrets.webhookSecrets(task.tenant, plan.secretSealed),
       isEnd ? this.#store.artifacts({ tenant: task.tenant, taskId: task.id }) : [],
       this.#store.logs({
         key: task.key,
@@ -234,15 +238,16 @@ export class Outbox {
       traceparent: `00-${task.spec.traceId}-${span}-01`,
       secrets,
       body: await this.#bodyOf({ ...due, artifacts }, logs),
-      ...(plan?.encoding === undefined ? {} : { encoding: plan.encoding }),
-      ...(plan?.format === undefined ? {} : { format: plan.format }),
+      words: () => this.#renderer.words(due),
+      ...(plan.encoding === undefined ? {} : { encoding: plan.encoding }),
+      ...(plan.format === undefined ? {} : { format: plan.format }),
       timeoutMs,
     });
   }
 
   async #bodyOf(due: Told, logs: readonly LogLine[]): Promise<ChannelMessage['body']> {
     const body = this.#renderer.render(due, logs);
-    const batch = due.task.spec.notification?.batch;
+    const { batch } = planFor(due.task.spec, due.delivery);
     if (batch === undefined) return body;
     const before = await unsentBefore(this.#store, due, batch.itemsMax - 1);
     // What happened around the others is told with the last.
@@ -251,7 +256,7 @@ export class Outbox {
 
   #next({ delivery, task }: DueDelivery, outcome: SendOutcome): DeliverySettlement['next'] {
     if (outcome.verdict === 'delivered') return { status: 'delivered' };
-    const policy = task.spec.notification?.retry;
+    const { retry: policy } = planFor(task.spec, delivery);
     const tried = delivery.attempts.length + 1;
     if (outcome.verdict === 'fail' || policy === undefined || tried >= policy.attemptsMax)
       return { status: 'failed' };
@@ -259,23 +264,10 @@ export class Outbox {
     return { status: 'pending', dueInMs: Math.max(delayMs, outcome.retryAfterMs ?? 0) };
   }
 
-  /** The task's step out of its notify phase, where this delivery decides it. */
-  #closing(
-    { task, delivery }: DueDelivery,
-    status: DeliverySettlement['next']['status'],
-    outcome: SendOutcome,
-  ) {
-    if (task.state !== 'notifying' || status === 'pending' || status === 'dropped') return null;
-    const to = status === 'delivered' ? 'notified' : 'notification_failed';
-    const steps = ['compile', 'validate', 'sign', 'deliver'];
-    if (delivery.attempts.length > 0) steps.push('retry');
-    steps.push(...(status === 'delivered' ? ['await_acknowledgement', 'confirm'] : ['escalate']));
-    const reason = status === 'failed' ? { reason: outcome.answer.slice(0, 200) } : {};
-    const cause = { actor: 'system', steps, ...reason };
-    return {
-      key: task.key,
-      guard: guardOf(task),
-      ...closeNotification(task, to, cause, this.#lifecycle.archiveDelayMs),
-    };
+  /** Two that were settled at once each found the other open: whoever looks last finds neither. */
+  async #closeLate({ task: { tenant, id } }: DueDelivery): Promise<void> {
+    const [task] = await this.#store.read([{ tenant, id }]);
+    const draft = task == null ? null : await closing(this.#store, task, null, this.#lifecycle);
+    if (task != null && draft !== null) await this.#lifecycle.apply(task, draft);
   }
 }

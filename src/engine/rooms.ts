@@ -126,9 +126,9 @@ export function furnish(parts: EngineParts, options: EngineOptions, onAcknowledg
     yard.signals.publish(task.tenant, task.key);
     if (task.spec.notification !== undefined) outbox.wake();
   };
-  const { outbound, schemas } = parts;
+  const { schemas } = parts;
   const addressing = new Addressing(yard.canaries, parts.weights, options.region);
-  const guards = { secrets, outbound, schemas, quotas, sealer, addressing, weights: parts.weights };
+  const guards = { secrets, channels, schemas, quotas, sealer, addressing, weights: parts.weights };
   const intake = new Intake(clock, random, store, { ...yard, ...guards, wakers }, options);
   const bench = { ...yard, blobs, secrets, sealer };
   const workbench = new Workbench(log, clock, random, store, bench, options);

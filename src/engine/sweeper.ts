@@ -9,6 +9,7 @@ import type { Store } from '../store/store.ts';
 import type { Attempts, RunningAttempt } from './attempts.ts';
 import { archive, closeNotification, type Draft, end, makeReady, pastDeadline } from './changes.ts';
 import { guardOf, type Lifecycle } from './lifecycle.ts';
+import { closing } from './notify-phase.ts';
 import type { Settlement } from './settlement.ts';
 
 const SWEEP_MS = 500;
@@ -19,7 +20,7 @@ const NOTHING: Draft = { events: [] };
 export class Sweeper {
   readonly #log: Log;
   readonly #clock: Clock;
-  readonly #store: Pick<Store, 'leases' | 'dueTimers' | 'dependencies' | 'read'>;
+  readonly #store: Pick<Store, 'leases' | 'dueTimers' | 'dependencies' | 'read' | 'deliveries'>;
   readonly #lifecycle: Lifecycle;
   readonly #attempts: Attempts;
   readonly #settlement: Settlement;
@@ -33,7 +34,7 @@ export class Sweeper {
   constructor(
     log: Log,
     clock: Clock,
-    store: Pick<Store, 'leases' | 'dueTimers' | 'dependencies' | 'read'>,
+    store: Pick<Store, 'leases' | 'dueTimers' | 'dependencies' | 'read' | 'deliveries'>,
     lifecycle: Lifecycle,
     attempts: Attempts,
     settlement: Settlement,
@@ -208,17 +209,19 @@ export class Sweeper {
       case 'deadline':
         return pastDeadline(task, tools);
       case 'notify_timeout':
-        return task.state === 'notifying'
-          ? closeNotification(
-              task,
-              'notification_failed',
-              { actor: 'system', reason: 'not delivered within 24 h', steps: ['compile', 'escalate'] },
-              tools.archiveDelayMs,
-            )
-          : null;
+        return task.state === 'notifying' ? this.#notifiedOrNot(task) : null;
       case 'archive':
         return ARCHIVABLE.has(task.state) ? archive(task, ARCHIVE_STEPS) : null;
     }
+  }
+
+  /** The phase is over now, well only where a server stopped between the last notification and this. */
+  async #notifiedOrNot(task: Task): Promise<Draft> {
+    const { archiveDelayMs } = this.#lifecycle;
+    const steps = ['compile', 'escalate'];
+    const cause = { actor: 'system', reason: 'not delivered within 24 h', steps };
+    const late = await closing(this.#store, task, null, this.#lifecycle);
+    return late ?? closeNotification(task, 'notification_failed', cause, archiveDelayMs);
   }
 
   /** A date passed; a first start still waits for what it depends on. */

@@ -122,6 +122,29 @@ export const delivering = suite(test => {
     assert.equal(await statusOf(store, 'e'), 'failed');
   });
 
+  test('NOOB-52 one change tells of one event by several channels, none of which waits for another', async ({
+    store,
+  }) => {
+    const notices = [
+      { channel: 'email', url: 'mailto:ann@example.com', events: ['task_completed'] },
+    ] as const;
+    const asked = order('a');
+    await submitted(store, { ...asked, spec: { ...asked.spec, notices } });
+    const claim = await claimedOne(store);
+    const mail = { channel: 'email', endpoint: 'mailto:ann@example.com' };
+    const deliveries = [telling('d', 'task_completed'), telling('e', 'task_completed', mail)];
+    await store.commit([ending(claim, 'completed', { deliveries })]);
+    const { due } = await store.dueDeliveries(10, LEASE_MS);
+    assert.deepEqual(
+      due.map(({ delivery, task: { spec } }) => [delivery.channel, delivery.endpoint, spec.notices]).sort(),
+      [
+        ['email', 'mailto:ann@example.com', notices],
+        ['webhook', ENDPOINT, notices],
+      ],
+    );
+    assert.equal(due[0]?.delivery.sequence, due[1]?.delivery.sequence);
+  });
+
   test('a settlement without a try records none', async ({ store }) => {
     await submitted(store, order('a'));
     await told(store, 'a', telling('d', 'agent_error'));

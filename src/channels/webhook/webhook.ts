@@ -1,11 +1,11 @@
 // The webhook channel: one signed POST a notification, and what its receiver made of it. When to send, and how often, is the
 // engine's business.
 
-import { asDomainError, DomainError, ERROR_CODES } from '../../domain/errors.ts';
+import { DomainError } from '../../domain/errors.ts';
 import type { Channel, ChannelMessage, SendOutcome } from '../../engine/ports/channel.ts';
 import type { Outbound } from '../../engine/ports/outbound.ts';
 import type { Clock } from '../../runtime/clock.ts';
-import { judgeAnswer } from './answer.ts';
+import { judgeAnswer, judgeFailure } from '../answer.ts';
 import { encodeBody } from './body.ts';
 import { signatureHeaders } from './signature.ts';
 
@@ -27,14 +27,13 @@ export function createWebhookChannel(options: WebhookChannelOptions): Channel {
     name: 'webhook',
     start: async () => {},
     stop: async () => {},
+    check: endpoint => options.outbound.check(endpoint),
     async send(message) {
       const startedAt = clock.monotonic();
       try {
         return await post(options, message);
       } catch (error) {
-        const { code, message: answer } = asDomainError(error);
-        const verdict = ERROR_CODES[code].retry === 'no' ? 'fail' : 'retry';
-        return { status: null, durationMs: clock.monotonic() - startedAt, answer, verdict };
+        return judgeFailure(error, clock.monotonic() - startedAt);
       }
     },
   };

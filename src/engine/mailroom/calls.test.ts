@@ -43,6 +43,7 @@ async function subscribed(
     name: 'webhook',
     start: async () => {},
     stop: async () => {},
+    check: async () => {},
     async send(call: ChannelMessage): Promise<SendOutcome> {
       calls.push({ ...call, at: clock.now() });
       const verdict = answer(call);

@@ -42,6 +42,7 @@ export interface OrderTerms
       | 'region'
       | 'depth'
       | 'concurrency'
+      | 'notices'
     >
   > {
   /** What an agent must be able to do beside the task's type: its role, `army:writer`. */

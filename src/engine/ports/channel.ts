@@ -7,6 +7,12 @@ import type { JsonObject } from '../../domain/json.ts';
 import type { Service } from '../../runtime/service.ts';
 import type { DueDelivery, LogLine } from '../../store/rows.ts';
 
+/** A notification in words for people: a headline, and facts by name. Of what is sensitive it tells ids and states alone. */
+export interface Words {
+  readonly title: string;
+  readonly facts: readonly (readonly [name: string, value: string])[];
+}
+
 /** A notification ready to go. */
 export interface ChannelMessage {
   readonly endpoint: string;
@@ -24,6 +30,8 @@ export interface ChannelMessage {
   /** Further headers of a call; none of the channel's own is replaced by them. */
   readonly headers?: Readonly<Record<string, string>>;
   readonly body: JsonObject | readonly JsonObject[];
+  /** The same for people, made for who wants it; a call to a subscriber has none. */
+  readonly words?: () => Words;
   readonly encoding?: 'gzip';
   readonly format?: 'msgpack';
   readonly timeoutMs: number;
@@ -43,9 +51,11 @@ export interface SendOutcome {
   readonly verdict: 'delivered' | 'retry' | 'fail';
 }
 
-/** A way out of the house. Never throws: failure is an outcome. */
+/** A way out of the house. Sending never throws: failure is an outcome. */
 export interface Channel extends Service {
   readonly name: string;
+  /** Throws a `DomainError` saying why nothing may be sent there. */
+  check(endpoint: string): Promise<void>;
   send(message: ChannelMessage): Promise<SendOutcome>;
 }
 
@@ -65,6 +75,7 @@ export interface NotificationRenderer {
     due: DueDelivery & { readonly artifacts: readonly Artifact[] },
     recentLogs: readonly LogLine[],
   ): JsonObject;
+  words(due: DueDelivery): Words;
   /** Never throws: a receiver's faults are among what it answers. */
   instructionsIn(acknowledgement: JsonObject): Instructions;
 }

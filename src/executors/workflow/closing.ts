@@ -26,7 +26,7 @@ const TIMEOUT_MS = 86_400_000;
 
 /** The order for the task that closes a run. */
 export function closingOrder({ id, executionId, spec }: Task): Farewell {
-  const { notification: _, outputSchema: __, secretNames: ___, ...kept } = spec;
+  const { notification: _, notices: __, outputSchema: ___, secretNames: ____, ...kept } = spec;
   const closing: TaskSpec = {
     ...kept,
     description: `end workflow ${id}`,

@@ -4,6 +4,7 @@ import type { TenantId } from '../../domain/ids.ts';
 import type { EngineApi } from '../../engine/api.ts';
 import type { Mailroom } from '../../engine/mailroom/mailroom.ts';
 import type { Memory } from '../../engine/memory/memory.ts';
+import type { Channel } from '../../engine/ports/channel.ts';
 import type { GuardrailKeeper } from '../../engine/ports/guardrails.ts';
 import type { ModelProvider } from '../../engine/ports/model-provider.ts';
 import type { Outbound } from '../../engine/ports/outbound.ts';
@@ -37,6 +38,8 @@ export interface DialectHands {
   /** What a tenant may use in all; what is absent is not limited. */
   readonly quotaOf: (tenant: TenantId) => QuotaLimits;
   readonly outbound: Outbound;
+  /** The ways out, by name: of those that need setting up only what is. */
+  readonly channels: ReadonlyMap<string, Pick<Channel, 'check'>>;
   readonly models: readonly ModelProvider[];
   /** Told of every record that a workflow may wait for. */
   readonly workflows: { mailCame(): void };

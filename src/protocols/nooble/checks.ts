@@ -13,12 +13,13 @@ import { noobleError } from './errors.ts';
 import { FALLBACKS } from './fallbacks.ts';
 import { type EnvelopeFault, invalid } from './faults.ts';
 import { isSensitive, metadataText } from './metadata.ts';
+import type { Notices } from './notices.ts';
 import { isEncrypted, isSealed } from './sealing.ts';
 import type { Services } from './services.ts';
 import type { Sessions } from './sessions.ts';
 import type { Settings } from './settings.ts';
 import { missingParameters, type Templates } from './templates.ts';
-import { CHANNELS, channelsIn, STEP_TYPES } from './workflow-words.ts';
+import { STEP_TYPES } from './workflow-words.ts';
 
 /** What checks ask. */
 export interface CheckParts {
@@ -26,6 +27,7 @@ export interface CheckParts {
   readonly settings: Settings;
   readonly sessions: Sessions;
   readonly templates: Templates;
+  readonly notices: Notices;
   readonly inspector: TokenInspector;
   readonly models: readonly string[] | null;
 }
@@ -127,12 +129,7 @@ export class Checks {
           message: 'is required',
         })),
       );
-    const unknown = channelsIn(payload).filter(one => !CHANNELS.includes(one));
-    if (unknown.length > 0)
-      throw noobleError('VAL_001', `there is no channel ${unknown.join(', ')}`, {
-        unknown_channels: unknown,
-        channels: [...CHANNELS],
-      });
+    await this.#parts.notices.check(tenant, payload);
   }
 
   async #checkStep(envelope: Envelope, tenant: TenantId): Promise<void> {

@@ -15,6 +15,7 @@ import { noobleError } from './errors.ts';
 import { hasSkipped } from './fallbacks.ts';
 import { isSensitive, metadataNumber, metadataOf, metadataText } from './metadata.ts';
 import { type NewsParts, statusReply } from './news.ts';
+import type { Notices } from './notices.ts';
 import { requestOf, uuidOf } from './replies.ts';
 import { type ResultSchemas, resultIs } from './result-schemas.ts';
 import { OWN_PREFIX, type Services } from './services.ts';
@@ -32,7 +33,7 @@ import type { Templates } from './templates.ts';
 import type { Tools } from './tools.ts';
 import { type BuiltIn, isBuiltIn, roleOf, serviceOf } from './vocabulary.ts';
 import type { Worker } from './worker.ts';
-import { channelsIn, failureOf, RETRIED, serviceOfStep } from './workflow-words.ts';
+import { failureOf, RETRIED, serviceOfStep } from './workflow-words.ts';
 
 /** Where the desk's messages wait. */
 export const DESK = inboxOfDesk('nooble');
@@ -43,6 +44,7 @@ export interface DeskParts extends NewsParts {
   readonly engine: () => EngineApi;
   readonly services: Services;
   readonly templates: Templates;
+  readonly notices: Notices;
   readonly results: ResultSchemas;
   readonly tools: Tools;
   readonly worker: Worker;
@@ -181,11 +183,8 @@ async function startWorkflow(
   });
   const previous = context.previous_workflow_id;
   const isUnknown = typeof previous === 'string' && (await parts.templates.run(tenant, previous)) === null;
-  const channels = channelsIn(payload);
-  const warnings = [
-    ...(isUnknown ? [`there is no workflow ${previous}`] : []),
-    ...(channels.length > 0 ? [`nobody will be told by ${channels.join(', ')}: not supported yet`] : []),
-  ];
+  const { notices, warnings: untold } = await parts.notices.of(tenant, payload);
+  const warnings = [...(isUnknown ? [`there is no workflow ${previous}`] : []), ...untold];
   const known = { ...envelope, metadata: { ...metadata, ...(warnings.length > 0 ? { warnings } : {}) } };
   const steps = template.steps.map(({ step_id: id, name, step_type: type }) => ({
     ...{ step_id: id, name },
@@ -199,7 +198,8 @@ async function startWorkflow(
   };
   for (const service of ['agent_execution', 'tool_registry', 'knowledge_base'] as const)
     await parts.worker.ensure(tenant, service);
-  await parts.mailroom().desk.order(message, task, orderTerms(envelope));
+  const told = notices.length > 0 ? { notices } : {};
+  await parts.mailroom().desk.order(message, task, { ...orderTerms(envelope), ...told });
   if (payload.execution_mode === 'sync') return [];
   const stored = await parts.engine().task(tenant, envelope.task_id as TaskId);
   const request = requestOfTask(stored);
@@ -258,7 +258,8 @@ async function fallBack(message: Message, parts: DeskParts): Promise<readonly Dr
   const input = { ...spec.payload, rerun };
   const terms = { ...spec.origin?.terms, asked: { ...request.envelope.payload, execution_mode: 'async' } };
   const order = { taskId, taskType: spec.type, description: spec.description, input, terms, retryCount: 0 };
-  await parts.mailroom().desk.order(message, order, orderTerms(request.envelope));
+  const told = spec.notices === undefined ? {} : { notices: spec.notices };
+  await parts.mailroom().desk.order(message, order, { ...orderTerms(request.envelope), ...told });
   await parts.templates.takenUp(tenant, id, taskId, acceptedAt);
   return [await standing(await parts.engine().task(tenant, taskId), message, parts)];
 }

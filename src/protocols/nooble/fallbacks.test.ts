@@ -78,13 +78,17 @@ async function toldOf(start: Loose, isLast: (one: Loose) => boolean): Promise<re
   return seen.filter(one => one.correlation_id === start.correlation_id);
 }
 
-test('NOOB-92 NOOB-93 NOOB-90 with an earlier result of the same step and input it is offered, and the workflow goes on with it', async () => {
+test('NOOB-92 NOOB-93 NOOB-90 NOOB-52 with an earlier result of the same step and input it is offered, and the workflow goes on with it', async () => {
   const segment = newId();
   isUp = true;
   const good = await asked(boss, started('cached', segment), 20);
   assert.equal(good.payload.workflow_status, 'completed');
   isUp = false;
-  const start = started('cached', segment, { execution_mode: 'async' });
+  const hook = `http://127.0.0.1:1/${segment}`;
+  const start = started('cached', segment, {
+    execution_mode: 'async',
+    notification_config: { on_complete: ['webhook'], recipients: [hook] },
+  });
   await boss.send('nooble', start);
   const error = (await toldOf(start, one => one.type.action === 'error')).at(-1);
   assert.equal(error?.task_id, `${start.task_id}.fetch`);
@@ -110,6 +114,11 @@ test('NOOB-92 NOOB-93 NOOB-90 with an earlier result of the same step and input 
   );
   assert.equal(end?.payload.partial_results.analyse.data.metrics.sold.sum, 3);
   assert.deepEqual(end?.payload.partial_results.fetch.data, { records: [{ sold: 3 }] });
+  const { deliveries } = (await post.admin.ask('GET', `/api/v2/deliveries?endpoint=${hook}`)).body;
+  assert.deepEqual(
+    deliveries.map((one: Loose) => [one.event_type, one.task_id === start.task_id]),
+    [['task_completed', false]],
+  );
   assert.equal(calls, 0, 'the step that failed did not run again');
   assert.equal((await taskOf(post, start.task_id)).current_status.state, 'failed');
   const { payload } = await asked(boss, message('workflow.query', {}, aboutOf(start)));

@@ -27,6 +27,7 @@ import { Knowledge } from './knowledge-base.ts';
 import { meaningOf, translated } from './meanings.ts';
 import { isSensitive } from './metadata.ts';
 import { newsOf } from './news.ts';
+import { Notices } from './notices.ts';
 import { OldVersions } from './old-versions.ts';
 import { stopOf } from './passing-on.ts';
 import { placeOf, placesOf, QUEUES, queueOf } from './queues.ts';
@@ -61,22 +62,11 @@ export function createNoobleDialect(hands: DialectHands): DialectKit {
   const named =
     models.length === 0 || models.some(({ anyModel }) => anyModel) ? null : models.flatMap(one => one.models);
   const fallbacks = new Fallbacks(store);
-  const checks = new Checks({ services, templates, settings, sessions, inspector, models: named });
+  const notices = new Notices(settings, hands.channels);
+  const checks = new Checks({ services, templates, notices, settings, sessions, inspector, models: named });
   const duties = {
-    clock,
-    store,
-    mailroom,
-    engine,
-    models,
-    settings,
-    tools,
-    conversations,
-    dependencies,
-    templates,
-    results,
-    knowledge: new Knowledge(hands.memory, clock),
-    sessions,
-    about,
+    ...{ clock, store, mailroom, engine, models, settings, tools, conversations, dependencies, templates },
+    ...{ results, knowledge: new Knowledge(hands.memory, clock), sessions, about },
   };
   const worker: Worker = new Worker({ log, clock, store, engine, run: errand => doDuty(errand, duties) });
   const oldVersions = new OldVersions(log);
@@ -91,7 +81,10 @@ export function createNoobleDialect(hands: DialectHands): DialectKit {
       routes: [...templateRoutes(templates, results), ...taskRoutes(store)],
     },
     participants: [
-      createDesk({ clock, store, mailroom, engine, services, templates, results, fallbacks, tools, worker }),
+      createDesk({
+        ...{ clock, store, mailroom, engine, services, templates, notices },
+        ...{ results, fallbacks, tools, worker },
+      }),
     ],
     service: {
       async start() {

@@ -213,7 +213,7 @@ async function failure(
 }
 
 /** Why it ended; cancelled and timed out have codes of their own (`NOOB-6`). */
-function errorOf(task: Task, event: TaskEvent & { readonly kind: 'state' }): Told {
+export function errorOf(task: Task, event: TaskEvent & { readonly kind: 'state' }): Told {
   const { result } = task;
   if (event.to === 'cancelled')
     return {

@@ -5,6 +5,7 @@ import Type, { type TSchema } from 'typebox';
 import type { JsonObject } from '../../domain/json.ts';
 import { bodyCheck, type Check } from '../validation.ts';
 import type { EnvelopeFault } from './faults.ts';
+import { RECIPIENTS_MAX } from './recipients.ts';
 import { ALL_PAIRS, halvesOf, type Pair } from './vocabulary.ts';
 
 const id = Type.String({ pattern: '^[A-Za-z0-9._:-]{1,200}$' });
@@ -79,7 +80,8 @@ const command = Type.Object(
   open,
 );
 
-const channels = Type.Array(Type.String());
+const channels = (description: string) =>
+  Type.Array(Type.String({ maxLength: 100 }), { maxItems: 20, description });
 
 const workflowStart = Type.Object(
   {
@@ -91,9 +93,15 @@ const workflowStart = Type.Object(
     notification_config: optional(
       Type.Object(
         {
-          on_complete: optional(channels),
-          on_error: optional(channels),
-          recipients: optional(Type.Array(Type.String(), { maxItems: 100 })),
+          on_complete: optional(channels('who is told of success by: email, webhook, slack')),
+          on_error: optional(channels('who is told of failure by, running out of time being one')),
+          recipients: optional(
+            Type.Array(Type.String({ maxLength: 2_048 }), {
+              maxItems: RECIPIENTS_MAX,
+              description:
+                'mail addresses, URLs (webhook), URLs of hooks.slack.com or after slack: (slack); each is told by its channel, where that is named',
+            }),
+          ),
         },
         open,
       ),

@@ -4,6 +4,7 @@ import type { TenantId } from '../../domain/ids.ts';
 import { isJsonObject, type JsonObject } from '../../domain/json.ts';
 import type { Store } from '../../store/store.ts';
 import { noobleError } from './errors.ts';
+import { RECIPIENTS_MAX, recipientIn } from './recipients.ts';
 
 /** What may be set. */
 export interface TenantSettings {
@@ -15,6 +16,8 @@ export interface TenantSettings {
   readonly experimental: readonly string[];
   /** What models are called here, by the names agents use. */
   readonly modelNames: Readonly<Record<string, string>>;
+  /** Who is told of the ends of workflows by a channel that no recipient of theirs suits (`NOOB-52`). */
+  readonly recipients: readonly string[];
 }
 
 /** What holds unless set. */
@@ -24,6 +27,7 @@ export const DEFAULT_SETTINGS: TenantSettings = {
   sessionSeconds: 86_400,
   experimental: [],
   modelNames: {},
+  recipients: [],
 };
 
 const KIND = 'nooble_settings';
@@ -33,6 +37,7 @@ const WORDS = {
   session_seconds: 'sessionSeconds',
   experimental_features: 'experimental',
   model_names: 'modelNames',
+  notification_recipients: 'recipients',
 } as const;
 
 /** The settings of all tenants. */
@@ -84,5 +89,11 @@ function fits(name: keyof TenantSettings, value: unknown): boolean {
       return Array.isArray(value) && value.every(one => typeof one === 'string');
     case 'modelNames':
       return isJsonObject(value) && Object.values(value).every(one => typeof one === 'string');
+    case 'recipients':
+      return (
+        Array.isArray(value) &&
+        value.length <= RECIPIENTS_MAX &&
+        value.every(one => typeof one === 'string' && recipientIn(one) !== null)
+      );
   }
 }

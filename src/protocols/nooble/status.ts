@@ -42,6 +42,11 @@ export function progressOf(task: Task, now: number): JsonObject {
 
 /** The payload of a `workflow.status`; outputs are read from the tasks that steps are. */
 export async function workflowOf(task: Task, now: number, store: Pick<Store, 'read'>): Promise<JsonObject> {
+  return { ...overviewOf(task, now), partial_results: await partialsOf(task, stepsOf(task), store) };
+}
+
+/** The same without what the steps left. */
+export function overviewOf(task: Task, now: number): JsonObject {
   const steps = stepsOf(task);
   const completed = steps.filter(({ status }) => status === 'completed').length;
   const current = steps.findIndex(({ status }) => status === 'running');
@@ -55,7 +60,6 @@ export async function workflowOf(task: Task, now: number, store: Pick<Store, 're
     progress_percentage: percentage,
     ...remaining(percentage, task, now),
     steps_status: steps.map(({ id, name, status }) => ({ step_id: id, name, status })),
-    partial_results: await partialsOf(task, steps, store),
   };
 }
 

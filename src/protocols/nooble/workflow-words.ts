@@ -1,7 +1,6 @@
-// The words of workflows: kinds of steps, ways to tell of an end, what follows a failure (`NOOB-52`, `NOOB-55`, `NOOB-58`).
+// The words of workflows: kinds of steps, what follows a failure (`NOOB-55`, `NOOB-58`).
 
 import { ERROR_CODES, type ErrorCode } from '../../domain/errors.ts';
-import { isJsonObject, type JsonObject } from '../../domain/json.ts';
 import type { StepState } from '../../domain/workflow.ts';
 
 /** What a step may be. */
@@ -28,15 +27,6 @@ const SERVICE_OF: Readonly<Record<string, string>> = {
 /** The service a kind of step is done by, or null. */
 export function serviceOfStep(type: string): string | null {
   return SERVICE_OF[type] ?? null;
-}
-
-/** Ways to tell of an end, as they are named. Nothing is sent by them: who names one is warned (`NOOB-52` is not met). */
-export const CHANNELS: readonly string[] = ['email', 'webhook', 'slack'];
-
-/** The ways to tell of an end that a start names, each once. */
-export function channelsIn({ notification_config: config }: JsonObject): readonly string[] {
-  if (!isJsonObject(config)) return [];
-  return [...new Set([config.on_complete, config.on_error].flatMap(one => one ?? []).map(String))];
 }
 
 /** What follows a step's failure: how often it is tried in all, and whether the workflow goes on without it. */

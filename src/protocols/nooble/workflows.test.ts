@@ -167,7 +167,7 @@ test('NOOB-50 NOOB-60 NOOB-99 a workflow is asked about, paused, resumed and can
   assert.equal(over.error.code, 'GEN_002');
 });
 
-test('an unknown channel gets VAL_001 at the start, and of a known one it is said that nobody is told by it', async () => {
+test('NOOB-52 an unknown channel gets VAL_001 at the start, and who names mail is told where there is no mail server', async () => {
   const start = message('workflow.start', {
     workflow_template_id: 'sales-analysis-workflow',
     notification_config: { on_complete: ['pigeon'] },
@@ -176,13 +176,18 @@ test('an unknown channel gets VAL_001 at the start, and of a known one it is sai
   const known = message('workflow.start', {
     ...{ workflow_template_id: 'sales-analysis-workflow', execution_mode: 'sync' },
     notification_config: {
-      on_complete: ['email', 'slack'],
-      on_error: ['email'],
-      recipients: ['a@example.com'],
+      on_complete: ['email', 'webhook'],
+      on_error: ['email', 'webhook', 'slack'],
+      recipients: ['user@example.com'],
     },
   });
   const { metadata } = await asked(boss, known, 20);
-  assert.deepEqual(metadata.warnings, ['nobody will be told by email, slack: not supported yet']);
+  const usual = 'and notification_recipients of this tenant has none';
+  assert.deepEqual(metadata.warnings, [
+    'nobody will be told by email: this server knows no mail server; set BATUTA_SMTP_URL and BATUTA_MAIL_FROM',
+    `nobody will be told by webhook: no recipient is a URL, ${usual}`,
+    `nobody will be told by slack: no recipient is a URL of Slack, ${usual}`,
+  ]);
 });
 
 test('NOOB-53 an unknown workflow before it is a warning', async () => {

@@ -6,6 +6,7 @@ import type { Json, JsonObject } from '../../domain/json.ts';
 import type { Progress, Task } from '../../domain/task.ts';
 import type { TaskState } from '../../domain/transitions.ts';
 import type { NotificationRenderer } from '../../engine/ports/channel.ts';
+import { wordsOf } from '../../engine/wording.ts';
 import type { LogLine } from '../../store/rows.ts';
 import {
   actionsAfterFailure,
@@ -34,7 +35,15 @@ type Told = Parameters<NotificationRenderer['render']>[0];
 
 /** Writes notifications as SAM webhooks, and reads what their receivers answer. */
 export function createSamRenderer(options: NotificationOptions): NotificationRenderer {
-  return { render: (due, recentLogs) => notificationBody(due, recentLogs, options), instructionsIn };
+  return {
+    render: (due, recentLogs) => notificationBody(due, recentLogs, options),
+    words: ({ task, delivery }) => wordsOf(task, delivery.event, nameOf(task)),
+    instructionsIn,
+  };
+}
+
+function nameOf({ spec, id }: Task): Parameters<typeof wordsOf>[2] {
+  return { title: `Task ${spec.sensitive === true ? id : spec.description.slice(0, 100)}`, facts: [] };
 }
 
 function notificationBody(

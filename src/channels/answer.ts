@@ -1,8 +1,9 @@
 // Judges a receiver's answer: was the notification taken, is another try worthwhile, and what did the receiver say.
 
-import { isJsonObject, type JsonObject } from '../../domain/json.ts';
-import type { SendOutcome } from '../../engine/ports/channel.ts';
-import type { OutboundAnswer } from '../../engine/ports/outbound.ts';
+import { asDomainError, ERROR_CODES } from '../domain/errors.ts';
+import { isJsonObject, type JsonObject } from '../domain/json.ts';
+import type { SendOutcome } from '../engine/ports/channel.ts';
+import type { OutboundAnswer } from '../engine/ports/outbound.ts';
 
 const ANSWER_KEPT_BYTES = 1_024;
 const RETRY_AFTER_MAX_MS = 3_600_000;
@@ -10,7 +11,7 @@ const NESTING_MAX = 64;
 /** Client errors that pass: request timeout, too early, too many requests. */
 const PASSING = new Set([408, 425, 429]);
 
-/** What came of an answered request; `now` is the instant of the answer, in epoch milliseconds. */
+/** What came of an answered HTTP request; `now` is the instant of the answer, in epoch milliseconds. */
 export function judgeAnswer(answer: OutboundAnswer, now: number): SendOutcome {
   const acknowledgement = readAcknowledgement(answer.body);
   const retryAfterMs = readRetryAfter(answer.headers['retry-after'], now);
@@ -22,6 +23,13 @@ export function judgeAnswer(answer: OutboundAnswer, now: number): SendOutcome {
     ...(retryAfterMs !== undefined && { retryAfterMs }),
     verdict: verdictOf(answer.status, acknowledgement),
   };
+}
+
+/** What came of a request that had no answer. */
+export function judgeFailure(error: unknown, durationMs: number): SendOutcome {
+  const { code, message: answer } = asDomainError(error);
+  const verdict = ERROR_CODES[code].retry === 'no' ? 'fail' : 'retry';
+  return { status: null, durationMs, answer, verdict };
 }
 
 /** `SAM-87`, `SAM-89`: only what may pass by itself is worth a retry; redirects are never followed, so they are failures. */
