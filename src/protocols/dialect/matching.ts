@@ -52,13 +52,13 @@ function sameJson(one: Json | undefined, other: Json): boolean {
   return one !== undefined && JSON.stringify(one) === JSON.stringify(other);
 }
 
-/** Whether a subscriber wants a message, once it is put into the wire's words. */
+/** Whether a subscriber wants a message, once it is put into the wire's words; what is sensitive is told to its receivers alone (`NOOB-33`). */
 export function isWanted(
   message: Message,
   { types, filter, watchesAll, owner }: Subscription,
   encode: (message: Message) => JsonObject,
 ): boolean {
-  if (!matchesType(message.type, types)) return false;
+  if (message.isSensitive === true || !matchesType(message.type, types)) return false;
   const isPublic = message.meaning.act === 'notify' && message.to.length === 0;
   if (!isPublic && !watchesAll && !concerns(message, owner)) return false;
   if (filter === null) return true;

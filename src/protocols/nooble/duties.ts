@@ -7,7 +7,7 @@ import type { Store } from '../../store/store.ts';
 import { type AgentParts, answerQuery } from './agent.ts';
 import { languageOf } from './catalogue.ts';
 import { noobleError } from './errors.ts';
-import { documentOf, type KnowledgeBase, queryOf, resultsOf } from './knowledge.ts';
+import { documentOf, type KnowledgeBase, type KnowledgeQuery, queryOf, resultsOf } from './knowledge.ts';
 import { metadataText } from './metadata.ts';
 import { type PassingParts, passOn } from './passing-on.ts';
 import { readInput } from './references.ts';
@@ -67,8 +67,8 @@ async function answered(errand: Errand, asked: Asked, parts: DutyParts): Promise
       return answerQuery(errand, queryAsked(errand, asked), parts);
     case 'conversation': {
       const conversation = request?.envelope.conversation_id ?? '';
-      if (action === 'query') return parts.conversations.read(tenant, conversation, payload);
       const isSensitive = task.spec.sensitive === true;
+      if (action === 'query') return parts.conversations.read(tenant, conversation, { payload, isSensitive });
       const update = { payload, by: task.id, at: parts.clock.now(), isSensitive };
       return parts.conversations.update(tenant, conversation, update);
     }
@@ -104,13 +104,18 @@ function toolResult(payload: JsonObject, result: JsonObject[string], isStep: boo
   return { tool_name: name, parameters, result, ...(call === undefined ? {} : { tool_call_id: call }) };
 }
 
+/** What a task looks for, no less secretly than it was asked. */
+function queryFor({ spec }: Errand['task'], payload: JsonObject): KnowledgeQuery {
+  return { ...queryOf(payload), isSensitive: spec.sensitive === true };
+}
+
 async function knowledge(
   { tenant, task }: Errand,
   payload: JsonObject,
   base: KnowledgeBase,
 ): Promise<JsonObject> {
   if (task.spec.typeName === 'knowledge_search')
-    return resultsOf(await base.search(tenant, queryOf(payload)), payload);
+    return resultsOf(await base.search(tenant, queryFor(task, payload)), payload);
   const document = documentOf(payload);
   const chunks =
     payload.operation === 'delete'
@@ -160,7 +165,8 @@ async function step(errand: Errand, { request, payload }: Asked, parts: DutyPart
   const { step_type: type, agent_config: config, input_data: given, expected_output: output } = payload;
   const { tenant } = errand;
   const workflow = metadataText(request?.envelope ?? {}, 'workflow_id');
-  const read = await readInput(tenant, { workflow, given: isJsonObject(given) ? given : {} }, parts);
+  const references = { workflow, given: isJsonObject(given) ? given : {}, by: errand.task };
+  const read = await readInput(tenant, references, parts);
   const expected = await parts.results.expected(tenant, output);
   const warnings = [...read.warnings, ...expected.unknown.map(name => `there is no schema ${name}`)];
   const data = await stepData(errand, { type: String(type), config, input: read.input }, { request, parts });
@@ -199,7 +205,7 @@ async function stepData(
     }
     case 'knowledge_search': {
       return resultsOf(
-        await parts.knowledge.search(errand.tenant, queryOf({ query: name, ...input })),
+        await parts.knowledge.search(errand.tenant, queryFor(errand.task, { query: name, ...input })),
         input,
       );
     }

@@ -25,7 +25,6 @@ import { Fallbacks } from './fallbacks.ts';
 import { invalid } from './faults.ts';
 import { Knowledge } from './knowledge-base.ts';
 import { meaningOf, translated } from './meanings.ts';
-import { isSensitive } from './metadata.ts';
 import { newsOf } from './news.ts';
 import { OldVersions } from './old-versions.ts';
 import { stopOf } from './passing-on.ts';
@@ -129,7 +128,6 @@ const WORDS = {
     isJsonObject(envelope) && typeof envelope.message_id === 'string' ? envelope.message_id : null,
   versionOf: envelope => (isJsonObject(envelope) ? versionIn(envelope) : null),
   keepable,
-  isConfidential,
   checkSubscription,
   nameOf: serviceOf,
   mayWatch: ({ principal }) => allows(principal, 'delivery:manage'),
@@ -210,15 +208,9 @@ function wireOf({
   };
 }
 
-/** What is sensitive is told to nobody but its receiver (`NOOB-33`). */
-function isConfidential({ envelope }: Message): boolean {
-  return envelope !== null && isSensitive(envelope);
-}
-
 /** An agent is concerned by what is said to the service of its name. */
 function wants(message: Message, subscription: Subscription): boolean {
   const { owner } = subscription;
-  if (isConfidential(message)) return false;
   const isTo = message.to.includes(serviceOf(owner));
   return isWanted(isTo ? { ...message, to: [...message.to, owner] } : message, subscription, encode);
 }

@@ -11,7 +11,7 @@ import { languageOf } from './catalogue.ts';
 import type { Told } from './errors.ts';
 import { type Fallbacks, optionsGoingOn } from './fallbacks.ts';
 import { meaningOf } from './meanings.ts';
-import { metadataText } from './metadata.ts';
+import { isSensitive, metadataText } from './metadata.ts';
 import { stopOf } from './passing-on.ts';
 import { errorReply, type Request, reply, type Said } from './replies.ts';
 import { progressOf, statusOf, stepsOf, timesOf, workflowOf } from './status.ts';
@@ -61,15 +61,31 @@ export async function statusReply(
   parts: NewsParts,
 ): Promise<Draft> {
   const payload = isWorkflow(task)
-    ? await workflowOf(task, about.at, parts.store)
+    ? await workflowOf(task, about.at, resultsFor(request, parts))
     : progressOf(task, about.at);
   const envelope = { ...request.envelope, payload };
   return reply(request, {
     ...about,
-    ...{ action: 'status', status: statusOf(task), payload, metadata: timesOf(task) },
+    ...{ action: 'status', status: statusOf(task), payload },
+    metadata: { ...timesOf(task), ...withheldOf(payload) },
     ...delegatedOf(task),
     meaning: meaningOf({ ...envelope, type: { ...envelope.type, action: 'status' }, status: statusOf(task) }),
   });
+}
+
+/** What steps came to is read for whoever asks as secretly as the workflow was ordered (`NOOB-33`). */
+function resultsFor({ envelope }: Request, { store }: NewsParts): Parameters<typeof workflowOf>[2] {
+  return { store, isSensitive: isSensitive(envelope) };
+}
+
+function withheldOf({ withheld }: JsonObject): JsonObject {
+  return withheld === undefined
+    ? {}
+    : {
+        warnings: [
+          `${withheld} sensitive results are withheld: they are told in answer to a message that is sensitive_data itself`,
+        ],
+      };
 }
 
 /** Who does it, or does its steps, and how that stands (`NOOB-12`). */
@@ -174,7 +190,7 @@ async function ending(task: Task, request: Request, event: TaskEvent, parts: New
     ? task.result.output
     : { result: task.result?.output ?? null };
   const { reply_metadata: more, ...plain } = output;
-  const payload = isWorkflow(task) ? await workflowOf(task, event.at, parts.store) : plain;
+  const payload = isWorkflow(task) ? await workflowOf(task, event.at, resultsFor(request, parts)) : plain;
   const isSync = !isWorkflow(task) || envelope.payload.execution_mode === 'sync';
   const said = {
     ...envelope,
