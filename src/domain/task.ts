@@ -7,6 +7,7 @@ import type { Json, JsonObject } from './json.ts';
 import type { Manner } from './message.ts';
 import type { Priority } from './priority.ts';
 import type { Progress } from './progress.ts';
+import type { ReservedWork } from './reserved-work.ts';
 import type { RetryPolicy } from './retry.ts';
 import type { Outcome, TaskState } from './transitions.ts';
 
@@ -71,6 +72,8 @@ export interface TaskSpec {
   readonly requiredCapabilities?: readonly string[];
   /** What it is to this server while nobody else is there for its type. */
   readonly fallback?: Pick<TaskSpec, 'type' | 'typeName' | 'payload'>;
+  /** Reserved work that it, and what it makes, may be: written by participants of this server, never read from outside. */
+  readonly entrusted?: readonly ReservedWork[];
   readonly priority: Priority;
   readonly requester: Requester;
   /** Running time summed over attempts, in milliseconds. */

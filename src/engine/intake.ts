@@ -6,6 +6,7 @@ import type { EventBody } from '../domain/event.ts';
 import { DEFAULT_GUARDRAILS, violation } from '../domain/guardrails.ts';
 import type { ExecutionId } from '../domain/ids.ts';
 import { queueOf } from '../domain/queue.ts';
+import { unentrustedWork } from '../domain/reserved-work.ts';
 import { asRunHere, ISOLATION_LEVELS, type TaskSpec, type TaskType, workTypeOf } from '../domain/task.ts';
 import { Batcher } from '../runtime/batcher.ts';
 import type { Clock } from '../runtime/clock.ts';
@@ -147,6 +148,15 @@ export class Intake {
   async #check(order: TaskOrder): Promise<void> {
     const { tenant, spec } = order;
     this.#parts.addressing.check(order);
+    const reserved = unentrustedWork(spec);
+    if (reserved !== null)
+      throw new DomainError(
+        'forbidden',
+        `${reserved} is work of this server's own: it is asked for by message`,
+        {
+          details: { work_type: `custom:${reserved}` },
+        },
+      );
     const limit = this.#parts.weights.depthMax?.(tenant) ?? DEFAULT_GUARDRAILS.depthMax;
     if (spec.depth > limit)
       throw violation('recursion_depth', `tasks made by tasks may go ${limit} levels deep`, {

@@ -137,6 +137,7 @@ export class Checks {
 
   async #checkStep(envelope: Envelope, tenant: TenantId): Promise<void> {
     const { step_type: type, input_data: input } = envelope.payload;
+    if (type === 'agent_task') await this.#checkAgent(envelope, tenant);
     if (!STEP_TYPES.includes(String(type)))
       throw noobleError('WF_001', `there is no step type ${type}`, { step_types: [...STEP_TYPES] });
     const run = await this.#runOf(envelope, tenant);

@@ -4,6 +4,7 @@ import { DomainError } from '../../domain/errors.ts';
 import type { AgentId, TaskId } from '../../domain/ids.ts';
 import { isJsonObject, type JsonObject } from '../../domain/json.ts';
 import { type Draft, inboxOfDesk, type Message } from '../../domain/message.ts';
+import { RESERVED_WORK } from '../../domain/reserved-work.ts';
 import { RETRY_POLICIES } from '../../domain/retry.ts';
 import type { Task } from '../../domain/task.ts';
 import type { EngineApi } from '../../engine/api.ts';
@@ -97,8 +98,11 @@ async function order(message: Message, parts: DeskParts): Promise<readonly Draft
   if (message.type === 'workflow.start' && delegate === null) return startWorkflow(message, envelope, parts);
   await parts.worker.ensure(tenant, service);
   const task = { ...meaning.task, terms: termsOf(envelope, delegate) };
+  const entrusted = RESERVED_WORK.filter(one => one === task.taskType);
   const ofStep = message.type === 'workflow.step' ? await stepTerms(message, parts) : {};
-  await parts.mailroom().desk.order(message, task, { ...orderTerms(envelope), ...ofStep, byAgents: true });
+  await parts
+    .mailroom()
+    .desk.order(message, task, { ...orderTerms(envelope), ...ofStep, byAgents: true, entrusted });
   return [];
 }
 
@@ -121,7 +125,9 @@ async function delegateFor(
 ): Promise<Delegate | null> {
   const payload =
     meaning.act === 'request_task' && isJsonObject(meaning.task.input) ? meaning.task.input : {};
-  if (type === 'agent.execute' && isJsonObject(payload.agent_config)) {
+  const isAgents =
+    type === 'agent.execute' || (type === 'workflow.step' && payload.step_type === 'agent_task');
+  if (isAgents && isJsonObject(payload.agent_config)) {
     const id = payload.agent_config.agent_id;
     if (typeof id === 'string' && (await services.agent(tenant, id)) !== null) return { service, agent: id };
   }
@@ -154,6 +160,7 @@ function orderTerms(envelope: Envelope): OrderTerms {
     ...(isSensitive(envelope) ? { sensitive: true } : {}),
     ...(context === undefined ? {} : { context: { execution_context: context } }),
     queueTimeoutMs: timeoutMs + waitMs,
+    ...(type.domain === 'workflow' ? { entrusted: STEP_WORK } : {}),
     ...(notBefore === null ? {} : { notBefore }),
     ...(user === null ? {} : { userId: user }),
     ...(session === undefined ? {} : { sessionId: session }),
@@ -163,6 +170,9 @@ function orderTerms(envelope: Envelope): OrderTerms {
       : {}),
   };
 }
+
+/** What steps of a workflow are of what nobody orders from outside. */
+const STEP_WORK: NonNullable<OrderTerms['entrusted']> = ['agent_task', 'tool_task'];
 
 async function startWorkflow(
   message: Message,

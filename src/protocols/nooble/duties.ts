@@ -13,14 +13,17 @@ import { type PassingParts, passOn } from './passing-on.ts';
 import { readInput } from './references.ts';
 import type { Request } from './replies.ts';
 import type { ResultSchemas } from './result-schemas.ts';
+import type { Services } from './services.ts';
 import type { Sessions } from './sessions.ts';
 import { settingsView } from './settings.ts';
+import { stepElsewhere } from './steps-elsewhere.ts';
 import { requestOfTask } from './task-terms.ts';
 import type { Templates } from './templates.ts';
 import type { Errand, ErrandEnd } from './worker.ts';
 
 /** What duties are done with. */
 export interface DutyParts extends AgentParts, PassingParts {
+  readonly services: Services;
   readonly clock: Clock;
   readonly engine: () => EngineApi;
   readonly sessions: Sessions;
@@ -36,6 +39,11 @@ export async function doDuty(errand: Errand, parts: DutyParts): Promise<ErrandEn
   const request = requestOfTask(task);
   if (request !== null && task.spec.origin?.terms.delegate !== undefined) {
     await passOn(task, request, parts.clock.now(), parts);
+    return { left: true };
+  }
+  const step = request === null ? await stepElsewhere(errand, parts) : null;
+  if (step !== null) {
+    await passOn(step.task, step.request, parts.clock.now(), parts);
     return { left: true };
   }
   // A step of a workflow came by no message: what it asks stands in its own payload.

@@ -37,7 +37,7 @@ import { isBound, Services } from './services.ts';
 import { Sessions } from './sessions.ts';
 import { Settings } from './settings.ts';
 import { taskRoutes } from './task-routes.ts';
-import { KINDS, requestOfTask } from './task-terms.ts';
+import { delegateOf, KINDS, requestOfTask } from './task-terms.ts';
 import { templateRoutes } from './template-routes.ts';
 import { Templates } from './templates.ts';
 import { Tools } from './tools.ts';
@@ -62,11 +62,7 @@ export function createNoobleDialect(hands: DialectHands): DialectKit {
   const fallbacks = new Fallbacks(store);
   const checks = new Checks({ services, templates, settings, sessions, inspector, models: named });
   const duties = {
-    clock,
-    store,
-    mailroom,
-    engine,
-    models,
+    ...{ clock, store, mailroom, engine, models, services },
     settings,
     tools,
     conversations,
@@ -190,7 +186,10 @@ function wireOf({
   hands,
   services,
   fallbacks,
-}: Scene): Pick<Dialect, 'route' | 'encode' | 'wants' | 'refusal' | 'taskRequest' | 'taskStop' | 'taskNews'> {
+}: Scene): Pick<
+  Dialect,
+  'route' | 'encode' | 'wants' | 'refusal' | 'taskRequest' | 'taskStop' | 'taskNews' | 'tellsOf'
+> {
   const { clock, store } = hands;
   const task = taskIn(hands);
   return {
@@ -205,6 +204,7 @@ function wireOf({
       return stop ?? controlDraft(given, agent, reason, clock.now());
     },
     taskNews: (given, event) => newsOf(given, event, { clock, store, fallbacks }),
+    tellsOf: given => delegateOf(given) !== null,
   };
 }
 
@@ -243,7 +243,10 @@ async function routed(
   const notBefore = envelope === null ? null : instantIn(envelope, 'scheduled_for');
   const later = notBefore === null ? {} : { notBefore };
   const reported = kind === 'tell' && taskId !== null ? await task(tenant, taskId) : null;
-  return [{ inbox: place, lane, ...later }, ...(isOurs(reported) ? [{ inbox: DESK, lane }] : [])];
+  if (!isOurs(reported)) return [{ inbox: place, lane, ...later }];
+  // Of a step it is this server that asked, and the desk that listens.
+  const isOfStep = reported?.spec.origin === undefined;
+  return [...(isOfStep ? [] : [{ inbox: place, lane, ...later }]), { inbox: DESK, lane }];
 }
 
 async function inboxOf(name: string, caller: Caller, { services, sessions }: Scene): Promise<NamedInbox> {

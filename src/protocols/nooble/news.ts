@@ -15,6 +15,7 @@ import { isSensitive, metadataText } from './metadata.ts';
 import { stopOf } from './passing-on.ts';
 import { errorReply, type Request, reply, type Said } from './replies.ts';
 import { progressOf, statusOf, stepsOf, timesOf, workflowOf } from './status.ts';
+import { requestOfStep } from './steps-elsewhere.ts';
 import { delegateOf, requestOfTask } from './task-terms.ts';
 import { ruleOf } from './vocabulary.ts';
 
@@ -28,7 +29,7 @@ export interface NewsParts {
 /** What is said of an event of a task. */
 export async function newsOf(task: Task, event: TaskEvent, parts: NewsParts): Promise<readonly Draft[]> {
   const request = requestOfTask(task);
-  if (request === null) return [];
+  if (request === null) return onStepElsewhere(task, event, parts);
   const isDelegated = delegateOf(task) !== null;
   if (event.kind === 'note') return isWorkflow(task) ? onSteps(task, request, event, parts) : [];
   if (event.kind === 'progress') return isDelegated ? [] : onProgress(task, request, event);
@@ -38,7 +39,10 @@ export async function newsOf(task: Task, event: TaskEvent, parts: NewsParts): Pr
       return isDelegated ? [] : [await ending(task, request, event, parts)];
     case 'failed':
     case 'rejected':
-      return event.error?.details?.reported_by === undefined ? failure(task, request, event, parts) : [];
+      // Of a workflow it is one of its steps that was reported on.
+      return isDelegated && event.error?.details?.reported_by !== undefined
+        ? []
+        : failure(task, request, event, parts);
     case 'timeout':
     case 'cancelled': {
       const stop = stopOf(task, request, event.at, event.reason ?? event.to);
@@ -51,6 +55,18 @@ export async function newsOf(task: Task, event: TaskEvent, parts: NewsParts): Pr
     default:
       return [];
   }
+}
+
+/** Of a step passed on nobody is told but the agent, where it need not go on. */
+async function onStepElsewhere(
+  task: Task,
+  event: TaskEvent,
+  { store }: NewsParts,
+): Promise<readonly Draft[]> {
+  if (event.kind !== 'state' || (event.to !== 'timeout' && event.to !== 'cancelled')) return [];
+  if (delegateOf(task) === null) return [];
+  const stop = stopOf(task, await requestOfStep(task, store), event.at, event.reason ?? event.to);
+  return stop === null ? [] : [stop];
 }
 
 /** How a task stands, in answer to who asks, or unasked. */

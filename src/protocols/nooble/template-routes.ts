@@ -26,6 +26,7 @@ const step = Type.Object(
     input_data: Type.Optional(object),
     expected_output: Type.Optional(object),
     on_failure: Type.Optional(Type.String({ maxLength: 100 })),
+    timeout_seconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 2_592_000 })),
   },
   { additionalProperties: true },
 );
