@@ -83,6 +83,58 @@ suite('results that are held back', () => {
     assert.equal((await head.next('task_response')).payload.result.content, 'ok');
   });
 
+  test('ARMY-75 personal data in a result that must be valid is an error that names no datum, unless the request’s context allows it', async () => {
+    const told = `${GOOD} Write to ann@example.com if you wonder why.`;
+    const call = async (id: string, context: object): Promise<Loose> => {
+      const order = { task_id: id, task_type: 'draft', description: 'd', context };
+      await rita.tell('task_request', 'tool', { ...order, constraints: { required_validation: true } });
+      assert.equal((await tim.next('task_request')).payload.task_id, id);
+      await tim.tell('task_response', 'researcher:rita', {
+        ...{ task_id: id, status: 'completed', result: { content: told, sources: [] } },
+      });
+      return rita.next();
+    };
+    for (const [id, context] of [
+      ['pii1', {}],
+      ['pii2', { pii_allowed: false }],
+      ['pii3', { pii_allowed: 'true' }],
+    ] as const) {
+      const { type, payload } = await call(id, context);
+      assert.deepEqual(
+        [type, payload.error_code, payload.context.task_id],
+        ['error', 'POLICY_VIOLATION', id],
+      );
+      assert.ok(JSON.stringify(payload).includes('PERSONAL_DATA_EMAIL'), JSON.stringify(payload));
+      assert.ok(!JSON.stringify(payload).includes('ann@example.com'));
+      assert.ok(!JSON.stringify(await status(id)).includes('ann@example.com'));
+    }
+    const { type, payload } = await call('pii4', { pii_allowed: true });
+    assert.deepEqual([type, payload.result.content], ['task_response', told]);
+  });
+
+  test('ARMY-75 the coordinator’s flow gives a result with personal data back to be mended, unless the request’s context allows it', async () => {
+    const told = `${GOOD} Write to ann@example.com if you wonder why.`;
+    const respondTo = async (request: Loose, content: string): Promise<void> =>
+      void (await ann.tell('task_response', 'coordinator', {
+        ...{ task_id: request.payload.task_id, status: 'completed', result: { content, sources: [] } },
+      }));
+    const flow = async (id: string, context: object): Promise<Loose> => {
+      const parameters = { role: 'writer' };
+      const order = { task_id: id, task_type: 'draft', description: 'about tides', parameters, context };
+      await boss.tell('task_request', 'coordinator:batuta', order);
+      const request = await ann.next('task_request');
+      await respondTo(request, told);
+      return request;
+    };
+    await flow('pii5', {});
+    const again = await ann.next('task_request');
+    assert.match(JSON.stringify(again.payload.context), /PERSONAL_DATA_EMAIL/);
+    await respondTo(again, GOOD);
+    assert.equal((await boss.next('task_response')).payload.result.content, GOOD);
+    await flow('pii6', { pii_allowed: true });
+    assert.equal((await boss.next('task_response')).payload.result.content, told);
+  });
+
   test('ARMY-79 a critical result, or one a person is to see, waits for the supervisor, shown as such; their word releases or refuses it', async () => {
     const asks: readonly [string, object, object | undefined, boolean][] = [
       ['seen1', {}, { priority: 'critical' }, true],
