@@ -334,6 +334,7 @@ async function startHttp(floor: Floor, upstairs: Upstairs): Promise<HttpServer> 
         remoteAgents,
         workflows,
         reviews,
+        seen: task => mailroom.releases.seen(task),
         privacy: new Privacy({ store, engine, memory: engine.memory, blobs }),
         measures: async tenant => [
           ...wires.flatMap(wire => wire.measures?.(tenant) ?? []),

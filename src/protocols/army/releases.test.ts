@@ -45,6 +45,13 @@ suite('results that are held back', () => {
     return (await boss.next('status_response')).payload;
   };
 
+  const overSam = async (id: string): Promise<Loose> =>
+    (await post.admin.ask('GET', `/api/v2/task-status/${id}`)).body;
+  const listed = async (state: string, id: string): Promise<readonly string[]> => {
+    const { body } = await post.admin.ask('GET', `/api/v2/task-status?status=${state}&task_ids=${id}`);
+    return body.tasks.map((one: Loose) => one.task_id);
+  };
+
   test('ARMY-73 what offends is refused with POLICY_VIOLATION: a request is not run, a result not released', async () => {
     const refused = await ask('rude1', { description: OFFENCE });
     assert.deepEqual([refused.status, refused.body.error_code], [422, 'POLICY_VIOLATION']);
@@ -135,7 +142,7 @@ suite('results that are held back', () => {
     assert.equal((await boss.next('task_response')).payload.result.content, told);
   });
 
-  test('ARMY-79 a critical result, or one a person is to see, waits for the supervisor, shown as such; their word releases or refuses it', async () => {
+  test('ARMY-79 ARMY-77 a critical result, or one a person is to see, waits for the supervisor, shown as such, by SAM as running without result; their word releases or refuses it', async () => {
     const asks: readonly [string, object, object | undefined, boolean][] = [
       ['seen1', {}, { priority: 'critical' }, true],
       ['seen2', { constraints: { human_review: true } }, undefined, false],
@@ -148,6 +155,14 @@ suite('results that are held back', () => {
       const shown = await status(id);
       assert.deepEqual([shown.status, shown.waiting_for], ['running', 'person']);
       assert.deepEqual(await head.all(), []);
+      const held = await overSam(id);
+      assert.deepEqual(
+        [held.current_status.state, held.current_status.outcome, held.current_status.progress.current_step],
+        ['running', null, 'waiting for a person'],
+      );
+      assert.ok(!JSON.stringify(held).includes(GOOD));
+      assert.equal((await post.admin.ask('GET', `/api/v2/task-output/${id}`)).status, 404);
+      assert.deepEqual(await listed('completed', id), []);
       const verdict = { valid, score: 1, issues: [], recommendations: valid ? [] : ['too short'] };
       await boss.tell('validation_response', 'coordinator:batuta', verdict, { reply_to: request.id });
       const { type, payload } = await head.next();
@@ -157,6 +172,15 @@ suite('results that are held back', () => {
           `${type} ${payload.error_code} ${payload.message}`,
           /^error POLICY_VIOLATION .*too short/,
         );
+      const over = valid ? 'completed' : 'failed';
+      const after = await overSam(id);
+      assert.equal(after.current_status.state, over);
+      assert.equal(
+        JSON.stringify(after).includes(GOOD),
+        valid,
+        'what is refused shows no more than what is held',
+      );
+      if (valid) assert.deepEqual(await listed(over, id), [id]);
     }
   });
 });
