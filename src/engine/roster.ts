@@ -6,6 +6,7 @@ import { DomainError } from '../domain/errors.ts';
 import { type AgentId, DEFAULT_TENANT, type TenantId } from '../domain/ids.ts';
 import type { JsonObject } from '../domain/json.ts';
 import { capabilitiesOf, type QueueName } from '../domain/queue.ts';
+import { refuseReservedWork } from '../domain/reserved-work.ts';
 import { type ResourceLimits, type TaskSpec, type WorkType, workTypeOf } from '../domain/task.ts';
 import { Batcher } from '../runtime/batcher.ts';
 import type { Clock } from '../runtime/clock.ts';
@@ -105,6 +106,7 @@ export class Roster {
 
   /** Adds or renews an agent; a draining one stays draining until removed. */
   async register(registration: AgentRegistration): Promise<AgentView> {
+    refuseReservedWork(registration);
     const now = this.#clock.now();
     const { schemas, ...rest } = registration;
     const key = keyOf(rest.tenant, rest.id);

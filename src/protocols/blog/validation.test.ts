@@ -236,6 +236,15 @@ test('BLOG-22 BLOG-54 nobody changes or approves contents by ordering that work 
     const bySkill = await refused(admin, `skill-${name}`, { payload: { skill: name, params: payload } });
     assert.equal(bySkill.status, 403, JSON.stringify(bySkill.body));
   }
+  // Nor does anybody take such work to leave a verdict in its checkpoint.
+  const worker = (agent: string, type: string): ReturnType<Correspondent['ask']> =>
+    admin.ask('POST', '/api/v2/work', { agent_id: agent, types: [type], slots: 1, wait_seconds: 0 });
+  for (const name of Object.keys(forged)) {
+    const taken = await worker('helpful', `custom:${name}`);
+    assert.deepEqual([taken.status, taken.body.error?.code], [403, 'FORBIDDEN'], JSON.stringify(taken.body));
+  }
+  assert.equal((await worker('nooble.knowledge_base', 'custom:knowledge_update')).status, 403);
+  assert.equal((await worker('helpful', 'custom:harmless')).status, 200);
   const ops = await post.register('cvp-ops');
   const change = await refused(ops, 'sneak-publish', {
     ...{ from: 'cvp-ops', to: 'executor', payload: { action: 'publish_content', contentId: 'sneaky' } },

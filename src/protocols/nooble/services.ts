@@ -2,13 +2,14 @@
 // place in its tenant (`NOOB-109`, `NOOB-132`, `NOOB-136`).
 
 import type { AgentId, TenantId } from '../../domain/ids.ts';
+import { INSIDE_PREFIX } from '../../domain/reserved-work.ts';
 import type { AgentView } from '../../engine/api.ts';
 import type { Directory } from '../../engine/mailroom/directory.ts';
 import type { Caller } from '../dialect/dialect.ts';
 import { isBuiltIn, roleOf, serviceOf } from './vocabulary.ts';
 
 /** The agents inside this server that do what built-in services are asked, one a service; their names begin so. */
-export const OWN_PREFIX = 'nooble.';
+export const OWN_PREFIX = INSIDE_PREFIX;
 
 /** The services a tenant has. */
 export class Services {
