@@ -43,6 +43,7 @@ import {
   createSkills,
   openBlobs,
   openStore,
+  RESERVED_WORK,
   workRootOf,
 } from './registry.ts';
 import { keepTime } from './time.ts';
@@ -178,6 +179,7 @@ async function startEngine({ log, config, extras, store, blobs, guards, reached,
   const engine: Engine = new Engine(
     {
       ...{ log, clock, random, store, blobs, outbound, schemas, renderer, channels, executors },
+      reserved: RESERVED_WORK,
       secrets: guards.secrets,
       weights: guards.tenants,
       quotas: guards.quotas,
@@ -340,6 +342,7 @@ async function startHttp(floor: Floor, upstairs: Upstairs): Promise<HttpServer> 
         remoteAgents,
         workflows,
         reviews,
+        seen: task => mailroom.releases.seen(task),
         privacy: new Privacy({ store, engine, memory: engine.memory, blobs }),
         measures: async tenant => [
           ...wires.flatMap(wire => wire.measures?.(tenant) ?? []),

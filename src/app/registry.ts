@@ -11,6 +11,7 @@ import type { Channel, NotificationRenderer } from '../engine/ports/channel.ts';
 import type { Executor } from '../engine/ports/executor.ts';
 import type { ModelProvider } from '../engine/ports/model-provider.ts';
 import type { Outbound } from '../engine/ports/outbound.ts';
+import type { ReservedWork } from '../engine/reserved-work.ts';
 import { createApiExecutor } from '../executors/api/executor.ts';
 import { createCodeExecutor } from '../executors/code/executor.ts';
 import { createContentExecutor } from '../executors/content/executor.ts';
@@ -27,10 +28,12 @@ import { SchemaGuard } from '../guards/schemas.ts';
 import { createTunnels } from '../guards/tunnels.ts';
 import { createValidator } from '../participants/validator/validator.ts';
 import { createArmyDialect } from '../protocols/army/index.ts';
+import { BLOG_WORK } from '../protocols/blog/desks.ts';
 import { createBlogDialect } from '../protocols/blog/index.ts';
 import type { DialectHands, DialectKit } from '../protocols/dialect/hands.ts';
 import { createNoobleDialect } from '../protocols/nooble/index.ts';
 import { createNoobleRenderer } from '../protocols/nooble/notifications.ts';
+import { NOOBLE_WORK } from '../protocols/nooble/worker.ts';
 import type { Protocol } from '../protocols/protocol.ts';
 import { createSamProtocol, type SamDeps } from '../protocols/sam/index.ts';
 import { createSamRenderer, type NotificationOptions } from '../protocols/sam/notification.ts';
@@ -237,6 +240,9 @@ export function createChannels({ clock, outbound, version, config }: AdapterPart
       : [createEmailChannel({ clock, server: mailServerAt(smtpUrl, file), from, domains })]),
   ];
 }
+
+/** Work that participants of this server keep for themselves. */
+export const RESERVED_WORK: ReservedWork = new Set<string>([...BLOG_WORK, ...NOOBLE_WORK]);
 
 /** The wires; the first is the house's own. */
 export function createProtocols(deps: SamDeps): readonly [Protocol, ...Protocol[]] {

@@ -9,6 +9,9 @@ export type AgentKind = 'local' | 'worker' | 'sam';
 /** An agent's condition (`SAM-136`); the last two get no work. */
 export type AgentHealth = 'healthy' | 'degraded' | 'draining' | 'offline';
 
+/** How the ids of agents begin that take work inside this server as any worker does; nobody outside bears one. */
+export const INSIDE_PREFIX = 'inside.';
+
 /** After this long without a word an agent is offline, in milliseconds (`SAM-136`). */
 export const AGENT_SILENCE_MS = 90_000;
 

@@ -71,6 +71,8 @@ export interface TaskSpec {
   readonly requiredCapabilities?: readonly string[];
   /** What it is to this server while nobody else is there for its type. */
   readonly fallback?: Pick<TaskSpec, 'type' | 'typeName' | 'payload'>;
+  /** Reserved work that it, and what it makes, may be: written by participants of this server, never read from outside. */
+  readonly entrusted?: readonly string[];
   readonly priority: Priority;
   readonly requester: Requester;
   /** Running time summed over attempts, in milliseconds. */

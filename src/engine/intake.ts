@@ -25,6 +25,7 @@ import type { Quotas } from './ports/quotas.ts';
 import type { PayloadCheck } from './ports/schemas.ts';
 import type { Sealer } from './ports/sealer.ts';
 import type { SecretKeeper, TenantWeights } from './ports/secrets.ts';
+import { type ReservedWork, refuseUnentrusted } from './reserved-work.ts';
 import type { Roster } from './roster.ts';
 import { sealingKeyOf } from './sealing.ts';
 import type { Signals } from './signals.ts';
@@ -44,6 +45,7 @@ export interface IntakeParts {
   readonly weights: Pick<TenantWeights, 'depthMax'>;
   readonly sealer: Sealer;
   readonly addressing: Addressing;
+  readonly reserved: ReservedWork;
   readonly wakers: Wakers;
   readonly signals: Pick<Signals, 'publish'>;
 }
@@ -167,6 +169,7 @@ export class Intake {
   async #check(order: TaskOrder): Promise<void> {
     const { tenant, spec } = order;
     this.#parts.addressing.check(order);
+    refuseUnentrusted(spec, this.#parts.reserved);
     const limit = this.#parts.weights.depthMax?.(tenant) ?? DEFAULT_GUARDRAILS.depthMax;
     if (spec.depth > limit)
       throw violation('recursion_depth', `tasks made by tasks may go ${limit} levels deep`, {

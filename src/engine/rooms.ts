@@ -35,6 +35,7 @@ import type { Quotas } from './ports/quotas.ts';
 import type { PayloadCheck } from './ports/schemas.ts';
 import type { Sealer } from './ports/sealer.ts';
 import type { SecretKeeper, TenantWeights } from './ports/secrets.ts';
+import type { ReservedWork } from './reserved-work.ts';
 import { ResultCache } from './result-cache.ts';
 import { Reuse } from './reuse.ts';
 import { Roster } from './roster.ts';
@@ -64,6 +65,8 @@ export interface EngineParts {
   readonly renderer: NotificationRenderer;
   readonly channels: readonly Channel[];
   readonly executors: readonly Executor[];
+  /** None where nobody inside this server keeps work for itself. */
+  readonly reserved?: ReservedWork;
   /** In place of the local embedder, and of ranking by words. */
   readonly embedder?: Embedder;
   readonly reranker?: Reranker;
@@ -126,9 +129,9 @@ export function furnish(parts: EngineParts, options: EngineOptions, onAcknowledg
     yard.signals.publish(task.tenant, task.key);
     if (task.spec.notification !== undefined) outbox.wake();
   };
-  const { schemas } = parts;
+  const { schemas, reserved = NOTHING } = parts;
   const addressing = new Addressing(yard.canaries, parts.weights, options.region);
-  const guards = { secrets, channels, schemas, quotas, sealer, addressing, weights: parts.weights };
+  const guards = { secrets, channels, schemas, quotas, sealer, addressing, reserved, weights: parts.weights };
   const intake = new Intake(clock, random, store, { ...yard, ...guards, wakers }, options);
   const bench = { ...yard, blobs, secrets, sealer };
   const workbench = new Workbench(log, clock, random, store, bench, options);
@@ -138,6 +141,8 @@ export function furnish(parts: EngineParts, options: EngineOptions, onAcknowledg
   });
   return { ...yard, nodes, sweeper, outbox, intake, workbench, work, control };
 }
+
+const NOTHING: ReservedWork = new Set();
 
 /** An agent whose own errors, not its tasks', ended five attempts running gets nothing for a while, wherever it asks (`SAM-113`). */
 const AGENT_BARS: BreakerTerms = {
@@ -150,13 +155,13 @@ const AGENT_BARS: BreakerTerms = {
 
 /** What the other rooms stand on: who there is, what runs, and how a change is made. */
 function groundFloor(parts: EngineParts, options: EngineOptions) {
-  const { log, clock, random, store, blobs, schemas, weights, quotas, sealer } = parts;
+  const { log, clock, random, store, blobs, schemas, weights, quotas, sealer, reserved = NOTHING } = parts;
   const executors: ReadonlyMap<TaskType, Executor> = new Map(
     parts.executors.map(executor => [executor.type, executor]),
   );
   const signals = new Signals();
   const bars = new Breakers(log, clock, store, AGENT_BARS);
-  const roster = new Roster(clock, store, bars, tenant => weights.regions?.(tenant));
+  const roster = new Roster(clock, store, bars, tenant => weights.regions?.(tenant), reserved);
   const attempts = new Attempts(store, roster);
   const canaries = new Canaries(log, clock, random, store, { alerts: parts.alerts, node: options.serverId });
   const statistics = new RunStatistics(store);

@@ -13,6 +13,7 @@ import type { LeaseRow } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import type { AgentRegistration, AgentView } from './api.ts';
 import type { Breakers } from './breakers.ts';
+import { type ReservedWork, refuseUntrusted } from './reserved-work.ts';
 import { AgentDocuments, keyOf } from './roster-documents.ts';
 import { added, NO_LOAD } from './roster-load.ts';
 import {
@@ -57,6 +58,7 @@ export class Roster {
   /** Nodes that were canaries when they were last heard of: what they ran is judged after they are gone. */
   readonly #goneCanaries = new Set<AgentId>();
   readonly #regionsOf: (tenant: TenantId) => readonly string[] | undefined;
+  readonly #reserved: ReservedWork;
   #registered = 0;
 
   constructor(
@@ -64,10 +66,12 @@ export class Roster {
     store: Pick<Store, 'documents' | 'putDocuments'>,
     bars: Pick<Breakers, 'note' | 'isOpen'>,
     regionsOf: (tenant: TenantId) => readonly string[] | undefined,
+    reserved: ReservedWork,
   ) {
     this.#clock = clock;
     this.#bars = bars;
     this.#regionsOf = regionsOf;
+    this.#reserved = reserved;
     this.#documents = new AgentDocuments(store);
   }
 
@@ -105,6 +109,7 @@ export class Roster {
 
   /** Adds or renews an agent; a draining one stays draining until removed. */
   async register(registration: AgentRegistration): Promise<AgentView> {
+    refuseUntrusted(registration, this.#reserved);
     const now = this.#clock.now();
     const { schemas, ...rest } = registration;
     const key = keyOf(rest.tenant, rest.id);

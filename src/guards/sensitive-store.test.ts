@@ -2,6 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Draft } from '../domain/message.ts';
+import { messageOf, packed, taskSending } from '../engine/mailroom/packing.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { systemRandom } from '../runtime/random.ts';
 import { ACME, claimedOne, ending, order, submitted } from '../store/conformance-setup.ts';
@@ -51,5 +53,31 @@ test('NOOB-33 what only looks sealed, and what is not sensitive, is read as it w
     const [task] = await above.read([{ tenant: ACME, id: order(id).id }]);
     assert.deepEqual(task?.spec.payload, odd);
   }
+  await below.stop();
+});
+
+test('NOOB-33 the message that asks whoever elsewhere for a sensitive task is kept as secret as the task, and known for sensitive when it is read', async () => {
+  const { below, above } = setup();
+  const draft: Draft = {
+    ...{ tenant: ACME, id: 'm-1' as Draft['id'], dialect: 'army', type: 'task_request', from: 'coordinator' },
+    ...{ to: ['writer'], correlationId: 'c', replyTo: null, taskId: null, priority: 3, sentAt: 0 },
+    ...{ expiresAt: null, traceId: 't', actor: 'system', agentId: null },
+    ...{ meaning: { act: 'say' } as Draft['meaning'], envelope: payload },
+  };
+  const read = async (isSecret: boolean, id: string) => {
+    const spec = isSecret ? { sensitive: true as const } : {};
+    const asked = taskSending({ ...draft, id: id as Draft['id'] }, { spec } as Parameters<
+      typeof taskSending
+    >[1]);
+    await above.mail.post([packed(asked, [])]);
+    const query = { tenant: ACME, dialect: 'army', ids: [id as Draft['id']], limit: 1 };
+    const [[kept], [seen]] = await Promise.all([below.mail.mail(query), above.mail.mail(query)]);
+    assert.ok(kept !== undefined && seen !== undefined);
+    const message = messageOf(seen);
+    assert.deepEqual(message.envelope, payload);
+    return [JSON.stringify(kept).includes('secreto'), message.isSensitive];
+  };
+  assert.deepEqual(await read(true, 'm-1'), [false, true]);
+  assert.deepEqual(await read(false, 'm-2'), [true, undefined]);
   await below.stop();
 });

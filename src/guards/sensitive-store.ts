@@ -47,7 +47,9 @@ export function withSensitiveSealed(store: Store, keys: Keys): Store {
     async documents(query) {
       const found = await store.documents(query);
       return found.map(one =>
-        SEALED in one.body ? { ...one, body: unseal(one.body, one.tenant, keys) as JsonObject } : one,
+        SEALED in one.body
+          ? { ...one, body: unseal(one.body, one.tenant, keys) as JsonObject, isSensitive: true as const }
+          : one,
       );
     },
     putDocuments: writes =>
@@ -107,7 +109,7 @@ function sealedMail(mail: NewMail, keys: Keys): NewMail {
 
 function openMail(mail: StoredMail, keys: Keys): StoredMail {
   const content = unseal(mail.content, mail.tenant, keys);
-  return content === mail.content ? mail : { ...mail, content: content as JsonObject };
+  return content === mail.content ? mail : { ...mail, content: content as JsonObject, isSensitive: true };
 }
 
 function posted(keys: Keys): (outcome: PostOutcome) => PostOutcome {

@@ -50,8 +50,7 @@ export interface NewMail {
 }
 
 /** A message as it is kept. */
-export interface StoredMail
-  extends Omit<NewMail, 'entries' | 'inboxMax' | 'aliases' | 'tellsOf' | 'isSensitive'> {
+export interface StoredMail extends Omit<NewMail, 'entries' | 'inboxMax' | 'aliases' | 'tellsOf'> {
   /** Its place in its tenant's log: greater than that of every message a reader of the log was shown before. */
   readonly position: string;
   readonly acceptedAt: number;

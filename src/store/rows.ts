@@ -289,6 +289,8 @@ export interface StoredDocument {
   /** Grows by one at each write. */
   readonly version: number;
   readonly expiresAt: number | null;
+  /** Its body is kept unreadable, and open here for whoever may read it. */
+  readonly isSensitive?: true;
 }
 
 /** Which documents; without a tenant those of all. */

@@ -108,7 +108,7 @@ export interface TestSocket {
 /** Opens a dialect's socket. */
 export async function socketOf(
   { post, name }: Pick<Bench, 'post' | 'name'>,
-  who: Correspondent,
+  who: Pick<Correspondent, 'headers'>,
 ): Promise<TestSocket> {
   const socket = new WebSocket(`${post.url.replace('http', 'ws')}/protocols/${name}/socket`, {
     headers: { ...who.headers },

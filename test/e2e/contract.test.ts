@@ -226,6 +226,7 @@ async function askAboutMail(): Promise<void> {
   const schemas = '/protocols/nooble/result-schemas';
   await admin.post(schemas, { name: 'tour', schema: { type: 'object' } });
   for (const one of [schemas, '/protocols/nooble/tasks', '/protocols/nooble/metrics']) await admin.get(one);
+  await admin.ask('DELETE', `${schemas}/tour`);
 }
 
 async function askAboutBlog(): Promise<void> {

@@ -14,7 +14,7 @@ import type { AgentView, EngineApi } from '../api.ts';
 import type { MessageWire } from '../ports/message-wire.ts';
 import type { Conditions } from './conditions.ts';
 import type { Directory } from './directory.ts';
-import { messageOf, ownSending, packed } from './packing.ts';
+import { messageOf, packed, taskSending } from './packing.ts';
 import type { LeaseRef } from './task-handout.ts';
 import type { Waiting } from './waiting.ts';
 
@@ -112,7 +112,9 @@ export class HandingOn {
       last?.detail,
     );
     const inbox = inboxOfAgent(agentId);
-    await mail.post([packed(ownSending(draft), [{ inbox, lane: task.id, cause: `task:${lease.token}` }])]);
+    await mail.post([
+      packed(taskSending(draft, task), [{ inbox, lane: task.id, cause: `task:${lease.token}` }]),
+    ]);
     waiting.wake(tenant, [inbox]);
     return task;
   }

@@ -2,6 +2,7 @@
 
 import type { JsonObject } from '../../domain/json.ts';
 import type { Draft, Message } from '../../domain/message.ts';
+import type { Task } from '../../domain/task.ts';
 import type { NewEntry, NewMail, StoredMail } from '../../store/mail.ts';
 
 /** An inbox holds about so many at most; who sends more is refused until it is read. */
@@ -20,6 +21,11 @@ export interface Sending {
 /** What the server says itself: its id alone tells repeats. */
 export function ownSending(draft: Draft): Sending {
   return { draft, fingerprint: '' };
+}
+
+/** The message that asks an agent for a task: as sensitive as the task is. */
+export function taskSending(draft: Draft, { spec }: Pick<Task, 'spec'>): Sending {
+  return ownSending(spec.sensitive === true ? { ...draft, isSensitive: true } : draft);
 }
 
 /** A message as it is stored. */
@@ -49,6 +55,7 @@ export function messageOf(mail: StoredMail): Message {
     ...{ tenant, id, dialect, type, from, correlationId, replyTo, priority, expiresAt },
     taskId: taskId as Message['taskId'],
     ...content,
+    ...(mail.isSensitive === true ? { isSensitive: true } : {}),
     position: mail.position,
     acceptedAt: mail.acceptedAt,
   };

@@ -30,6 +30,7 @@ export interface OrderTerms
       | 'sensitive'
       | 'deadlineAt'
       | 'fallback'
+      | 'entrusted'
       | 'awaitsAgent'
       | 'notBefore'
       | 'resources'

@@ -14,7 +14,7 @@ import type { MessageWire } from '../ports/message-wire.ts';
 import type { Conditions } from './conditions.ts';
 import type { Directory } from './directory.ts';
 import type { Handout } from './handout.ts';
-import { messageOf, ownSending, packed } from './packing.ts';
+import { messageOf, type ownSending, packed, taskSending } from './packing.ts';
 
 /** An agent that takes tasks. */
 export interface Handed {
@@ -214,7 +214,7 @@ export class TaskHandout {
         };
     }
     const draft = this.#wireOf(task, dialect).taskRequest(task, agentId, original);
-    const [posted] = await mail.post([packed(ownSending(draft), [entry])]);
+    const [posted] = await mail.post([packed(taskSending(draft, task), [entry])]);
     if (posted?.status !== 'stored') throw new DomainError('internal', `task ${task.id} was not given out`);
     const [ref] = posted.entries;
     if (ref === undefined) throw new Error('a message was posted without its entry');

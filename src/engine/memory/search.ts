@@ -37,6 +37,8 @@ export interface SearchQuery extends RecordFilter {
   readonly by?: 'chunk' | 'record';
   /** Whether the 50 best are put in order by a second look, and near-repeats dropped (`NOOB-76`). */
   readonly reranking?: boolean;
+  /** Whether its text is neither embedded, nor told to a model, nor offered to anybody later (`NOOB-33`). */
+  readonly isSensitive?: boolean;
   /** Fields of metadata whose values are counted over all matches (`NOOB-80`). */
   readonly facets?: readonly string[];
 }
@@ -121,7 +123,8 @@ export class Search {
     }));
     const passages = hits.slice(0, RELATED_FROM).map(({ chunk }) => chunk.content);
     const related = this.#earlier.related(tenant, query.text, passages);
-    if (hits.length > 0 && answer.total > 0) this.#earlier.add(tenant, query.text);
+    if (hits.length > 0 && answer.total > 0 && query.isSensitive !== true)
+      this.#earlier.add(tenant, query.text);
     return {
       ...{ hits, total: answer.total, facets: answer.facets, related, searched, unknown, warnings },
       queryVectorId: `qvec-${hash('sha256', `${embedder?.name ?? 'words'}\n${query.text}`).slice(0, 16)}`,
@@ -135,7 +138,7 @@ export class Search {
     warnings: string[],
   ): Promise<{ readonly answer: IndexAnswer; readonly embedder: Embedder | null }> {
     const wanted = weightsOf(query);
-    const vector = wanted.semantic === 0 ? null : await this.#vectorOf(query.text, embedder, warnings);
+    const vector = wanted.semantic === 0 ? null : await this.#vectorOf(query, embedder, warnings);
     const { by = 'record', facets = [] } = query;
     const answer = index.search({
       stems: stemsOf(query.text),
@@ -148,7 +151,15 @@ export class Search {
     return { answer, embedder: vector === null ? null : embedder };
   }
 
-  async #vectorOf(text: string, embedder: Embedder | null, warnings: string[]): Promise<Int8Array | null> {
+  async #vectorOf(
+    { text, isSensitive }: SearchQuery,
+    embedder: Embedder | null,
+    warnings: string[],
+  ): Promise<Int8Array | null> {
+    if (isSensitive === true) {
+      warnings.push('the query is sensitive: searched by words alone');
+      return null;
+    }
     try {
       const [vector] = (await embedder?.embed([text])) ?? [];
       if (vector !== undefined) return quantized(vector);
@@ -178,7 +189,7 @@ export class Search {
     if (query.reranking !== true) return hits.slice(0, limit);
     const ranked = hits.slice(0, RERANKED).map(hit => ({ ...hit, stems: stemsOf(hit.chunk.content) }));
     const ordered = withoutRepeats(
-      this.#reranker === null
+      this.#reranker === null || query.isSensitive === true
         ? byNearness(query.text, ranked)
         : await this.#byModel(this.#reranker, query.text, ranked, warnings),
     );

@@ -87,6 +87,7 @@ export function orderFor(errand: Errand, { parent, shared, remainingMs, engine }
     ...optional('labels', spec.labels),
     ...optional('logLevelMin', spec.logLevelMin),
     ...optional('sensitive', spec.sensitive),
+    ...optional('entrusted', spec.entrusted),
     context: { ...spec.context, shared_state: shared },
     traceId: spec.traceId,
     ...optional('traceparent', spec.traceparent),

@@ -4,9 +4,8 @@ import type { Agent } from '../../domain/agent.ts';
 import { DomainError, ERROR_CODES } from '../../domain/errors.ts';
 import type { AgentId } from '../../domain/ids.ts';
 import { isJsonObject } from '../../domain/json.ts';
-import { type Draft, inboxOfAgent, type Message, needsTls } from '../../domain/message.ts';
+import { type Draft, inboxOfAgent, type Message } from '../../domain/message.ts';
 import { allows } from '../../domain/principal.ts';
-import type { Subscription } from '../../domain/subscription.ts';
 import type { Caller, Dialect, NamedInbox } from '../dialect/dialect.ts';
 import { checkFilter, isWanted, matchesType } from '../dialect/matching.ts';
 import { addressOf, inboxOf, rolesOf } from './address.ts';
@@ -63,8 +62,7 @@ export function armyDialect(parts: ReadingParts): Dialect {
       checkFilter(filter);
     },
     mayWatch: caller => isPlayedBy('validator', caller) || isPlayedBy('supervisor', caller),
-    wants: (message, subscription) =>
-      isSafeFor(message, subscription) && isWanted(message, subscription, encode),
+    wants: (message, subscription) => isWanted(message, subscription, encode),
     requirements: FIELD_REQUIREMENTS,
     signatureAt: ['signature'],
     codes: WORDINGS,
@@ -86,12 +84,6 @@ export function armyDialect(parts: ReadingParts): Dialect {
       return taskNews(task, event);
     },
   };
-}
-
-/** What wants TLS goes to no webhook in clear (`ARMY-8`). */
-function isSafeFor(message: Message, { target }: Subscription): boolean {
-  if (target.by !== 'webhook' || !needsTls(message)) return true;
-  return [target.url, ...(target.backups ?? [])].every(url => url.startsWith('https:'));
 }
 
 /** What an agent can take: what is for any of its roles, for any specialist where it is one, and for it alone (`ARMY-14`). */

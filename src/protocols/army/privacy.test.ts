@@ -1,15 +1,19 @@
 // Who can read along: TLS 1.3 between machines, clear text on this one, certificates at both ends, and messages that want TLS.
 
 import assert from 'node:assert/strict';
-import { hash, X509Certificate } from 'node:crypto';
+import { hash, randomUUID, X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { type RequestOptions, request } from 'node:https';
+import { createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { WebSocket } from 'ws';
 import { type Player, player, playing } from '../../../test/army-stage.ts';
 import { makeAuthority, opensslMissing } from '../../../test/certificates.ts';
+import { socketOf } from '../../../test/dialects/setup.ts';
 import { eventually } from '../../../test/eventually.ts';
 import { type Correspondent, correspondent, openPost, type Post } from '../../../test/post.ts';
 import type { Loose } from '../../../test/serve.ts';
@@ -153,6 +157,107 @@ suite('a network the operator vouches for', () => {
     assert.deepEqual([status, body.status, body.reply], [202, 'accepted', undefined]);
     const repeated = await from(head.who, post.url, IN_CLEAR).send('army', query, '?wait=1');
     assert.deepEqual([repeated.body.status, repeated.body.reply], ['duplicate', undefined]);
+  });
+
+  test('ARMY-8 ARMY-98 over a socket without TLS a message that wants it is neither taken in nor given out, which is said, and others are', async () => {
+    const [mel, zoe] = [await player(post, 'supervisor', 'mel'), await player(post, 'writer', 'zoe')];
+    // What was withheld holds up what its sender says after it, and nobody else.
+    const kim = await player(post, 'supervisor', 'kim');
+    const note = (action: string, encryption: string, by = mel): Loose => ({
+      ...by.envelope('coordination', 'writer:zoe', { action }),
+      ...{ encryption, correlation_id: 'socketed' },
+    });
+    const army = { post, name: 'army' };
+    const clear = await socketOf(army, { headers: { ...mel.who.headers, ...IN_CLEAR } });
+    clear.say({ frame: 'hello' });
+    clear.say({ frame: 'send', messages: [note('shut', 'tls'), note('open', 'none')] });
+    const { results } = await clear.next('sent');
+    assert.deepEqual(
+      results.map((one: Loose) => one.error?.error_code ?? one.status),
+      ['POLICY_VIOLATION', 'accepted'],
+    );
+    clear.close();
+    assert.equal((await zoe.next()).payload.action, 'open');
+    await mel.who.send('army', note('shut', 'tls'));
+    const reading = await socketOf(army, { headers: { ...zoe.who.headers, ...IN_CLEAR } });
+    reading.say({ frame: 'hello', inbox: 'zoe', credit: 5 });
+    const { error } = await reading.next('error');
+    assert.deepEqual([error.error_code, error.context.rule], ['POLICY_VIOLATION', 'encryption']);
+    await kim.who.send('army', note('open', 'none', kim));
+    assert.equal((await reading.next('deliver')).message.payload.action, 'open');
+    assert.equal(reading.count('deliver'), 0);
+    reading.close();
+    await reading.closed;
+    const safe = await socketOf(army, { headers: { ...zoe.who.headers, ...BY_PROXY } });
+    safe.say({ frame: 'hello', inbox: 'zoe', credit: 5 });
+    const last = note('last', 'tls', kim);
+    await kim.who.send('army', last);
+    for (;;) {
+      const { message: got, delivery_id: delivery } = await safe.next('deliver');
+      safe.say({ frame: 'ack', items: [{ delivery_id: delivery, outcome: 'ack' }] });
+      if (got.id !== last.id) continue;
+      assert.deepEqual([got.encryption, got.payload.action], ['tls', 'last']);
+      break;
+    }
+    safe.close();
+  });
+
+  test('ARMY-8 NOOB-142 a webhook called in clear is not called with what wants TLS, on any wire, one by https is; all else is told to both', async t => {
+    const [mel, zoe] = [await player(post, 'supervisor', 'mel-w'), await player(post, 'writer', 'zoe-w')];
+    const heard: Loose[] = [];
+    const plain = createServer((asked, answer) => {
+      asked.setEncoding('utf8').on('data', text => heard.push(JSON.parse(text)));
+      asked.on('end', () => answer.end());
+    });
+    const { promise: greeted, resolve } = Promise.withResolvers<number>();
+    // Nobody here has a certificate it would believe: that it greets by TLS shows that it would tell.
+    const secure = createTcpServer(socket =>
+      socket
+        .on('error', () => {})
+        .once('data', (bytes: Buffer) => {
+          resolve(bytes[0] ?? 0);
+          socket.destroy();
+        }),
+    );
+    for (const server of [plain, secure]) server.listen(0, '127.0.0.1');
+    t.after(() => [plain, secure].map(server => server.close()));
+    await Promise.all([plain, secure].map(server => server.listening || once(server, 'listening')));
+    const portOf = (server: { address(): unknown }): number => (server.address() as { port: number }).port;
+    const subscribe = async (wire: string, types: readonly string[], url: string): Promise<void> => {
+      const order = { types, deliver: 'webhook', url };
+      const made = await post.admin.ask('POST', `/protocols/${wire}/subscriptions`, order);
+      assert.equal(made.status, 201, JSON.stringify(made.body));
+    };
+    const clearUrl = `http://127.0.0.1:${portOf(plain)}/`;
+    await subscribe('army', ['coordination'], clearUrl);
+    await subscribe('army', ['coordination'], `https://127.0.0.1:${portOf(secure)}/`);
+    await subscribe('nooble', ['agent.notify'], clearUrl);
+    for (const encryption of ['tls', 'none'])
+      await mel.tell('coordination', 'writer:zoe-w', { action: encryption }, { encryption });
+    const notice = (encryption: string): Loose => ({
+      ...{
+        message_id: randomUUID(),
+        task_id: randomUUID(),
+        correlation_id: randomUUID(),
+        tenant_id: 'default',
+      },
+      ...{ created_at: new Date().toISOString(), schema_version: '1.1', status: 'pending', priority: 3 },
+      ...{ type: { domain: 'agent', action: 'notify' }, payload: { action: encryption } },
+      ...{ source_service: 'mel-w', target_service: 'zoe-w', metadata: { encryption } },
+    });
+    for (const encryption of ['tls', 'none'])
+      assert.equal((await post.admin.send('nooble', notice(encryption))).status, 202);
+    await eventually(() => heard.length >= 2);
+    assert.equal(await greeted, 0x16);
+    assert.deepEqual(
+      heard.map(({ payload }) => payload.action),
+      ['none', 'none'],
+    );
+    const inbox = await zoe.all();
+    assert.ok(
+      inbox.some(({ payload }) => payload?.action === 'tls'),
+      'its receiver has it',
+    );
   });
 });
 

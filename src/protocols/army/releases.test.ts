@@ -45,6 +45,13 @@ suite('results that are held back', () => {
     return (await boss.next('status_response')).payload;
   };
 
+  const overSam = async (id: string): Promise<Loose> =>
+    (await post.admin.ask('GET', `/api/v2/task-status/${id}`)).body;
+  const listed = async (state: string, id: string): Promise<readonly string[]> => {
+    const { body } = await post.admin.ask('GET', `/api/v2/task-status?status=${state}&task_ids=${id}`);
+    return body.tasks.map((one: Loose) => one.task_id);
+  };
+
   test('ARMY-73 what offends is refused with POLICY_VIOLATION: a request is not run, a result not released', async () => {
     const refused = await ask('rude1', { description: OFFENCE });
     assert.deepEqual([refused.status, refused.body.error_code], [422, 'POLICY_VIOLATION']);
@@ -83,7 +90,59 @@ suite('results that are held back', () => {
     assert.equal((await head.next('task_response')).payload.result.content, 'ok');
   });
 
-  test('ARMY-79 a critical result, or one a person is to see, waits for the supervisor, shown as such; their word releases or refuses it', async () => {
+  test('ARMY-75 personal data in a result that must be valid is an error that names no datum, unless the request’s context allows it', async () => {
+    const told = `${GOOD} Write to ann@example.com if you wonder why.`;
+    const call = async (id: string, context: object): Promise<Loose> => {
+      const order = { task_id: id, task_type: 'draft', description: 'd', context };
+      await rita.tell('task_request', 'tool', { ...order, constraints: { required_validation: true } });
+      assert.equal((await tim.next('task_request')).payload.task_id, id);
+      await tim.tell('task_response', 'researcher:rita', {
+        ...{ task_id: id, status: 'completed', result: { content: told, sources: [] } },
+      });
+      return rita.next();
+    };
+    for (const [id, context] of [
+      ['pii1', {}],
+      ['pii2', { pii_allowed: false }],
+      ['pii3', { pii_allowed: 'true' }],
+    ] as const) {
+      const { type, payload } = await call(id, context);
+      assert.deepEqual(
+        [type, payload.error_code, payload.context.task_id],
+        ['error', 'POLICY_VIOLATION', id],
+      );
+      assert.ok(JSON.stringify(payload).includes('PERSONAL_DATA_EMAIL'), JSON.stringify(payload));
+      assert.ok(!JSON.stringify(payload).includes('ann@example.com'));
+      assert.ok(!JSON.stringify(await status(id)).includes('ann@example.com'));
+    }
+    const { type, payload } = await call('pii4', { pii_allowed: true });
+    assert.deepEqual([type, payload.result.content], ['task_response', told]);
+  });
+
+  test('ARMY-75 the coordinator’s flow gives a result with personal data back to be mended, unless the request’s context allows it', async () => {
+    const told = `${GOOD} Write to ann@example.com if you wonder why.`;
+    const respondTo = async (request: Loose, content: string): Promise<void> =>
+      void (await ann.tell('task_response', 'coordinator', {
+        ...{ task_id: request.payload.task_id, status: 'completed', result: { content, sources: [] } },
+      }));
+    const flow = async (id: string, context: object): Promise<Loose> => {
+      const parameters = { role: 'writer' };
+      const order = { task_id: id, task_type: 'draft', description: 'about tides', parameters, context };
+      await boss.tell('task_request', 'coordinator:batuta', order);
+      const request = await ann.next('task_request');
+      await respondTo(request, told);
+      return request;
+    };
+    await flow('pii5', {});
+    const again = await ann.next('task_request');
+    assert.match(JSON.stringify(again.payload.context), /PERSONAL_DATA_EMAIL/);
+    await respondTo(again, GOOD);
+    assert.equal((await boss.next('task_response')).payload.result.content, GOOD);
+    await flow('pii6', { pii_allowed: true });
+    assert.equal((await boss.next('task_response')).payload.result.content, told);
+  });
+
+  test('ARMY-79 ARMY-77 a critical result, or one a person is to see, waits for the supervisor, shown as such, by SAM as running without result; their word releases or refuses it', async () => {
     const asks: readonly [string, object, object | undefined, boolean][] = [
       ['seen1', {}, { priority: 'critical' }, true],
       ['seen2', { constraints: { human_review: true } }, undefined, false],
@@ -96,6 +155,14 @@ suite('results that are held back', () => {
       const shown = await status(id);
       assert.deepEqual([shown.status, shown.waiting_for], ['running', 'person']);
       assert.deepEqual(await head.all(), []);
+      const held = await overSam(id);
+      assert.deepEqual(
+        [held.current_status.state, held.current_status.outcome, held.current_status.progress.current_step],
+        ['running', null, 'waiting for a person'],
+      );
+      assert.ok(!JSON.stringify(held).includes(GOOD));
+      assert.equal((await post.admin.ask('GET', `/api/v2/task-output/${id}`)).status, 404);
+      assert.deepEqual(await listed('completed', id), []);
       const verdict = { valid, score: 1, issues: [], recommendations: valid ? [] : ['too short'] };
       await boss.tell('validation_response', 'coordinator:batuta', verdict, { reply_to: request.id });
       const { type, payload } = await head.next();
@@ -105,6 +172,15 @@ suite('results that are held back', () => {
           `${type} ${payload.error_code} ${payload.message}`,
           /^error POLICY_VIOLATION .*too short/,
         );
+      const over = valid ? 'completed' : 'failed';
+      const after = await overSam(id);
+      assert.equal(after.current_status.state, over);
+      assert.equal(
+        JSON.stringify(after).includes(GOOD),
+        valid,
+        'what is refused shows no more than what is held',
+      );
+      if (valid) assert.deepEqual(await listed(over, id), [id]);
     }
   });
 });

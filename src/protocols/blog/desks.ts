@@ -96,12 +96,23 @@ async function reviewErrand(
     ...(isAdvisory ? { advisory: true } : {}),
   };
   if (steps.every(({ id }) => judgeOf(id) === null))
-    return { work: 'validate_content', input: validation as unknown as JsonObject };
-  return { work: 'workflow_orchestration', input: validationFlowOf(validation, judgeOf), order: LONG };
+    return { work: 'validate_content', input: validation as unknown as JsonObject, order: REVIEW };
+  const order = { ...LONG, ...REVIEW };
+  return { work: 'workflow_orchestration', input: validationFlowOf(validation, judgeOf), order };
 }
 
 /** A year: persons take their time. */
 const LONG: OrderTerms = { timeoutMs: 31_536_000_000 };
+/** Only what was asked of these agents here approves and changes contents. */
+/** What changes contents, or approves them: nobody orders it past the desks. */
+export const BLOG_WORK = ['validate_content', 'change_content'] as const;
+
+const REVIEW: OrderTerms = { entrusted: ['validate_content'] };
+const CHANGE: OrderTerms = { entrusted: ['change_content'] };
+const ENTRUSTED: Readonly<Record<BuiltIn, OrderTerms>> = {
+  ...{ planner: {}, coder: {} },
+  ...{ reviewer: REVIEW, executor: CHANGE },
+};
 
 async function take(
   message: Message,
@@ -133,7 +144,7 @@ async function take(
 /** What the remote agent is asked, as it was asked; once it is gone the built-in one does what it would have done (`BLOG-23`). */
 async function standInErrand(agent: BuiltIn, input: Json, own: () => Promise<Errand>): Promise<Errand> {
   const fallback = await fallbackOf(own);
-  return { work: agent, input, order: fallback === null ? {} : { fallback } };
+  return { work: agent, input, order: fallback === null ? {} : { fallback, ...ENTRUSTED[agent] } };
 }
 
 async function isOrdered(message: Message, id: TaskId, desk: { task: DeskTask }): Promise<boolean> {
@@ -206,7 +217,7 @@ async function executorErrand(
   if (asked.kind === 'change') {
     // Whoever asks is told at once where it cannot be; the task looks again.
     await contents.require(tenant, asked.order);
-    return { work: 'change_content', input: asked.order as unknown as JsonObject };
+    return { work: 'change_content', input: asked.order as unknown as JsonObject, order: CHANGE };
   }
   const steps = asked.kind === 'steps' ? asked.steps : await planner.plan(asked.intent, asked.context);
   const coder = await standInFor(engine, tenant, 'coder');

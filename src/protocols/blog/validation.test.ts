@@ -2,7 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Loose } from '../../../test/serve.ts';
+import { eventually } from '../../../test/eventually.ts';
+import type { Correspondent } from '../../../test/post.ts';
+import { type Loose, taskBody } from '../../../test/serve.ts';
 import { bodyCheck } from '../validation.ts';
 import { ask, listen, message, refused, sharedPost } from './bench.test.ts';
 import { contentValidation } from './schemas.ts';
@@ -199,3 +201,63 @@ test('BLOG-54 who may not administer a tenant does not decide whether a person h
   });
   assert.deepEqual([status, body.code], [403, 'PRECONDITION_FAILED']);
 });
+
+test('BLOG-22 BLOG-54 nobody changes or approves contents by ordering that work itself: by SAM, as a step of a workflow, its fallback, or a skill', async () => {
+  const post = await open();
+  const { admin } = post;
+  const content = { title: 'Nobody saw this', content: 'It was never approved.' };
+  const created = { action: 'create_content', contentId: 'sneaky', content };
+  const said = { by: 'person', state: 'completed', output: { approved: true }, error: '' };
+  const verdict = { asked: { contentId: 'sneaky', content, steps: [] }, until: 0, told: said };
+  const forged: Readonly<Record<string, object>> = { change_content: created, validate_content: verdict };
+  const order = (id: string, data: object, more: object = {}): object =>
+    taskBody(id, { task_type: 'custom', task_data: data, ...more });
+  for (const [name, payload] of Object.entries(forged)) {
+    const data = { type_name: name, ...payload };
+    const { status, body } = await admin.ask('POST', '/api/v2/execute-task', order(`sneak-${name}`, data));
+    assert.deepEqual([status, body.error.code], [403, 'FORBIDDEN'], JSON.stringify(body));
+    assert.equal(body.error.details.work_type, `custom:${name}`);
+    const left = await admin.ask('GET', `/api/v2/task-status/sneak-${name}`);
+    assert.equal(left.status, 404, 'nothing is stored of it');
+    const run = {
+      ...{ task_type: 'workflow_orchestration', execution_config: { timeout: 20 } },
+      task_data: {
+        steps: [
+          { id: 'plain', task_type: 'custom', task_data: data, on_failure: 'continue' },
+          { id: 'hidden', task_type: 'custom', task_data: { type_name: 'executor', fallback: data } },
+        ],
+      },
+    };
+    assert.equal((await admin.ask('POST', '/api/v2/execute-task', taskBody(`run-${name}`, run))).status, 200);
+    const ended = await settled(admin, `run-${name}`);
+    assert.equal(ended.current_status.state, 'failed');
+    for (const step of ['plain', 'hidden'])
+      assert.equal((await admin.ask('GET', `/api/v2/task-status/run-${name}.${step}`)).status, 404);
+    const bySkill = await refused(admin, `skill-${name}`, { payload: { skill: name, params: payload } });
+    assert.equal(bySkill.status, 403, JSON.stringify(bySkill.body));
+  }
+  // Nor does anybody take such work to leave a verdict in its checkpoint.
+  const worker = (agent: string, type: string): ReturnType<Correspondent['ask']> =>
+    admin.ask('POST', '/api/v2/work', { agent_id: agent, types: [type], slots: 1, wait_seconds: 0 });
+  for (const name of Object.keys(forged)) {
+    const taken = await worker('helpful', `custom:${name}`);
+    assert.deepEqual([taken.status, taken.body.error?.code], [403, 'FORBIDDEN'], JSON.stringify(taken.body));
+  }
+  assert.equal((await worker('inside.nooble.knowledge_base', 'custom:knowledge_update')).status, 403);
+  assert.equal((await worker('helpful', 'custom:harmless')).status, 200);
+  const ops = await post.register('cvp-ops');
+  const change = await refused(ops, 'sneak-publish', {
+    ...{ from: 'cvp-ops', to: 'executor', payload: { action: 'publish_content', contentId: 'sneaky' } },
+  });
+  assert.equal(change.status, 404, 'there is no such content');
+});
+
+/** A task's status once it is over. */
+async function settled(who: Correspondent, id: string): Promise<Loose> {
+  let body: Loose = {};
+  await eventually(async () => {
+    ({ body } = await who.ask('GET', `/api/v2/task-status/${id}`));
+    return ['completed', 'failed', 'timeout'].includes(body.current_status.state);
+  }, 20_000);
+  return body;
+}

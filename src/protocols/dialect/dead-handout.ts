@@ -4,10 +4,17 @@ import type { Message } from '../../domain/message.ts';
 import { messageOf } from '../../engine/mailroom/packing.ts';
 import type { DeadLetter } from '../../store/mail.ts';
 import type { Dialect } from './dialect.ts';
+import { encoded } from './encoded.ts';
 
-/** A message among dead letters, without what its dialect shows to nobody but its receiver. */
-export function keepable(shown: object, dialect: Pick<Dialect, 'keepable'>): object {
-  return (dialect.keepable?.(shown) as object | undefined) ?? shown;
+/** A message among dead letters, in the dialect's words but for what is shown to nobody but its receiver. */
+export function keepable(message: Message, dialect: Dialect): object {
+  const shown = encoded(message, dialect);
+  const { confidential = ['payload'] } = dialect;
+  const withheld = Object.fromEntries(
+    confidential.filter(member => member in shown).map(member => [member, { withheld: 'sensitive_data' }]),
+  );
+  const told = message.isSensitive === true ? { ...shown, ...withheld } : shown;
+  return (dialect.keepable?.(told) as object | undefined) ?? told;
 }
 
 /** A dead letter in the place of a delivery; it can be read and not acknowledged. */

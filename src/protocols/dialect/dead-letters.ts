@@ -12,7 +12,7 @@ import { callerOf } from './callers.ts';
 import { mayShow } from './clear-text.ts';
 import { keepable } from './dead-handout.ts';
 import type { Dialect } from './dialect.ts';
-import { type DialectRouteParts, encoded } from './routes.ts';
+import type { DialectRouteParts } from './routes.ts';
 
 const PAGE = 100;
 const REPLAY_MAX = 1_000;
@@ -136,7 +136,7 @@ function shown(letter: DeadLetter, dialect: Dialect, call: Pick<Call, 'isPrivate
     ...(mail === null ? {} : { accepted_at: new Date(mail.acceptedAt).toISOString() }),
     ...(mail === null || !mayShow(messageOf(mail), call)
       ? {}
-      : { message: keepable(encoded(messageOf(mail), dialect), dialect) }),
+      : { message: keepable(messageOf(mail), dialect) }),
     ...(raw === null ? {} : { raw }),
   };
 }

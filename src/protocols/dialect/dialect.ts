@@ -107,8 +107,6 @@ export interface Dialect extends MessageWire {
   nameOf?(agent: AgentId): string;
   /** Whether the caller may watch all messages of its tenant, though it manages no deliveries. */
   mayWatch(caller: Caller): boolean;
-  /** Whether a message is shown to nobody who watches, only to its receivers in their inboxes; absent: none is. */
-  isConfidential?(message: Message): boolean;
   /** Messages a minute from one agent of the tenant; absent: as many as of any wire. */
   pacePerMinute?(tenant: TenantId): number;
   /** Which requirement each field answers to. */

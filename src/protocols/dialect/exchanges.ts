@@ -8,7 +8,8 @@ import type { Route } from '../protocol.ts';
 import { json, route } from '../route.ts';
 import { callerOf } from './callers.ts';
 import { mayShow } from './clear-text.ts';
-import { type DialectRouteParts, encoded } from './routes.ts';
+import { encoded } from './encoded.ts';
+import type { DialectRouteParts } from './routes.ts';
 import { maySee } from './streams.ts';
 
 const SHOWN_MAX = 1_000;

@@ -2,7 +2,7 @@
 
 import { DomainError } from '../../domain/errors.ts';
 import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
-import type { Message } from '../../domain/message.ts';
+import { type Message, needsTls } from '../../domain/message.ts';
 import type { Subscription } from '../../domain/subscription.ts';
 import { type Expression, holds, ParseBudget, parseExpression } from '../../engine/expressions.ts';
 
@@ -52,18 +52,26 @@ function sameJson(one: Json | undefined, other: Json): boolean {
   return one !== undefined && JSON.stringify(one) === JSON.stringify(other);
 }
 
-/** Whether a subscriber wants a message, once it is put into the wire's words. */
+/** Whether a subscriber wants a message, once it is put into the wire's words; what is sensitive is told to its receivers alone (`NOOB-33`). */
 export function isWanted(
   message: Message,
-  { types, filter, watchesAll, owner }: Subscription,
+  subscription: Subscription,
   encode: (message: Message) => JsonObject,
 ): boolean {
-  if (!matchesType(message.type, types)) return false;
+  const { types, filter, watchesAll, owner } = subscription;
+  if (message.isSensitive === true || !matchesType(message.type, types)) return false;
+  if (!isSafeFor(message, subscription)) return false;
   const isPublic = message.meaning.act === 'notify' && message.to.length === 0;
   if (!isPublic && !watchesAll && !concerns(message, owner)) return false;
   if (filter === null) return true;
   const envelope = encode(message);
   return typeof filter === 'string' ? holdsFor(filter, envelope) : matchesFilter(envelope, filter);
+}
+
+/** What wants TLS goes to no webhook in clear (`ARMY-8`). */
+function isSafeFor(message: Message, { target }: Subscription): boolean {
+  if (target.by !== 'webhook' || !needsTls(message)) return true;
+  return [target.url, ...(target.backups ?? [])].every(url => url.startsWith('https:'));
 }
 
 /** Throws `invalid_request` for an expression that does not parse or is not permitted. */

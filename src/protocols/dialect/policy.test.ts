@@ -2,6 +2,10 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { openPost, type Post } from '../../../test/post.ts';
 import { createToyDialect } from '../../../test/toy-dialect.ts';
+import { DomainError } from '../../domain/errors.ts';
+import type { Log } from '../../runtime/log.ts';
+import type { DialectHands } from './hands.ts';
+import { logRefusal } from './rendered.ts';
 
 let post: Post;
 before(async () => {
@@ -103,4 +107,18 @@ test('ARMY-82 a tenant does not set the pace of its own agents', async () => {
     });
   assert.equal((await ask({ messages_per_minute: 1_000 })).status, 403);
   assert.equal((await ask({ depth_max: 4 })).status, 200);
+});
+
+test('ARMY-75 personal data and credentials of what was refused are masked in the log of the process', () => {
+  const lines: object[] = [];
+  const note = (message: string, fields?: object): void => void lines.push({ message, ...fields });
+  const log: Log = { debug: note, info: note, warn: note, error: note, child: () => log };
+  const error = new DomainError(
+    'invalid_request',
+    'ann@example.com said password=hunter22 to 4111 1111 1111 1111',
+  );
+  logRefusal(log, createToyDialect({} as DialectHands).dialect, error, { traceId: 't' });
+  assert.equal(lines.length, 1);
+  assert.doesNotMatch(JSON.stringify(lines), /ann@|hunter22|4111/);
+  assert.match(JSON.stringify(lines), /said/);
 });

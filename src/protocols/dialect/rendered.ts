@@ -2,6 +2,7 @@
 
 import type { DomainError } from '../../domain/errors.ts';
 import type { JsonObject } from '../../domain/json.ts';
+import { maskPersonalData } from '../../guards/content/personal-data.ts';
 import { mask } from '../../guards/mask.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { ErrorScene, Protocol } from '../protocol.ts';
@@ -41,7 +42,7 @@ export function logRefusal(
     code,
     ...(severity === undefined ? {} : { severity }),
     canonical: error.code,
-    why: mask(error.message),
+    why: maskPersonalData(mask(error.message)),
     context,
     traceId,
   });

@@ -2,7 +2,6 @@
 
 import Type from 'typebox';
 import { asDomainError, DomainError } from '../../domain/errors.ts';
-import type { Message } from '../../domain/message.ts';
 import { requirePermission } from '../../guards/permissions.ts';
 import type { Call, Reply, Route } from '../protocol.ts';
 import { route } from '../route.ts';
@@ -11,6 +10,7 @@ import { deliverable } from './clear-text.ts';
 import { deadHandout, keepable } from './dead-handout.ts';
 import type { Dialect, ErrorBodyScene } from './dialect.ts';
 import type { Arrival, Door, DoorParts } from './door.ts';
+import { encoded } from './encoded.ts';
 import { ackItem } from './frames.ts';
 import { headersBeside } from './headed.ts';
 import { answer, answerIn, BATCH_MAX, BODY_BYTES_MAX, readBody } from './media.ts';
@@ -198,9 +198,7 @@ async function readInbox(
   const { inboxes, worker, reader, isDead } = await openInbox(call.params.name, caller, dialect);
   if (isDead === true) {
     const letters = await mailroom.deadLetters({ tenant: caller.tenant, dialect: dialect.name, limit: max });
-    const messages = letters.map(letter =>
-      deadHandout(letter, message => keepable(encoded(message, dialect), dialect)),
-    );
+    const messages = letters.map(letter => deadHandout(letter, message => keepable(message, dialect)));
     return answer(200, { messages }, call.headers);
   }
   const read = await mailroom.read({
@@ -224,23 +222,6 @@ async function readInbox(
       message: said,
     }));
   return answerIn(200, mediaType => ({ messages: messagesIn(mediaType) }), call.headers);
-}
-
-/** The message in the dialect's words; what it has no words for is said to be there. */
-export function encoded(message: Message, dialect: Dialect): object {
-  try {
-    return dialect.encode(message);
-  } catch (error) {
-    if (!(error instanceof DomainError) || error.code !== 'unprocessable') throw error;
-    return {
-      untranslatable: {
-        message_id: message.id,
-        protocol: message.dialect,
-        type: message.type,
-        from: message.from,
-      },
-    };
-  }
 }
 
 /** An inbox the caller may read, and under which name it holds what it takes; throws `forbidden`, `not_found`. */

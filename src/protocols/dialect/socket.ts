@@ -9,11 +9,12 @@ import { parseJson } from '../json.ts';
 import type { Call, FarEnd, SocketDoor, SocketSession } from '../protocol.ts';
 import { bodyCheck } from '../validation.ts';
 import { deliverable } from './clear-text.ts';
+import { encoded } from './encoded.ts';
 import { ackFrame, creditFrame, helloFrame, sendFrame } from './frames.ts';
 import { headersBeside } from './headed.ts';
 import { BATCH_MAX, MESSAGE_BYTES_MAX } from './media.ts';
 import { logRefusal } from './rendered.ts';
-import { arrivalOf, type DialectRouteParts, encoded, openInbox, resultOf, sceneOf } from './routes.ts';
+import { arrivalOf, type DialectRouteParts, openInbox, resultOf, sceneOf } from './routes.ts';
 import { type AckItem, ownInboxes, verdictOf } from './verdicts.ts';
 
 /** Messages a sender may have under way at once. */

@@ -10,9 +10,10 @@ import { route } from '../route.ts';
 import { callerOf } from './callers.ts';
 import { mayShow } from './clear-text.ts';
 import type { Caller, Dialect } from './dialect.ts';
+import { encoded } from './encoded.ts';
 import { headersBeside } from './headed.ts';
 import { matchesType, patternsIn } from './matching.ts';
-import { type DialectRouteParts, encoded } from './routes.ts';
+import type { DialectRouteParts } from './routes.ts';
 
 const PAGE = 200;
 const LOOK_MS = 1_000;
@@ -94,9 +95,10 @@ export async function* messagesAfter(
   }
 }
 
-/** Whether a message is the caller's business: sent by it or to it, told to everyone, or the caller watches over all. */
+/** Whether a message is the caller's business: sent by it or to it, told to everyone, or the caller watches over all; of whatever wire, what is
+ * sensitive is for nobody but its receivers, in their inboxes (`NOOB-33`). */
 export function maySee(message: Message, caller: Caller, dialect: Dialect): boolean {
-  if (dialect.isConfidential?.(message) === true) return false;
+  if (message.isSensitive === true) return false;
   if (allows(caller.principal, 'delivery:manage') || dialect.mayWatch(caller)) return true;
   if (message.meaning.act === 'notify' && message.to.length === 0) return true;
   const { agentId, agent } = caller;

@@ -50,7 +50,7 @@ export async function answerQuery(
   parts: AgentParts,
 ): Promise<JsonObject> {
   const { payload } = asked;
-  const read = await readContext(errand.tenant, payload, parts);
+  const read = await readContext(errand.tenant, asked, parts);
   const limit = typeof payload.max_tokens === 'number' ? payload.max_tokens : OUTPUT_TOKENS;
   const warned = read.warnings.length === 0 ? {} : { warnings: read.warnings };
   const [provider] = parts.models;
@@ -101,14 +101,20 @@ function extracted(
   };
 }
 
-async function readContext(tenant: TenantId, payload: JsonObject, parts: AgentParts): Promise<Read> {
+async function readContext(
+  tenant: TenantId,
+  { payload, isSensitive }: Parameters<typeof answerQuery>[1],
+  parts: AgentParts,
+): Promise<Read> {
   const items = Array.isArray(payload.context) ? payload.context.filter(isJsonObject) : [];
   const passages: Passage[] = [];
   const history: JsonObject[] = [];
   const warnings: string[] = [];
   for (const { type, content } of items) {
     if (type === 'conversation_history') {
-      history.push(...(await historyOf(tenant, content ?? null, parts.conversations)));
+      const told = await historyOf(tenant, content ?? null, isSensitive, parts.conversations);
+      history.push(...told.messages);
+      warnings.push(...told.warnings);
       continue;
     }
     if (type === 'document_reference' && isJsonObject(content)) {
@@ -145,15 +151,22 @@ async function knownOf(
     .filter(one => !passages.some(({ document, chunk }) => document === one.document && chunk === one.chunk));
 }
 
+/** What was said before; what is sensitive of it only for a task that is (`NOOB-33`). */
 async function historyOf(
   tenant: TenantId,
   content: Json,
+  isSensitive: boolean,
   conversations: Conversations,
-): Promise<readonly JsonObject[]> {
-  if (Array.isArray(content)) return content.filter(isJsonObject);
-  if (!isJsonObject(content) || typeof content.conversation_id !== 'string') return [];
-  const { messages } = await conversations.read(tenant, content.conversation_id, {});
-  return Array.isArray(messages) ? messages.filter(isJsonObject) : [];
+): Promise<{ readonly messages: readonly JsonObject[]; readonly warnings: readonly string[] }> {
+  if (Array.isArray(content)) return { messages: content.filter(isJsonObject), warnings: [] };
+  if (!isJsonObject(content) || typeof content.conversation_id !== 'string')
+    return { messages: [], warnings: [] };
+  const { messages, reply_metadata: more } = await conversations.read(tenant, content.conversation_id, {
+    ...{ payload: {}, isSensitive },
+  });
+  const warnings = isJsonObject(more) && Array.isArray(more.warnings) ? more.warnings.map(String) : [];
+  const all = Array.isArray(messages) ? messages.filter(isJsonObject) : [];
+  return { messages: all.filter(({ withheld }) => withheld === undefined), warnings };
 }
 
 function textsIn(value: Json): readonly string[] {

@@ -12,7 +12,7 @@ import { type Envelope, ruleIn } from './envelope.ts';
 import { noobleError } from './errors.ts';
 import { FALLBACKS } from './fallbacks.ts';
 import { type EnvelopeFault, invalid } from './faults.ts';
-import { isSensitive, metadataText } from './metadata.ts';
+import { isSensitive, metadataOf, metadataText } from './metadata.ts';
 import type { Notices } from './notices.ts';
 import { isEncrypted, isSealed } from './sealing.ts';
 import type { Services } from './services.ts';
@@ -134,6 +134,7 @@ export class Checks {
 
   async #checkStep(envelope: Envelope, tenant: TenantId): Promise<void> {
     const { step_type: type, input_data: input } = envelope.payload;
+    if (type === 'agent_task') await this.#checkAgent(envelope, tenant);
     if (!STEP_TYPES.includes(String(type)))
       throw noobleError('WF_001', `there is no step type ${type}`, { step_types: [...STEP_TYPES] });
     const run = await this.#runOf(envelope, tenant);
@@ -197,11 +198,34 @@ export class Checks {
 /** An envelope without the token it may bear, and without a payload that is said to be sensitive, whatever else is wrong with it (`NOOB-33`, `NOOB-87`). */
 export function keepable(envelope: unknown): unknown {
   if (!isJsonObject(envelope)) return envelope;
-  if (isSensitive(envelope)) return { ...envelope, payload: { withheld: 'sensitive_data' } };
+  if (isSensitive(envelope)) return headOf(envelope);
   if (!isJsonObject(envelope.payload) || envelope.payload.token === undefined) return envelope;
   const { token, ...payload } = envelope.payload;
   return { ...envelope, payload: { ...payload, token_sha256: hash('sha256', String(token), 'hex') } };
 }
+
+/** Who said what kind of thing to whom, and under which code it failed. */
+function headOf(envelope: JsonObject): JsonObject {
+  const of = (from: JsonObject, names: readonly string[]): JsonObject =>
+    Object.fromEntries(names.flatMap(name => (from[name] === undefined ? [] : [[name, from[name]]])));
+  const { error } = envelope;
+  return {
+    ...of(envelope, HEAD),
+    metadata: of(metadataOf(envelope), METADATA_HEAD),
+    payload: { withheld: 'sensitive_data' },
+    ...(isJsonObject(error) ? { error: of(error, ['code', 'retry_suggested', 'service']) } : {}),
+  };
+}
+
+const HEAD = [
+  ...['message_id', 'task_id', 'tenant_id', 'correlation_id', 'session_id', 'conversation_id', 'created_at'],
+  ...['expires_at', 'schema_version', 'version', 'status', 'type', 'priority', 'source_service'],
+  'target_service',
+];
+const METADATA_HEAD = [
+  ...['sensitive_data', 'source', 'user_id', 'trace_id', 'timeout_ms', 'retry_count', 'workflow_id'],
+  ...['workflow_step_id', 'state', 'error_code', 'error_category', 'encryption', 'signature'],
+];
 
 function checkSearch({ search_config: config = {}, filter }: JsonObject): void {
   const wanted = isJsonObject(filter) && isJsonObject(filter.metadata) ? filter.metadata : {};

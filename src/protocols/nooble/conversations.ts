@@ -11,6 +11,17 @@ interface Kept extends JsonObject {
   readonly message: JsonObject;
 }
 
+/** A message of a conversation, and whether it is kept unreadable. */
+interface Turn extends Pick<Kept, 'id' | 'message'> {
+  readonly isSensitive: boolean;
+}
+
+/** Which messages of a conversation are read, and whether what is made of them is kept as secret as they are. */
+export interface ConversationReading {
+  readonly payload: JsonObject;
+  readonly isSensitive: boolean;
+}
+
 /** What is asked of a message of a conversation. */
 export interface ConversationUpdate {
   readonly payload: JsonObject;
@@ -24,6 +35,8 @@ const HEAD = 'nooble_conversation';
 const MESSAGE = 'nooble_conversation_message';
 const LIMIT = 50;
 const TRIES = 50;
+const WITHHELD = (count: number): string =>
+  `${count} sensitive messages are withheld: they are read by a message that is sensitive_data itself`;
 
 /** The conversations of all tenants. */
 export class Conversations {
@@ -66,33 +79,47 @@ export class Conversations {
             ...(attachments === undefined ? {} : { attachments }),
             ...(metadata === undefined ? {} : { metadata }),
           };
+    // What was sensitive once stays so, whoever changes it.
+    const isKeptSecret = isSensitive || found?.isSensitive === true;
     await this.#store.putDocuments([
       {
         ...{ tenant, kind: `${MESSAGE}/${conversation}`, id, body: { id, place, message, by } },
-        ...(isSensitive ? { isSensitive: true as const } : {}),
+        ...(isKeptSecret ? { isSensitive: true as const } : {}),
       },
     ]);
     return { conversation_id: conversation, message_id: id, operation, status: 'stored', position: place };
   }
 
-  /** Messages in the order they were stored: the last so many, before one of them if it is named. */
-  async read(tenant: TenantId, conversation: string, { limit, before }: JsonObject): Promise<JsonObject> {
+  /**
+   * Messages in the order they were stored: the last so many, before one of them if it is named. Who does not read as secretly as they were said
+   * is given those that are sensitive without content, and told how many (`NOOB-33`).
+   */
+  async read(
+    tenant: TenantId,
+    conversation: string,
+    { payload: { limit, before }, isSensitive }: ConversationReading,
+  ): Promise<JsonObject> {
     const all = await this.#messages(tenant, conversation);
     const end = typeof before === 'string' ? all.findIndex(({ id }) => id === before) : all.length;
     if (end < 0)
       throw noobleError('resource_not_found', `the conversation has no message ${before}`, { before });
     const from = Math.max(0, end - (typeof limit === 'number' ? limit : LIMIT));
+    const read = all.slice(from, end);
+    const withheld = isSensitive ? 0 : read.filter(one => one.isSensitive).length;
     return {
       conversation_id: conversation,
-      messages: all.slice(from, end).map(({ message }) => message),
+      messages: read.map(one => (isSensitive || !one.isSensitive ? one.message : withoutContent(one))),
       total: all.length,
       has_more: from > 0,
+      ...(withheld === 0 ? {} : { withheld, reply_metadata: { warnings: [WITHHELD(withheld)] } }),
     };
   }
 
-  async #messages(tenant: TenantId, conversation: string): Promise<readonly Kept[]> {
+  async #messages(tenant: TenantId, conversation: string): Promise<readonly Turn[]> {
     const found = await this.#store.documents({ tenant, kind: `${MESSAGE}/${conversation}` });
-    return found.map(({ body }) => body as Kept).toSorted((one, other) => one.place - other.place);
+    return found
+      .map(one => ({ ...(one.body as Kept), isSensitive: one.isSensitive === true }))
+      .toSorted((one, other) => one.place - other.place);
   }
 
   async #nextPlace(tenant: TenantId, conversation: string): Promise<number> {
@@ -109,6 +136,12 @@ export class Conversations {
     }
     throw noobleError('GEN_001', 'too many messages are stored in the conversation at once');
   }
+}
+
+/** That something was said there, and by whom. */
+function withoutContent({ id, message: { role, created_at: at } }: Turn): JsonObject {
+  const when = at === undefined ? {} : { created_at: at };
+  return { id, role: role ?? null, ...when, content: '', withheld: 'sensitive_data' };
 }
 
 function isoOf(at: number): string {

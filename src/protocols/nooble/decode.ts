@@ -22,6 +22,7 @@ import { placesOf } from './queues.ts';
 import { payloadFaults } from './schemas.ts';
 import { isEncrypted, requireEncryption } from './sealing.ts';
 import type { Services } from './services.ts';
+import { askerOf } from './task-terms.ts';
 import { ENDINGS } from './vocabulary.ts';
 
 /** What decoding asks. */
@@ -103,20 +104,18 @@ async function requireFits(envelope: Envelope, task: Task | null, parts: DecodeP
       throw noobleError('resource_not_found', `there is no task ${taskId}`, { task_id: taskId });
     return;
   }
-  if (kind !== 'tell' || to !== 'requester' || task.spec.origin?.dialect !== 'nooble') return;
+  const asker = askerOf(task);
+  if (kind !== 'tell' || to !== 'requester' || asker === null) return;
   if (task.spec.requester.correlationId !== correlation)
     throw noobleError('VAL_005', `task ${taskId} has another correlation_id`, {
       task_id: taskId,
       field: 'correlation_id',
     });
-  if (
-    target !== task.spec.origin.from &&
-    !(envelope.type.action === 'error' && target === 'agent_orchestrator')
-  )
+  if (target !== asker && !(envelope.type.action === 'error' && target === 'agent_orchestrator'))
     throw noobleError('AUTH_003', `task ${taskId} was not asked for by ${target}`, {
       target_service: target,
     });
-  const isOwn = task.spec.origin.from === envelope.source_service;
+  const isOwn = asker === envelope.source_service;
   if (isOwn || task.outcome === null) return;
   // Said once more, it is answered as the first time.
   const id = envelope.message_id as MessageId;

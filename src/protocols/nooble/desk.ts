@@ -32,7 +32,7 @@ import type { Template } from './template.ts';
 import type { Templates } from './templates.ts';
 import type { Tools } from './tools.ts';
 import { type BuiltIn, isBuiltIn, roleOf, serviceOf } from './vocabulary.ts';
-import type { Worker } from './worker.ts';
+import { NOOBLE_WORK, type Worker } from './worker.ts';
 import { failureOf, RETRIED, serviceOfStep } from './workflow-words.ts';
 
 /** Where the desk's messages wait. */
@@ -99,8 +99,11 @@ async function order(message: Message, parts: DeskParts): Promise<readonly Draft
   if (message.type === 'workflow.start' && delegate === null) return startWorkflow(message, envelope, parts);
   await parts.worker.ensure(tenant, service);
   const task = { ...meaning.task, terms: termsOf(envelope, delegate) };
+  const entrusted = NOOBLE_WORK.filter(one => one === task.taskType);
   const ofStep = message.type === 'workflow.step' ? await stepTerms(message, parts) : {};
-  await parts.mailroom().desk.order(message, task, { ...orderTerms(envelope), ...ofStep, byAgents: true });
+  await parts
+    .mailroom()
+    .desk.order(message, task, { ...orderTerms(envelope), ...ofStep, byAgents: true, entrusted });
   return [];
 }
 
@@ -123,7 +126,9 @@ async function delegateFor(
 ): Promise<Delegate | null> {
   const payload =
     meaning.act === 'request_task' && isJsonObject(meaning.task.input) ? meaning.task.input : {};
-  if (type === 'agent.execute' && isJsonObject(payload.agent_config)) {
+  const isAgents =
+    type === 'agent.execute' || (type === 'workflow.step' && payload.step_type === 'agent_task');
+  if (isAgents && isJsonObject(payload.agent_config)) {
     const id = payload.agent_config.agent_id;
     if (typeof id === 'string' && (await services.agent(tenant, id)) !== null) return { service, agent: id };
   }
@@ -156,6 +161,7 @@ function orderTerms(envelope: Envelope): OrderTerms {
     ...(isSensitive(envelope) ? { sensitive: true } : {}),
     ...(context === undefined ? {} : { context: { execution_context: context } }),
     queueTimeoutMs: timeoutMs + waitMs,
+    ...(type.domain === 'workflow' ? { entrusted: STEP_WORK } : {}),
     ...(notBefore === null ? {} : { notBefore }),
     ...(user === null ? {} : { userId: user }),
     ...(session === undefined ? {} : { sessionId: session }),
@@ -165,6 +171,9 @@ function orderTerms(envelope: Envelope): OrderTerms {
       : {}),
   };
 }
+
+/** What steps of a workflow are of what nobody orders from outside. */
+const STEP_WORK: NonNullable<OrderTerms['entrusted']> = ['agent_task', 'tool_task'];
 
 async function startWorkflow(
   message: Message,

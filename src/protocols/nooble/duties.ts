@@ -7,20 +7,23 @@ import type { Store } from '../../store/store.ts';
 import { type AgentParts, answerQuery } from './agent.ts';
 import { languageOf } from './catalogue.ts';
 import { noobleError } from './errors.ts';
-import { documentOf, type KnowledgeBase, queryOf, resultsOf } from './knowledge.ts';
+import { documentOf, type KnowledgeBase, type KnowledgeQuery, queryOf, resultsOf } from './knowledge.ts';
 import { metadataText } from './metadata.ts';
 import { type PassingParts, passOn } from './passing-on.ts';
 import { readInput } from './references.ts';
 import type { Request } from './replies.ts';
 import type { ResultSchemas } from './result-schemas.ts';
+import type { Services } from './services.ts';
 import type { Sessions } from './sessions.ts';
 import { settingsView } from './settings.ts';
+import { stepElsewhere } from './steps-elsewhere.ts';
 import { requestOfTask } from './task-terms.ts';
 import type { Templates } from './templates.ts';
 import type { Errand, ErrandEnd } from './worker.ts';
 
 /** What duties are done with. */
 export interface DutyParts extends AgentParts, PassingParts {
+  readonly services: Services;
   readonly clock: Clock;
   readonly engine: () => EngineApi;
   readonly sessions: Sessions;
@@ -36,6 +39,11 @@ export async function doDuty(errand: Errand, parts: DutyParts): Promise<ErrandEn
   const request = requestOfTask(task);
   if (request !== null && task.spec.origin?.terms.delegate !== undefined) {
     await passOn(task, request, parts.clock.now(), parts);
+    return { left: true };
+  }
+  const step = request === null ? await stepElsewhere(errand, parts) : null;
+  if (step !== null) {
+    await passOn(step.task, step.request, parts.clock.now(), parts);
     return { left: true };
   }
   // A step of a workflow came by no message: what it asks stands in its own payload.
@@ -67,8 +75,8 @@ async function answered(errand: Errand, asked: Asked, parts: DutyParts): Promise
       return answerQuery(errand, queryAsked(errand, asked), parts);
     case 'conversation': {
       const conversation = request?.envelope.conversation_id ?? '';
-      if (action === 'query') return parts.conversations.read(tenant, conversation, payload);
       const isSensitive = task.spec.sensitive === true;
+      if (action === 'query') return parts.conversations.read(tenant, conversation, { payload, isSensitive });
       const update = { payload, by: task.id, at: parts.clock.now(), isSensitive };
       return parts.conversations.update(tenant, conversation, update);
     }
@@ -104,13 +112,18 @@ function toolResult(payload: JsonObject, result: JsonObject[string], isStep: boo
   return { tool_name: name, parameters, result, ...(call === undefined ? {} : { tool_call_id: call }) };
 }
 
+/** What a task looks for, no less secretly than it was asked. */
+function queryFor({ spec }: Errand['task'], payload: JsonObject): KnowledgeQuery {
+  return { ...queryOf(payload), isSensitive: spec.sensitive === true };
+}
+
 async function knowledge(
   { tenant, task }: Errand,
   payload: JsonObject,
   base: KnowledgeBase,
 ): Promise<JsonObject> {
   if (task.spec.typeName === 'knowledge_search')
-    return resultsOf(await base.search(tenant, queryOf(payload)), payload);
+    return resultsOf(await base.search(tenant, queryFor(task, payload)), payload);
   const document = documentOf(payload);
   const chunks =
     payload.operation === 'delete'
@@ -160,7 +173,8 @@ async function step(errand: Errand, { request, payload }: Asked, parts: DutyPart
   const { step_type: type, agent_config: config, input_data: given, expected_output: output } = payload;
   const { tenant } = errand;
   const workflow = metadataText(request?.envelope ?? {}, 'workflow_id');
-  const read = await readInput(tenant, { workflow, given: isJsonObject(given) ? given : {} }, parts);
+  const references = { workflow, given: isJsonObject(given) ? given : {}, by: errand.task };
+  const read = await readInput(tenant, references, parts);
   const expected = await parts.results.expected(tenant, output);
   const warnings = [...read.warnings, ...expected.unknown.map(name => `there is no schema ${name}`)];
   const data = await stepData(errand, { type: String(type), config, input: read.input }, { request, parts });
@@ -199,7 +213,7 @@ async function stepData(
     }
     case 'knowledge_search': {
       return resultsOf(
-        await parts.knowledge.search(errand.tenant, queryOf({ query: name, ...input })),
+        await parts.knowledge.search(errand.tenant, queryFor(errand.task, { query: name, ...input })),
         input,
       );
     }

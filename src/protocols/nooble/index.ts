@@ -25,7 +25,6 @@ import { Fallbacks } from './fallbacks.ts';
 import { invalid } from './faults.ts';
 import { Knowledge } from './knowledge-base.ts';
 import { meaningOf, translated } from './meanings.ts';
-import { isSensitive } from './metadata.ts';
 import { newsOf } from './news.ts';
 import { Notices } from './notices.ts';
 import { OldVersions } from './old-versions.ts';
@@ -39,7 +38,7 @@ import { isBound, Services } from './services.ts';
 import { Sessions } from './sessions.ts';
 import { Settings } from './settings.ts';
 import { taskRoutes } from './task-routes.ts';
-import { KINDS, requestOfTask } from './task-terms.ts';
+import { delegateOf, KINDS, requestOfTask } from './task-terms.ts';
 import { templateRoutes } from './template-routes.ts';
 import { Templates } from './templates.ts';
 import { Tools } from './tools.ts';
@@ -65,8 +64,8 @@ export function createNoobleDialect(hands: DialectHands): DialectKit {
   const notices = new Notices(settings, hands.channels);
   const checks = new Checks({ services, templates, notices, settings, sessions, inspector, models: named });
   const duties = {
-    ...{ clock, store, mailroom, engine, models, settings, tools, conversations, dependencies, templates },
-    ...{ results, knowledge: new Knowledge(hands.memory, clock), sessions, about },
+    ...{ clock, store, mailroom, engine, models, services, settings, tools, conversations, dependencies },
+    ...{ templates, results, knowledge: new Knowledge(hands.memory, clock), sessions, about },
   };
   const worker: Worker = new Worker({ log, clock, store, engine, run: errand => doDuty(errand, duties) });
   const oldVersions = new OldVersions(log);
@@ -122,7 +121,6 @@ const WORDS = {
     isJsonObject(envelope) && typeof envelope.message_id === 'string' ? envelope.message_id : null,
   versionOf: envelope => (isJsonObject(envelope) ? versionIn(envelope) : null),
   keepable,
-  isConfidential,
   checkSubscription,
   nameOf: serviceOf,
   mayWatch: ({ principal }) => allows(principal, 'delivery:manage'),
@@ -185,7 +183,10 @@ function wireOf({
   hands,
   services,
   fallbacks,
-}: Scene): Pick<Dialect, 'route' | 'encode' | 'wants' | 'refusal' | 'taskRequest' | 'taskStop' | 'taskNews'> {
+}: Scene): Pick<
+  Dialect,
+  'route' | 'encode' | 'wants' | 'refusal' | 'taskRequest' | 'taskStop' | 'taskNews' | 'tellsOf'
+> {
   const { clock, store } = hands;
   const task = taskIn(hands);
   return {
@@ -200,18 +201,13 @@ function wireOf({
       return stop ?? controlDraft(given, agent, reason, clock.now());
     },
     taskNews: (given, event) => newsOf(given, event, { clock, store, fallbacks }),
+    tellsOf: given => delegateOf(given) !== null,
   };
-}
-
-/** What is sensitive is told to nobody but its receiver (`NOOB-33`). */
-function isConfidential({ envelope }: Message): boolean {
-  return envelope !== null && isSensitive(envelope);
 }
 
 /** An agent is concerned by what is said to the service of its name. */
 function wants(message: Message, subscription: Subscription): boolean {
   const { owner } = subscription;
-  if (isConfidential(message)) return false;
   const isTo = message.to.includes(serviceOf(owner));
   return isWanted(isTo ? { ...message, to: [...message.to, owner] } : message, subscription, encode);
 }
@@ -244,7 +240,10 @@ async function routed(
   const notBefore = envelope === null ? null : instantIn(envelope, 'scheduled_for');
   const later = notBefore === null ? {} : { notBefore };
   const reported = kind === 'tell' && taskId !== null ? await task(tenant, taskId) : null;
-  return [{ inbox: place, lane, ...later }, ...(isOurs(reported) ? [{ inbox: DESK, lane }] : [])];
+  if (!isOurs(reported)) return [{ inbox: place, lane, ...later }];
+  // Of a step it is this server that asked, and the desk that listens.
+  const isOfStep = reported?.spec.origin === undefined;
+  return [...(isOfStep ? [] : [{ inbox: place, lane, ...later }]), { inbox: DESK, lane }];
 }
 
 async function inboxOf(name: string, caller: Caller, { services, sessions }: Scene): Promise<NamedInbox> {

@@ -33,10 +33,11 @@ export class Knowledge implements KnowledgeBase {
   }
 
   async search(tenant: TenantId, query: KnowledgeQuery): Promise<KnowledgeFinding> {
-    const { kbIds, documentTypes, metadata, changed, limit, reranking } = query;
+    const { kbIds, documentTypes, metadata, changed, limit, reranking, isSensitive = false } = query;
     const begun = this.#clock.now();
     const found = await this.#memory.search({
       ...{ tenant, owner: OWNER, by: 'chunk', type: query.searchType, text: query.query, limit, reranking },
+      isSensitive,
       ...{ metadata, changed, weights: { semantic: query.semanticWeight, keyword: query.keywordWeight } },
       ...(kbIds === undefined ? {} : { collections: [...new Set(kbIds)].map(collectionOf) }),
       ...(documentTypes === undefined ? {} : { metadataAnyOf: { document_type: documentTypes } }),

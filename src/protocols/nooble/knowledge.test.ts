@@ -3,9 +3,10 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { type Correspondent, openPost, type Post } from '../../../test/post.ts';
-import type { Loose } from '../../../test/serve.ts';
+import { type Loose, taskBody } from '../../../test/serve.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import { asked, message, orchestrator, refused } from './fixture.test.ts';
+import { WORK_TYPES } from './worker.ts';
 
 let post: Post;
 let boss: Correspondent;
@@ -229,4 +230,35 @@ test('NOOB-42 a document reference brings the chunks it names, and an unknown do
     [['doc-456', [3]]],
   );
   assert.deepEqual(metadata.warnings, ['there is no document doc-45']);
+});
+
+test('NOOB-133 what the built-in services change is not ordered past the table of who may say what: by SAM it is forbidden and nothing is kept', async () => {
+  const document = {
+    operation: 'upsert',
+    kb_id: 'sales',
+    document: { id: 'smuggled', content: 'contrabando' },
+  };
+  const said = { message: { id: 'm-1', role: 'user', content: 'contrabando' } };
+  const orders: Readonly<Record<string, JsonObject>> = {
+    ...{ knowledge_update: document, conversation_task: said, system_task: {}, workflow_task: {} },
+    ...{ tool_task: { tool_name: 'recommend' }, tool_registration: { operation: 'register', name: 'x' } },
+    ...{ agent_task: { query: 'q' }, auth_task: { verdict: { valid: true } }, workflow_step: {} },
+  };
+  for (const [name, payload] of Object.entries(orders)) {
+    const data = { type_name: name, payload, ...payload };
+    const order = taskBody(`smuggled-${name}`, { task_type: 'custom', task_data: data });
+    const { status, body } = await post.admin.ask('POST', '/api/v2/execute-task', order);
+    assert.deepEqual([name, status, body.error?.code], [name, 403, 'FORBIDDEN'], JSON.stringify(body));
+    const left = await post.admin.ask('GET', `/api/v2/task-status/smuggled-${name}`);
+    assert.equal(left.status, 404);
+  }
+  assert.ok(!idsOf(await search('contrabando')).includes('smuggled'));
+  const asMessage = message('knowledge.update', document);
+  assert.equal((await asked(boss, asMessage)).status, 'completed', 'who may say it has it done');
+  assert.ok(idsOf(await search('contrabando')).includes('smuggled'));
+  const own = Object.values(WORK_TYPES)
+    .flat()
+    .map(type => type.slice('custom:'.length));
+  const open = own.filter(name => !(name in orders));
+  assert.deepEqual(open, ['knowledge_search'], 'whatever a service does was tried here, but looking things up');
 });

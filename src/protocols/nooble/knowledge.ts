@@ -18,6 +18,8 @@ export interface KnowledgeQuery {
   /** Only what changed later, earlier than these instants. */
   readonly changed: { readonly after?: number; readonly before?: number };
   readonly limit: number;
+  /** Its words are neither embedded nor told to a model, and offered to nobody as an earlier query (`NOOB-33`). */
+  readonly isSensitive?: boolean;
 }
 
 /** A passage found; `score` 0–1, best first. */

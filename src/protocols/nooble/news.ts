@@ -11,10 +11,11 @@ import { languageOf } from './catalogue.ts';
 import type { Told } from './errors.ts';
 import { type Fallbacks, optionsGoingOn } from './fallbacks.ts';
 import { meaningOf } from './meanings.ts';
-import { metadataText } from './metadata.ts';
+import { isSensitive, metadataText } from './metadata.ts';
 import { stopOf } from './passing-on.ts';
 import { errorReply, type Request, reply, type Said } from './replies.ts';
 import { progressOf, statusOf, stepsOf, timesOf, workflowOf } from './status.ts';
+import { requestOfStep } from './steps-elsewhere.ts';
 import { delegateOf, requestOfTask } from './task-terms.ts';
 import { ruleOf } from './vocabulary.ts';
 
@@ -28,7 +29,7 @@ export interface NewsParts {
 /** What is said of an event of a task. */
 export async function newsOf(task: Task, event: TaskEvent, parts: NewsParts): Promise<readonly Draft[]> {
   const request = requestOfTask(task);
-  if (request === null) return [];
+  if (request === null) return onStepElsewhere(task, event, parts);
   const isDelegated = delegateOf(task) !== null;
   if (event.kind === 'note') return isWorkflow(task) ? onSteps(task, request, event, parts) : [];
   if (event.kind === 'progress') return isDelegated ? [] : onProgress(task, request, event);
@@ -38,7 +39,10 @@ export async function newsOf(task: Task, event: TaskEvent, parts: NewsParts): Pr
       return isDelegated ? [] : [await ending(task, request, event, parts)];
     case 'failed':
     case 'rejected':
-      return event.error?.details?.reported_by === undefined ? failure(task, request, event, parts) : [];
+      // Of a workflow it is one of its steps that was reported on.
+      return isDelegated && event.error?.details?.reported_by !== undefined
+        ? []
+        : failure(task, request, event, parts);
     case 'timeout':
     case 'cancelled': {
       const stop = stopOf(task, request, event.at, event.reason ?? event.to);
@@ -53,6 +57,18 @@ export async function newsOf(task: Task, event: TaskEvent, parts: NewsParts): Pr
   }
 }
 
+/** Of a step passed on nobody is told but the agent, where it need not go on. */
+async function onStepElsewhere(
+  task: Task,
+  event: TaskEvent,
+  { store }: NewsParts,
+): Promise<readonly Draft[]> {
+  if (event.kind !== 'state' || (event.to !== 'timeout' && event.to !== 'cancelled')) return [];
+  if (delegateOf(task) === null) return [];
+  const stop = stopOf(task, await requestOfStep(task, store), event.at, event.reason ?? event.to);
+  return stop === null ? [] : [stop];
+}
+
 /** How a task stands, in answer to who asks, or unasked. */
 export async function statusReply(
   task: Task,
@@ -61,15 +77,31 @@ export async function statusReply(
   parts: NewsParts,
 ): Promise<Draft> {
   const payload = isWorkflow(task)
-    ? await workflowOf(task, about.at, parts.store)
+    ? await workflowOf(task, about.at, resultsFor(request, parts))
     : progressOf(task, about.at);
   const envelope = { ...request.envelope, payload };
   return reply(request, {
     ...about,
-    ...{ action: 'status', status: statusOf(task), payload, metadata: timesOf(task) },
+    ...{ action: 'status', status: statusOf(task), payload },
+    metadata: { ...timesOf(task), ...withheldOf(payload) },
     ...delegatedOf(task),
     meaning: meaningOf({ ...envelope, type: { ...envelope.type, action: 'status' }, status: statusOf(task) }),
   });
+}
+
+/** What steps came to is read for whoever asks as secretly as the workflow was ordered (`NOOB-33`). */
+function resultsFor({ envelope }: Request, { store }: NewsParts): Parameters<typeof workflowOf>[2] {
+  return { store, isSensitive: isSensitive(envelope) };
+}
+
+function withheldOf({ withheld }: JsonObject): JsonObject {
+  return withheld === undefined
+    ? {}
+    : {
+        warnings: [
+          `${withheld} sensitive results are withheld: they are told in answer to a message that is sensitive_data itself`,
+        ],
+      };
 }
 
 /** Who does it, or does its steps, and how that stands (`NOOB-12`). */
@@ -174,7 +206,7 @@ async function ending(task: Task, request: Request, event: TaskEvent, parts: New
     ? task.result.output
     : { result: task.result?.output ?? null };
   const { reply_metadata: more, ...plain } = output;
-  const payload = isWorkflow(task) ? await workflowOf(task, event.at, parts.store) : plain;
+  const payload = isWorkflow(task) ? await workflowOf(task, event.at, resultsFor(request, parts)) : plain;
   const isSync = !isWorkflow(task) || envelope.payload.execution_mode === 'sync';
   const said = {
     ...envelope,

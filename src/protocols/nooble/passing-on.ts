@@ -55,7 +55,20 @@ export function stopOf(task: Task, request: Request, now: number, reason: string
 /** The same request once more, under an id of its own. */
 function asked(task: Task, request: Request, delegate: Delegate, now: number): Draft {
   const { type, payload } = request.envelope;
-  return ordered(task, request, delegate, { as: `attempt.${task.attempt}`, now, type, payload });
+  return ordered(task, request, delegate, { as: attemptName(task.attempt), now, type, payload });
+}
+
+function attemptName(attempt: number): string {
+  return `attempt.${attempt}`;
+}
+
+/** The id of the message that asks for an attempt, where it is not that which came. */
+export function attemptId(task: Pick<Task, 'tenant' | 'executionId'>, attempt: number): MessageId {
+  return orderId(task, attemptName(attempt));
+}
+
+function orderId({ tenant, executionId }: Pick<Task, 'tenant' | 'executionId'>, as: string): MessageId {
+  return uuidOf(`${tenant}\n${executionId}\n${as}`) as MessageId;
 }
 
 function ordered(
@@ -70,7 +83,7 @@ function ordered(
   },
 ): Draft {
   const { envelope, tenant, traceId } = request;
-  const id = uuidOf(`${tenant}\n${task.executionId}\n${said.as}`) as MessageId;
+  const id = orderId(task, said.as);
   const metadata = metadataOf(envelope);
   const before = typeof metadata.retry_count === 'number' ? metadata.retry_count : 0;
   const { deduplication_key: _, idempotency_key: __, ...kept } = metadata;

@@ -2,6 +2,7 @@
 
 import type { TaskId, TenantId } from '../../domain/ids.ts';
 import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
+import type { Task } from '../../domain/task.ts';
 import { evaluate, ParseBudget, parseExpression } from '../../engine/expressions.ts';
 import type { Store } from '../../store/store.ts';
 import { noobleError } from './errors.ts';
@@ -14,10 +15,19 @@ export interface ReadInput {
   readonly warnings: readonly string[];
 }
 
-/** Reads references by the workflow of that name; where nobody here knows it, they are left out and warned of. */
+/** Reads references by the workflow of that name; where nobody here knows it, or it is sensitive and the step is not, they are left out and warned of. */
 export async function readInput(
   tenant: TenantId,
-  { workflow, given }: { readonly workflow: string | null; readonly given: JsonObject },
+  {
+    workflow,
+    given,
+    by,
+  }: {
+    readonly workflow: string | null;
+    readonly given: JsonObject;
+    /** The task they are read for. */
+    readonly by: Pick<Task, 'spec'>;
+  },
   { templates, store }: { readonly templates: Templates; readonly store: Pick<Store, 'read'> },
 ): Promise<ReadInput> {
   const run = workflow === null ? null : await templates.run(tenant, workflow);
@@ -28,6 +38,8 @@ export async function readInput(
     const isReference =
       isJsonObject(value) && (value.source === 'previous_step' || value.source === 'workflow_input');
     if (!isReference) input[name] = value;
+    else if (task?.spec.sensitive === true && by.spec.sensitive !== true)
+      warnings.push(`${name} is withheld: the workflow is sensitive, and the step is not`);
     else if (task === null) warnings.push(`${name} refers to a workflow that is not known here`);
     else if (value.source === 'workflow_input') {
       const { input: inputs } = task.spec.payload;

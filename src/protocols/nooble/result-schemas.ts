@@ -51,6 +51,16 @@ export class ResultSchemas {
     await this.#store.putDocuments([{ tenant, kind: KIND, id: name, body: { schema } }]);
   }
 
+  /** Whether there was such a schema, which is gone now; what is checked by it already goes on so. */
+  async remove(tenant: TenantId, name: string): Promise<boolean> {
+    const [known] = await this.#store.documents({ tenant, kind: KIND, ids: [name] });
+    if (known === undefined) return false;
+    const [outcome] = await this.#store.putDocuments([
+      { tenant, kind: KIND, id: name, body: null, expected: known.version },
+    ]);
+    return outcome?.status === 'done' ? true : this.remove(tenant, name);
+  }
+
   /** A tenant's schemas by name. */
   async list(tenant: TenantId): Promise<JsonObject> {
     const stored = await this.#store.documents({ tenant, kind: KIND });

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
-import { type Correspondent, openPost, type Post } from '../../../test/post.ts';
+import { type Correspondent, correspondent, openPost, type Post } from '../../../test/post.ts';
 import type { Loose } from '../../../test/serve.ts';
 import { asked, message, orchestrator, refused, taskOf } from './fixture.test.ts';
 
@@ -124,6 +124,29 @@ suite('results', () => {
       'schemas/report.json',
       'schemas/text.json',
     ]);
+  });
+
+  test('NOOB-57 a schema is removed by who manages workflows, once: then it is unknown to whoever refers to it', async () => {
+    await keep('schemas/brief.json', { type: 'object' });
+    const path = `/protocols/nooble/result-schemas/${encodeURIComponent('schemas/brief.json')}`;
+    const output = { format: 'json', schema: { $ref: 'schemas/brief.json' } };
+    assert.equal((await store('brief', 'recommend', { expected_output: output })).status, 201);
+    assert.equal((await boss.ask('DELETE', path)).status, 403);
+    const made = await post.admin.ask('POST', '/api/v2/tenants', { tenant_id: 'bare', name: 'Bare' });
+    const { api_key: key, api_secret: secret } = made.body;
+    const other = correspondent(post.url, { 'x-api-key': key, 'x-api-secret': secret });
+    assert.equal((await other.ask('DELETE', path)).status, 404);
+    const names = async (): Promise<readonly string[]> =>
+      Object.keys((await post.admin.ask('GET', '/protocols/nooble/result-schemas')).body.schemas);
+    assert.ok((await names()).includes('schemas/brief.json'), 'nobody else removed it');
+    assert.equal((await post.admin.ask('DELETE', path)).status, 204);
+    assert.ok(!(await names()).includes('schemas/brief.json'));
+    const gone = await post.admin.ask('DELETE', path);
+    assert.deepEqual([gone.status, gone.body.code], [404, 'resource_not_found']);
+    const unheard = await store('brief-again', 'recommend', { expected_output: output });
+    assert.deepEqual([unheard.status, unheard.body.code], [422, 'WF_001']);
+    const late = await boss.send('nooble', started('brief'));
+    assert.deepEqual([late.status, late.body.code], [422, 'WF_001']);
   });
 });
 

@@ -34,6 +34,22 @@ async function watched(id: string): Promise<string> {
   return (await events.text()) + JSON.stringify(log.body);
 }
 
+/** What SAM shows of a task. */
+async function taskShown(id: string): Promise<string> {
+  return JSON.stringify((await post.admin.ask('GET', `/api/v2/task-status/${id}`)).body);
+}
+
+/** Deliveries that tell the orchestrator of the failure of a task, others acknowledged. */
+async function failuresOf(task: string): Promise<readonly Loose[]> {
+  for (;;) {
+    const read = await boss.read('nooble', 'agent_orchestrator', { wait: 5 });
+    const found = read.filter(one => one.message.task_id === task);
+    if (found.length > 0) return found;
+    assert.ok(read.length > 0, 'no failure came');
+    for (const { delivery_id: id } of read) await boss.settle('nooble', 'agent_orchestrator', id);
+  }
+}
+
 const word = (): string => `secreto-${newId()}`;
 
 test('NOOB-33 payload and result of a sensitive task are encrypted at rest, out of logs and events, and whole in the answer', async () => {
@@ -156,4 +172,123 @@ test('NOOB-33 a sensitive message of a conversation is kept encrypted and read w
   const { status, body } = await refused(boss, message('knowledge.update', document, { metadata }));
   assert.deepEqual([status, body.code, body.details.rule], [422, 'VAL_001', 'sensitive_data']);
   assert.ok(!isOnDisk(secret));
+});
+
+test('NOOB-33 what was said in secret is left out of a plain reading of the conversation, which is told so, and of a plain agent’s context', async () => {
+  const [secret, plain] = [word(), word()];
+  const talk = { conversation_id: `conv-${newId()}` };
+  const say = (id: string, content: string, more: Loose): Promise<Loose> =>
+    asked(
+      boss,
+      message('conversation.update', { message: { id, content, role: 'user' } }, { ...talk, ...more }),
+    );
+  await say('m-1', `${secret} es 41`, { metadata });
+  await say('m-2', `${plain} es 42`, {});
+  const change = { operation: 'update', message: { id: 'm-1', format: 'markdown' } };
+  await asked(boss, message('conversation.update', change, talk));
+  const openly = message('conversation.query', {}, talk);
+  const read = await asked(boss, openly);
+  const [first, second] = read.payload.messages;
+  assert.deepEqual([first.id, first.content, first.withheld], ['m-1', '', 'sensitive_data']);
+  assert.deepEqual([second.content, read.payload.withheld, read.payload.total], [`${plain} es 42`, 1, 2]);
+  assert.match(read.metadata.warnings[0], /^1 sensitive /);
+  assert.ok(!(await taskShown(openly.task_id)).includes(secret));
+  const whole = await asked(boss, message('conversation.query', {}, { ...talk, metadata }));
+  assert.equal(whole.payload.messages[0].content, `${secret} es 41`);
+  assert.deepEqual([whole.payload.withheld, whole.metadata.sensitive_data], [undefined, true]);
+  const context = [{ type: 'conversation_history', content: talk }];
+  const question = { query: `¿qué es ${secret} y qué es ${plain}?`, context };
+  const ask = async (more: Loose): Promise<Loose> => asked(boss, message('agent.execute', question, more));
+  const answer = await ask({});
+  assert.match(answer.payload.response, new RegExp(`${plain} es 42`));
+  assert.ok(!answer.payload.response.includes('es 41'));
+  assert.match(answer.metadata.warnings[0], /^1 sensitive /);
+  assert.match((await ask({ metadata })).payload.response, new RegExp(`${secret} es 41`));
+});
+
+test('NOOB-33 what steps of a sensitive workflow came to is told in answer to a sensitive question alone, and read by no plain step', async () => {
+  const secret = word();
+  const start = message(
+    'workflow.start',
+    {
+      ...{ workflow_template_id: 'sales-analysis-workflow', execution_mode: 'sync' },
+      input_parameters: { market_segment: secret, records: [{ sold: 1 }] },
+    },
+    { metadata },
+  );
+  const { metadata: told } = await asked(boss, start, 20);
+  const query = (more: Loose): Loose => {
+    const { task_id, correlation_id } = start;
+    return message('workflow.query', {}, { task_id, correlation_id, ...more });
+  };
+  const openly = await asked(boss, query({}));
+  assert.deepEqual(openly.payload.partial_results['step-004'], {
+    status: 'success',
+    withheld: 'sensitive_data',
+  });
+  assert.match(openly.metadata.warnings[0], /^5 sensitive results /);
+  assert.ok(!JSON.stringify(openly).includes(secret));
+  const whole = await asked(boss, query({ metadata }));
+  assert.match(whole.payload.partial_results['step-004'].data.report, new RegExp(secret));
+  const engine = await post.agent('workflow_engine');
+  const input = { report: { source: 'previous_step', step_id: 'step-004' }, note: 'nada' };
+  const step = async (more: Loose): Promise<Loose> => {
+    const payload = { step_type: 'agent_task', input_data: input };
+    const about = { workflow_id: told.workflow_id, workflow_step_id: 'step-005', step_name: secret, ...more };
+    const to = { source_service: 'workflow_engine', target_service: 'agent_orchestrator' };
+    return asked(engine, message('workflow.step', payload, { ...to, metadata: about }));
+  };
+  const bare = await step({ step_name: 'informe' });
+  assert.match(bare.metadata.warnings.join(), /report is withheld/);
+  assert.ok(!JSON.stringify(bare).includes(secret));
+  assert.match((await step(metadata)).payload.result.response, new RegExp(secret));
+});
+
+test('NOOB-33 no other wire shows a sensitive message, in exchange or diagram, and a dead letter names nothing of its failure', async () => {
+  const [secret, plain] = [word(), word()];
+  const correlation = newId();
+  const ask = (query: string, more: Loose): Promise<Loose> =>
+    asked(boss, message('agent.execute', { query }, { correlation_id: correlation, ...more }));
+  await ask(secret, { metadata });
+  await ask(plain, {});
+  for (const wire of ['nooble', 'army', 'task', 'blog'])
+    for (const format of ['json', 'mermaid']) {
+      const path = `/protocols/${wire}/exchanges/${correlation}?format=${format}`;
+      const { status, body } = await post.admin.ask('GET', path);
+      const shown = JSON.stringify(body);
+      assert.deepEqual([status, shown.includes(secret)], [200, false], `${wire} ${format}`);
+      if (format === 'json') assert.deepEqual([wire, shown.includes(plain)], [wire, true]);
+    }
+  const bad = message('tool.execute', { tool_name: secret }, { metadata });
+  await boss.send('nooble', bad);
+  const [failure] = await failuresOf(bad.task_id);
+  assert.ok(JSON.stringify(failure?.message).includes(secret));
+  await boss.settle('nooble', 'agent_orchestrator', String(failure?.delivery_id), {
+    outcome: 'reject',
+    reason: 'no',
+  });
+  const { body } = await post.admin.ask('GET', '/protocols/nooble/dead-letters');
+  const letter = body.dead_letters.find((one: Loose) => one.message?.task_id === bad.task_id);
+  assert.deepEqual(letter.message.payload, { withheld: 'sensitive_data' });
+  assert.equal(letter.message.error.code, 'AEX_003');
+  assert.ok(!JSON.stringify(letter).includes(secret));
+});
+
+test('NOOB-33 a sensitive search is by words alone, and offered to nobody as an earlier query', async () => {
+  const [secret, topic] = [word(), word()];
+  const kept = {
+    operation: 'upsert',
+    kb_id: 'kb-33',
+    document: { id: 'd', content: `${topic} y su ${secret}` },
+  };
+  await asked(boss, message('knowledge.update', kept));
+  const search = (query: string, more: Loose = {}): Promise<Loose> =>
+    asked(boss, message('knowledge.search', { query, filter: { kb_ids: ['kb-33'] } }, more));
+  const hidden = await search(`${topic} oculta`, { metadata });
+  assert.equal(hidden.payload.results[0].document_id, 'd');
+  assert.match(hidden.metadata.warnings.join(), /sensitive: searched by words alone/);
+  await search(`${topic} abierta`);
+  const { related_queries: related } = (await search(topic)).payload;
+  assert.ok(related.includes(`${topic} abierta`), JSON.stringify(related));
+  assert.ok(!related.includes(`${topic} oculta`), JSON.stringify(related));
 });

@@ -1,6 +1,7 @@
 // Which services there are beside those built in: agents that bear a service's name or its role. A registered one takes a built-in one's
 // place in its tenant (`NOOB-109`, `NOOB-132`, `NOOB-136`).
 
+import { INSIDE_PREFIX } from '../../domain/agent.ts';
 import type { AgentId, TenantId } from '../../domain/ids.ts';
 import type { AgentView } from '../../engine/api.ts';
 import type { Directory } from '../../engine/mailroom/directory.ts';
@@ -8,7 +9,7 @@ import type { Caller } from '../dialect/dialect.ts';
 import { isBuiltIn, roleOf, serviceOf } from './vocabulary.ts';
 
 /** The agents inside this server that do what built-in services are asked, one a service; their names begin so. */
-export const OWN_PREFIX = 'nooble.';
+export const OWN_PREFIX = `${INSIDE_PREFIX}nooble.`;
 
 /** The services a tenant has. */
 export class Services {

@@ -40,9 +40,15 @@ export function progressOf(task: Task, now: number): JsonObject {
   };
 }
 
-/** The payload of a `workflow.status`; outputs are read from the tasks that steps are. */
-export async function workflowOf(task: Task, now: number, store: Pick<Store, 'read'>): Promise<JsonObject> {
-  return { ...overviewOf(task, now), partial_results: await partialsOf(task, stepsOf(task), store) };
+/** Where results of steps are read, and whether what is made of them is kept secret. */
+export interface ResultReading {
+  readonly store: Pick<Store, 'read'>;
+  readonly isSensitive: boolean;
+}
+
+/** The payload of a `workflow.status`; outputs are read from the tasks that steps are, and of a sensitive workflow told in secret alone (`NOOB-33`). */
+export async function workflowOf(task: Task, now: number, results: ResultReading): Promise<JsonObject> {
+  return { ...overviewOf(task, now), ...(await partialsOf(task, stepsOf(task), results)) };
 }
 
 /** The same without what the steps left. */
@@ -109,18 +115,22 @@ function workflowStatusOf({ state, outcome }: Task): string {
 async function partialsOf(
   task: Task,
   steps: readonly StepView[],
-  store: Pick<Store, 'read'>,
+  { store, isSensitive }: ResultReading,
 ): Promise<JsonObject> {
   const done = steps.filter(({ status }) => status === 'completed' || status === 'failed');
-  const children = await store.read(
-    done.map(({ taskId }) => ({ tenant: task.tenant, id: taskId as Task['id'] })),
-  );
-  return Object.fromEntries(
-    done.map(({ id, status }, at) => {
-      const data: Json = children[at]?.result?.output ?? null;
-      return [id, { status: status === 'completed' ? 'success' : 'failed', data }];
-    }),
-  );
+  const isWithheld = task.spec.sensitive === true && !isSensitive;
+  const children = isWithheld
+    ? []
+    : await store.read(done.map(({ taskId }) => ({ tenant: task.tenant, id: taskId as Task['id'] })));
+  const results = done.map(({ id, status }, at) => {
+    const data: Json = children[at]?.result?.output ?? null;
+    const said = status === 'completed' ? 'success' : 'failed';
+    return [id, isWithheld ? { status: said, withheld: 'sensitive_data' } : { status: said, data }];
+  });
+  return {
+    partial_results: Object.fromEntries(results),
+    ...(isWithheld && done.length > 0 ? { withheld: done.length } : {}),
+  };
 }
 
 /** By what is done so far; before anything is, by what its requester expects (`NOOB-23`). */

@@ -26,8 +26,34 @@ export function termsOf(envelope: Envelope, delegate: Delegate | null, more: Jso
   return { ...more, envelope: header, ...(delegate === null ? {} : { delegate: { ...delegate } }) };
 }
 
+/** The service that asks for the steps of workflows. */
+export const WORKFLOWS = 'workflow_engine';
+
+/** The checkpoint of a step that an agent elsewhere was asked to do. */
+export const DELEGATED: JsonObject = { delegated: true };
+
+/** The agent a step of a workflow names, registered or not; null where it names none, or where the task is no step. */
+export function stepAgentOf({ spec }: Pick<Task, 'spec'>): string | null {
+  const { payload } = spec.payload;
+  if (spec.origin !== undefined || spec.typeName !== 'agent_task' || !isJsonObject(payload)) return null;
+  const { agent_id: agent } = isJsonObject(payload.agent_config) ? payload.agent_config : {};
+  return spec.extra?.workflow !== undefined && typeof agent === 'string' ? agent : null;
+}
+
+/** Who asked for it on this wire: a service, of a step passed on the one that runs workflows; null where nobody did. */
+export function askerOf(task: Pick<Task, 'spec' | 'checkpoint'>): string | null {
+  const { origin } = task.spec;
+  if (origin !== undefined) return origin.dialect === 'nooble' ? origin.from : null;
+  return delegateOf(task) === null ? null : WORKFLOWS;
+}
+
 /** Who does it elsewhere, or null where this server does it itself. */
-export function delegateOf({ spec }: Pick<Task, 'spec'>): Delegate | null {
+export function delegateOf({ spec, checkpoint }: Pick<Task, 'spec' | 'checkpoint'>): Delegate | null {
+  const agent = stepAgentOf({ spec });
+  if (agent !== null)
+    return isJsonObject(checkpoint) && checkpoint.delegated === true
+      ? { service: 'agent_execution', agent }
+      : null;
   const delegate = spec.origin?.terms.delegate;
   if (!isJsonObject(delegate)) return null;
   return {

@@ -26,6 +26,7 @@ const step = Type.Object(
     input_data: Type.Optional(object),
     expected_output: Type.Optional(object),
     on_failure: Type.Optional(Type.String({ maxLength: 100 })),
+    timeout_seconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 2_592_000 })),
   },
   { additionalProperties: true },
 );
@@ -77,6 +78,9 @@ export function templateRoutes(templates: Templates, results: ResultSchemas): re
   ];
 }
 
+/** A name may have slashes, as `$ref` does; in a path they are written `%2F`. */
+const schemaName = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._:/-]{0,199}$' });
+
 function schemaRoutes(results: ResultSchemas): readonly Route[] {
   const schemas = '/protocols/nooble/result-schemas';
   const common = { tag: 'nooble', rate: 'standard' } as const;
@@ -99,13 +103,27 @@ function schemaRoutes(results: ResultSchemas): readonly Route[] {
       summary: 'Store or replace a schema that `expected_output` refers to by its name',
       access: 'workflow:manage',
       body: Type.Object({
-        name: Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._:/-]{0,199}$' }),
+        name: schemaName,
         schema: object,
       }),
       answers: { 201: anything },
       async handle({ principal, body: { name, schema } }) {
         await results.put(principal.tenant, name, schema);
         return json(201, { name });
+      },
+    }),
+    route({
+      ...common,
+      method: 'DELETE',
+      path: `${schemas}/:name`,
+      summary: 'Remove a schema; what refers to it by its name refers to none then',
+      access: 'workflow:manage',
+      params: Type.Object({ name: schemaName }),
+      answers: { 204: Type.Null() },
+      async handle({ principal, params: { name } }) {
+        if (!(await results.remove(principal.tenant, name)))
+          throw new DomainError('not_found', `there is no schema ${name}`);
+        return { kind: 'empty', status: 204 };
       },
     }),
   ];

@@ -13,6 +13,8 @@ export interface TemplateStep extends JsonObject {
   readonly input_data?: JsonObject;
   readonly expected_output?: JsonObject;
   readonly on_failure?: string;
+  /** How long one that asks somebody for work may take. */
+  readonly timeout_seconds?: number;
 }
 
 /** A template in one version. */

@@ -173,6 +173,7 @@ function compiled(step: TemplateStep, given: JsonObject, schema: JsonObject | nu
     ...(condition === undefined ? {} : { condition }),
     ...(goesOn ? { on_failure: 'continue' } : {}),
   };
+  const { timeout_seconds: timeout } = step;
   const input = isJsonObject(step.input_data) ? inputOf(step.input_data, given) : {};
   const work = (name: string, payload: JsonObject): JsonObject => ({
     ...common,
@@ -180,6 +181,7 @@ function compiled(step: TemplateStep, given: JsonObject, schema: JsonObject | nu
     task_type: 'custom',
     description: step.name,
     task_data: { type_name: name, payload, step: { step_id: id, name: step.name } },
+    ...(timeout === undefined ? {} : { timeout }),
     // Whatever it failed by, its policy says how often it is tried.
     ...(attempts === 1 ? {} : { retry: { max_attempts: attempts, delay: 1, codes: [...RETRIED] } }),
     ...(schema === null ? {} : { execution_config: { output_schema: schema } }),

@@ -44,6 +44,12 @@ export const WORK_TYPES: Readonly<Record<BuiltIn, readonly string[]>> = {
   tool_registry: ['custom:tool_task', 'custom:tool_registration'],
 };
 
+/** What services do but for looking things up: nobody orders it past their desks. */
+export const NOOBLE_WORK = Object.values(WORK_TYPES)
+  .flat()
+  .map(type => type.slice('custom:'.length))
+  .filter(name => name !== 'knowledge_search');
+
 /** What doing tasks needs. */
 export interface WorkerParts {
   readonly log: Log;

@@ -2,9 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { type Correspondent, openPost, type Post } from '../../../test/post.ts';
+import { AGENT_PERMISSIONS, type Correspondent, openPost, type Post } from '../../../test/post.ts';
 import type { Loose } from '../../../test/serve.ts';
-import { asked, message, orchestrator, refused, until } from './fixture.test.ts';
+import { asked, message, orchestrator, refused, taskOf, until } from './fixture.test.ts';
 
 const EXPRESSION = `$${'{{'} input.secret }}`;
 
@@ -243,4 +243,155 @@ test('NOOB-54 NOOB-55 NOOB-30 a lone step is one task, done as what it says; unk
     (await refused(engine, lone({ step_type: 'tool_task', input_data: unknownInput }, known))).body.code,
     'VAL_002',
   );
+});
+
+/** A word of an agent on a step it was asked to do. */
+function ofStep(ask: Loose, action: string, payload: Loose, more: Loose = {}): Loose {
+  return message(`agent.${action}`, payload, {
+    ...{ task_id: ask.task_id, correlation_id: ask.correlation_id, status: 'processing' },
+    ...{ source_service: 'agent_execution', target_service: ask.source_service, ...more },
+  });
+}
+
+/** The next message of an agent's inbox, acknowledged. */
+async function next(agent: Correspondent, name: string): Promise<Loose> {
+  const [got] = await agent.read('nooble', name, { wait: 10, max: 1 });
+  assert.ok(got !== undefined, `${name} was asked for nothing`);
+  await agent.settle('nooble', name, got.delivery_id);
+  return got.message;
+}
+
+const agentStep = (id: string, agent: string, more: object = {}): object =>
+  step(id, { step_type: 'agent_task', tool_name: undefined, agent_config: { agent_id: agent }, ...more });
+
+test('NOOB-39 NOOB-54 a template’s step that names a registered agent is one message to it, whose answer the next step reads', async () => {
+  const writer = await post.register('writer');
+  await store('written', [
+    agentStep('write', 'writer', { input_data: { topic: { source: 'workflow_input', parameter: 'topic' } } }),
+    agentStep('sum', 'nobody-here', {
+      input_data: { text: { source: 'previous_step', step_id: 'write', path: 'response' } },
+      depends_on: ['write'],
+    }),
+  ]);
+  const start = message(
+    'workflow.start',
+    { workflow_template_id: 'written', input_parameters: { topic: 'las rutas' } },
+    { metadata: { user_id: 'u-39', execution_context: { deep: 1 } } },
+  );
+  await boss.send('nooble', start);
+  const ask = await next(writer, 'writer');
+  assert.deepEqual(ask.type, { domain: 'agent', action: 'execute' });
+  assert.deepEqual([ask.source_service, ask.target_service], ['workflow_engine', 'agent_execution']);
+  assert.deepEqual([ask.task_id, ask.correlation_id], [`${start.task_id}.write`, start.correlation_id]);
+  assert.equal(ask.payload.query, 'do_write');
+  assert.deepEqual(ask.payload.context, [{ type: 'topic', content: 'las rutas' }]);
+  const { workflow_id: run, workflow_step_id: stepId, step_name: name, user_id: user } = ask.metadata;
+  assert.deepEqual(
+    [stepId, name, user, ask.metadata.execution_context],
+    ['write', 'do_write', 'u-39', { deep: 1 }],
+  );
+  const stranger = await post.agent('passer-by', { permissions: AGENT_PERMISSIONS });
+  const strange = await refused(
+    stranger,
+    ofStep(ask, 'response', { response: 'mío' }, { status: 'completed' }),
+  );
+  assert.equal(strange.body.code, 'AUTH_003');
+  const astray = ofStep(ask, 'response', { response: 'x' }, { target_service: 'conversation' });
+  assert.equal((await refused(writer, astray)).body.code, 'AUTH_003');
+  await writer.send('nooble', ofStep(ask, 'status', { progress: 40 }));
+  assert.equal((await taskOf(post, ask.task_id)).current_status.progress.percentage, 40);
+  const answer = ofStep(ask, 'response', { response: 'Rutas de do sum' }, { status: 'completed' });
+  await writer.send('nooble', answer);
+  const { payload, metadata } = await ended(start);
+  assert.deepEqual([payload.workflow_status, metadata.workflow_id], ['completed', run]);
+  assert.deepEqual(payload.partial_results.write.data, { response: 'Rutas de do sum' });
+  assert.match(
+    payload.partial_results.sum.data.response,
+    /Rutas/,
+    'whom nobody knows the built-in agent stands for',
+  );
+  const rerun = (more: object): ReturnType<Correspondent['ask']> =>
+    post.admin.ask('POST', `/api/v2/tasks/${start.task_id}/retry`, { from_step: 'sum', ...more });
+  const turned = await rerun({ input: { topic: 'lo que nadie pidió' } });
+  assert.deepEqual([turned.status, turned.body.error.code], [403, 'FORBIDDEN'], JSON.stringify(turned.body));
+  assert.equal((await rerun({})).status, 200);
+  const late = await refused(writer, ofStep(ask, 'response', { response: 'otra' }, { status: 'completed' }));
+  assert.deepEqual([late.status, late.body.code], [409, 'WF_005']);
+  assert.deepEqual(await writer.read('nooble', 'writer'), [], 'it is asked once');
+  const engine = await post.agent('workflow_engine');
+  assert.deepEqual(await engine.read('nooble', 'workflow_engine'), [], 'nothing is left to nobody');
+});
+
+test('NOOB-39 NOOB-54 NOOB-58 a step its agent fails is asked for again by its policy, one it is late with is passed over and called off', async () => {
+  const agent = await post.register('flaky');
+  await store('flaked', [
+    agentStep('a', 'flaky', { on_failure: 'retry_once_then_fail' }),
+    agentStep('b', 'flaky', { depends_on: ['a'], on_failure: 'continue', timeout_seconds: 1 }),
+    step('c', { depends_on: ['b'] }),
+  ]);
+  const start = message('workflow.start', { workflow_template_id: 'flaked' });
+  await boss.send('nooble', start);
+  const failure = { metadata: { error_code: 'GEN_005', error_message: 'se cayó' }, status: 'failed' };
+  const first = await next(agent, 'flaky');
+  await agent.send('nooble', ofStep(first, 'error', { error_details: {} }, failure));
+  const again = await next(agent, 'flaky');
+  assert.deepEqual([again.task_id, again.metadata.retry_count], [first.task_id, 1]);
+  assert.notEqual(again.message_id, first.message_id);
+  await agent.send('nooble', ofStep(again, 'response', { response: 'ya' }, { status: 'completed' }));
+  const late = await next(agent, 'flaky');
+  assert.equal(late.task_id, `${start.task_id}.b`);
+  const stop = await next(agent, 'flaky');
+  assert.deepEqual(
+    [stop.type.action, stop.task_id, stop.payload.command],
+    ['update', late.task_id, 'cancel'],
+  );
+  const { payload } = await ended(start);
+  const states = payload.steps_status.map((one: Loose) => one.status);
+  assert.deepEqual([payload.workflow_status, states], ['completed', ['completed', 'failed', 'completed']]);
+  const fatal = message('workflow.start', { workflow_template_id: 'flaked' });
+  await boss.send('nooble', fatal);
+  for (const _ of [1, 2]) {
+    const ask = await next(agent, 'flaky');
+    assert.equal(ask.task_id, `${fatal.task_id}.a`);
+    await agent.send('nooble', ofStep(ask, 'error', { error_details: {} }, failure));
+  }
+  assert.equal((await ended(fatal)).payload.workflow_status, 'failed');
+});
+
+test('NOOB-39 NOOB-54 a lone step for a registered agent goes to it as it came; where the built-in agent is off, unknown ones get AEX_001', async () => {
+  const [engine, agent] = [await post.agent('workflow_engine'), await post.register('stepper')];
+  const lone = (id: string): Loose =>
+    message(
+      'workflow.step',
+      { step_type: 'agent_task', agent_config: { agent_id: id }, input_data: {} },
+      {
+        source_service: 'workflow_engine',
+        target_service: 'agent_orchestrator',
+        metadata: { step_name: 'uno' },
+      },
+    );
+  const ask = lone('stepper');
+  await engine.send('nooble', ask);
+  assert.equal((await next(agent, 'stepper')).message_id, ask.message_id);
+  const done = message(
+    'workflow.status',
+    { workflow_status: 'completed', result: { n: 1 } },
+    {
+      ...{ task_id: ask.task_id, correlation_id: ask.correlation_id, status: 'completed' },
+      ...{ source_service: 'agent_orchestrator', target_service: 'workflow_engine' },
+    },
+  );
+  assert.equal((await agent.send('nooble', done)).status, 202);
+  assert.equal((await next(engine, 'workflow_engine')).message_id, done.message_id);
+  assert.equal((await taskOf(post, ask.task_id)).current_status.state, 'completed');
+  const set = (on: boolean): Promise<Loose> =>
+    asked(post.admin, message('system.update', { built_in_agent: on }));
+  await set(false);
+  const { status, body } = await refused(engine, lone('nobody-here'));
+  assert.deepEqual([status, body.code], [422, 'AEX_001']);
+  await store('unknown', [agentStep('a', 'nobody-here', { on_failure: 'retry_once_then_fail' })]);
+  const start = message('workflow.start', { workflow_template_id: 'unknown', execution_mode: 'sync' });
+  const failed = await asked(boss, start, 20);
+  await set(true);
+  assert.deepEqual([failed.error.code, failed.task_id], ['AEX_001', `${start.task_id}.a`]);
 });

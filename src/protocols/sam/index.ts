@@ -1,6 +1,7 @@
 // SAM: the main REST API as a wire. Its routes by resource, its words for errors, and nothing of how any of it is done.
 
 import type { TenantId } from '../../domain/ids.ts';
+import type { Task } from '../../domain/task.ts';
 import type { EngineApi } from '../../engine/api.ts';
 import type { Privacy } from '../../engine/privacy.ts';
 import type { Reviews } from '../../engine/reviews.ts';
@@ -74,6 +75,8 @@ export interface SamDeps {
   readonly workflows: WorkflowDesk;
   readonly reviews: Reviews;
   readonly privacy: Privacy;
+  /** A task as its requester may see it: what of it is held back does not show; as it is unless given. */
+  seen?(task: Task): Promise<Task>;
   health(): Promise<HealthReport>;
   /** What is measured of a tenant, for metrics; nothing unless given. */
   measures?(tenant: TenantId): Promise<readonly Measure[]>;
@@ -100,13 +103,20 @@ export function createSamProtocol(deps: SamDeps): Protocol {
   };
 }
 
-function taskRoutes({ engine, store, blobs, clock, random, guards, options }: SamDeps): readonly Route[] {
+function taskRoutes(deps: SamDeps): readonly Route[] {
+  const { engine, store, blobs, clock, random, guards, options } = deps;
   const { secrets } = guards;
   const { serverId, bannedTypes = [] } = options;
   const sealWebhookSecret = (tenant: TenantId, secret: string) => secrets.sealWebhookSecret(tenant, secret);
   return [
     ...executeRoutes({ clock, engine, sealWebhookSecret }),
-    ...statusRoutes({ clock, engine, store, serverId }),
+    ...statusRoutes({
+      clock,
+      engine,
+      store,
+      serverId,
+      seen: async task => (await deps.seen?.(task)) ?? task,
+    }),
     ...observeRoutes({ clock, engine, store }),
     ...eventRoutes({ clock, engine, store }),
     ...controlRoutes({ clock, engine }),

@@ -16,7 +16,7 @@ export interface RerunWish {
   readonly newId?: TaskId;
 }
 
-/** Hands in the new run; throws `not_found`, and `invalid_transition` for what is no workflow or has not ended. */
+/** Hands in the new run; throws `not_found`, `forbidden`, and `invalid_transition` for what is no workflow or has not ended. */
 export async function rerun(
   engine: Pick<EngineApi, 'task' | 'submit'>,
   { tenant, id, actor }: ControlCall,
@@ -24,6 +24,11 @@ export async function rerun(
 ): Promise<Admission> {
   const task = await engine.task(tenant, id);
   if (task.spec.type !== 'workflow_orchestration' || task.outcome === null || task.purged) throw notNow(task);
+  // What a participant was asked for by message is its own; given something else to do it would do what nobody checked.
+  if (input !== undefined && task.spec.entrusted !== undefined)
+    throw new DomainError('forbidden', `${id} was asked for by message: it is taken up with its own input`, {
+      details: { task_id: id },
+    });
   const payload = {
     ...task.spec.payload,
     ...(input === undefined ? {} : { input }),

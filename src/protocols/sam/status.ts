@@ -269,5 +269,5 @@ export function statusTag(view: Pick<StatusView, 'task' | 'samples' | 'logs'>, w
   const asked = `${wish.logs ? 'l' : ''}${wish.metrics ? 'm' : ''}${wish.context ? 'c' : ''}`;
   const logTag = logs === null ? '' : `-${wish.levelMin ?? ''}${logs.at(-1)?.id ?? 0}`;
   const since = wish.since === undefined ? '' : `-s${wish.since}`;
-  return `W/"${task.executionId}-${task.version}-${asked}${samples.at(-1)?.at ?? ''}${logTag}${since}"`;
+  return `W/"${task.executionId}-${task.version}-${task.state}-${asked}${samples.at(-1)?.at ?? ''}${logTag}${since}"`;
 }

@@ -2,8 +2,9 @@
 
 import Type, { type Static } from 'typebox';
 import { DomainError } from '../../../domain/errors.ts';
-import type { TaskId } from '../../../domain/ids.ts';
+import type { TaskId, TenantId } from '../../../domain/ids.ts';
 import { isCallerId } from '../../../domain/ids.ts';
+import type { Task } from '../../../domain/task.ts';
 import type { EngineApi } from '../../../engine/api.ts';
 import type { Clock } from '../../../runtime/clock.ts';
 import type { TaskQuery } from '../../../store/rows.ts';
@@ -17,13 +18,15 @@ import { findTask, invalidRequest } from '../refusals.ts';
 import { json, PREFIX, route } from '../route.ts';
 import { nothing, statusPage, taskStatus } from '../schema/answers.ts';
 import { type StatusDeps, type StatusWish, statusTag, viewOf, wireStatus } from '../status.ts';
-import { callerId, OUTCOMES_OF, paging, SAM_STATES, STATES_BEFORE_END } from '../vocabulary.ts';
+import { callerId, OUTCOMES_OF, paging, SAM_STATES, STATES_BEFORE_END, samState } from '../vocabulary.ts';
 
 /** What status answers are made from. */
 export interface StatusRouteDeps extends StatusDeps {
   readonly clock: Clock;
   readonly engine: Pick<EngineApi, 'task' | 'forecast' | 'defaultResources' | 'limitModes'>;
   readonly store: Pick<Store, 'read' | 'list' | 'artifacts' | 'events' | 'logs' | 'samples'>;
+  /** A task as its requester may see it; the very task where nothing of it is held back. */
+  readonly seen: (task: Task) => Promise<Task>;
 }
 
 const IDS_MAX = 1_000;
@@ -88,7 +91,7 @@ export function statusRoutes(deps: StatusRouteDeps): readonly Route[] {
   ];
 }
 
-function outputRoute({ engine }: StatusRouteDeps): Route {
+function outputRoute(deps: StatusRouteDeps): Route {
   return route({
     method: 'GET',
     path: `${PREFIX}/task-output/:task_id`,
@@ -99,7 +102,7 @@ function outputRoute({ engine }: StatusRouteDeps): Route {
     params: Type.Object({ task_id: callerId }),
     answers: { 200: Type.Unknown({ description: 'The output.' }), 304: nothing },
     async handle({ principal, params: { task_id: id }, headers }) {
-      const task = await findTask(engine, principal.tenant, id);
+      const task = await seenTask(deps, principal.tenant, id);
       const output = task.result?.output;
       if (output === undefined) throw new DomainError('not_found', 'the task has no output');
       const about = { etag: `W/"${task.executionId}"`, 'cache-control': 'private, no-cache' };
@@ -109,6 +112,11 @@ function outputRoute({ engine }: StatusRouteDeps): Route {
       return { kind: 'text', status: 200, body: outputText(output), contentType, headers: about };
     },
   });
+}
+
+/** The task as who asks may see it: one whose output waits for its validation, or for a person, still runs (`ARMY-77`, `ARMY-79`). */
+async function seenTask({ engine, seen }: StatusRouteDeps, tenant: TenantId, id: string): Promise<Task> {
+  return seen(await findTask(engine, tenant, id));
 }
 
 async function answerOne(
@@ -123,7 +131,7 @@ async function answerOne(
     ...(query.log_level === undefined ? {} : { levelMin: levelOf(query.log_level) }),
     ...(query.since === undefined ? {} : { since: instantOf(query.since) }),
   };
-  const task = await findTask(deps.engine, call.principal.tenant, params.task_id);
+  const task = await seenTask(deps, call.principal.tenant, params.task_id);
   const view = await viewOf(task, wish, deps);
   const headers = { etag: statusTag(view, wish), 'cache-control': 'private, no-cache' };
   if (isCurrent(headers.etag, call.headers['if-none-match'])) return { kind: 'empty', status: 304, headers };
@@ -157,12 +165,15 @@ async function answerMany(
     ids === undefined ? [] : deps.store.read(ids.map(id => ({ tenant, id }))),
   ]);
   const wish: StatusWish = { logs: false, metrics: query.include_metrics, context: false };
-  const views = await Promise.all(page.items.map(task => viewOf(task, wish, deps)));
+  const tasks = await Promise.all(page.items.map(task => deps.seen(task)));
+  // What is held back is listed as what it shows itself as.
+  const listed = tasks.filter((task, at) => task === page.items[at] || isOfState(task, query.status));
+  const views = await Promise.all(listed.map(task => viewOf(task, wish, deps)));
   const scene = { origin: call.origin, now: deps.clock.now(), deps };
   return json(200, {
     tasks: views.map(view => wireStatus(view, wish, scene)),
     not_found: (ids ?? []).filter((_id, index) => known[index] == null),
-    total: page.total,
+    total: page.total - (tasks.length - listed.length),
     limit,
     offset,
   });
@@ -181,6 +192,10 @@ function idsIn(list: string | undefined): readonly TaskId[] | undefined {
   const bad = ids.find(id => !isCallerId(id));
   if (bad !== undefined) throw invalidRequest([{ field: 'task_ids', message: 'must hold task ids' }]);
   return ids as TaskId[];
+}
+
+function isOfState({ state, outcome }: Task, wanted: (typeof SAM_STATES)[number] | undefined): boolean {
+  return wanted === undefined || samState(state, outcome) === wanted;
 }
 
 function stateFilter(state: (typeof SAM_STATES)[number] | undefined): Pick<TaskQuery, 'states' | 'outcomes'> {
