@@ -31,7 +31,7 @@ const UNKNOWN_EXPECTED_MS = 60_000;
 const UNREPORTED_PERCENT_MAX = 95;
 
 /** Where a new task stands: whether an agent can take it at once, else its place in line and how long it will wait there. */
-export interface Standing {
+export interface Outlook {
   readonly startsNow: boolean;
   readonly queuePosition: number;
   readonly waitMs: number;
@@ -90,7 +90,7 @@ export class Forecaster {
   }
 
   /** Where a task that is about to be stored will stand; from memory alone, so that a submit waits for nothing (`SAM-40`, `SAM-41`). */
-  standing({ tenant, spec }: Pick<TaskOrder, 'tenant' | 'spec'>, waits: boolean): Standing {
+  outlook({ tenant, spec }: Pick<TaskOrder, 'tenant' | 'spec'>, waits: boolean): Outlook {
     const ahead = this.#dispatcher.depthOf(tenant, workTypeOf(spec));
     const startsNow = !waits && this.#dispatcher.couldStartNow(tenant, { spec }, ahead);
     if (startsNow) return { startsNow, queuePosition: 0, waitMs: 0 };
@@ -101,7 +101,7 @@ export class Forecaster {
   admission(
     order: TaskOrder,
     made: { readonly key: TaskKey; readonly executionId: ExecutionId; readonly at: number },
-    { startsNow, queuePosition, waitMs }: Standing,
+    { startsNow, queuePosition, waitMs }: Outlook,
   ): Admission {
     const { tenant, spec } = order;
     const { key, executionId, at } = made;

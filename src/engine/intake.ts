@@ -17,7 +17,7 @@ import type { Admission, TaskOrder } from './api.ts';
 import { dependedFirst } from './batch-order.ts';
 import { waitsFor } from './changes.ts';
 import { findCycle } from './cycles.ts';
-import type { Forecaster, Standing } from './forecast.ts';
+import type { Forecaster, Outlook } from './forecast.ts';
 import type { Wakers } from './lifecycle.ts';
 import type { Channel } from './ports/channel.ts';
 import { type Executor, executorOf } from './ports/executor.ts';
@@ -125,17 +125,17 @@ export class Intake {
   async #post(tasks: readonly NewTask[], atomic: boolean): Promise<readonly Posted[]> {
     const submitting = this.#store.submit(tasks, { atomic });
     const inTurn = !this.#store.capabilities.shared;
-    const standings = tasks.map(task => (inTurn && task.state === 'queued' ? this.#lineUp(task) : null));
+    const outlooks = tasks.map(task => (inTurn && task.state === 'queued' ? this.#lineUp(task) : null));
     const outcomes = await submitting;
-    return outcomes.map((outcome, index) => ({ outcome, standing: standings[index] ?? null }));
+    return outcomes.map((outcome, index) => ({ outcome, outlook: outlooks[index] ?? null }));
   }
 
   /** Where a task stands in line; if it waits for nothing else, whoever may take it looks. */
-  #lineUp(task: NewTask): Standing {
+  #lineUp(task: NewTask): Outlook {
     const waits = task.timers.some(({ kind }) => kind === 'ready' || kind === 'dependency');
-    const standing = this.#parts.forecaster.standing(task, waits);
+    const outlook = this.#parts.forecaster.outlook(task, waits);
     if (!waits) this.#parts.wakers.ready(task);
-    return standing;
+    return outlook;
   }
 
   async #judge(order: TaskOrder, cyclic: readonly string[] | null): Promise<Judged> {
@@ -288,7 +288,7 @@ export class Intake {
     return [{ kind: 'note', name: 'unschedulable', detail }];
   }
 
-  async #answer(judged: Judged, task: NewTask, { outcome, standing }: Posted): Promise<Admission> {
+  async #answer(judged: Judged, task: NewTask, { outcome, outlook }: Posted): Promise<Admission> {
     const { order, error } = judged;
     if (outcome.status !== 'created') judged.withdraw?.();
     switch (outcome.status) {
@@ -298,7 +298,7 @@ export class Intake {
           return { kind: 'rejected', task: order.id, executionId: task.executionId, error };
         for (const timer of task.timers) this.#parts.wakers.timer(timer.dueInMs);
         const made = { ...outcome, executionId: task.executionId };
-        return this.#parts.forecaster.admission(order, made, standing ?? this.#lineUp(task));
+        return this.#parts.forecaster.admission(order, made, outlook ?? this.#lineUp(task));
       }
       case 'same':
         return this.#parts.forecaster.repeated(outcome.task);
@@ -329,7 +329,7 @@ export class Intake {
 /** What the store made of a task, and where it stands if it lined up already. */
 interface Posted {
   readonly outcome: SubmitOutcome;
-  readonly standing: Standing | null;
+  readonly outlook: Outlook | null;
 }
 
 interface Judged {

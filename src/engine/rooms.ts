@@ -161,7 +161,7 @@ function groundFloor(parts: EngineParts, options: EngineOptions) {
   );
   const signals = new Signals();
   const bars = new Breakers(log, clock, store, AGENT_BARS);
-  const roster = new Roster(clock, store, bars, tenant => weights.regions?.(tenant), reserved);
+  const roster = new Roster(clock, store, bars, { regionsOf: tenant => weights.regions?.(tenant), reserved });
   const attempts = new Attempts(store, roster);
   const canaries = new Canaries(log, clock, random, store, { alerts: parts.alerts, node: options.serverId });
   const statistics = new RunStatistics(store);

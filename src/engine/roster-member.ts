@@ -1,12 +1,27 @@
 // One agent as the roster keeps it: what it said of itself, what it holds, and how its last runs went.
 
 import { AGENT_SILENCE_MS, type Agent, type AgentHealth } from '../domain/agent.ts';
+import type { TenantId } from '../domain/ids.ts';
 import type { ResourceLimits, WorkType } from '../domain/task.ts';
 import type { AgentRegistration } from './api.ts';
+import type { ReservedWork } from './reserved-work.ts';
 import { added, type Load, left, NO_LOAD } from './roster-load.ts';
 
 /** Tasks an agent runs at once at most (`SAM-54`). */
 export const AGENT_SLOTS_MAX = 100;
+
+/** Where a tenant's tasks may run, and what no agent elsewhere may do. */
+export interface RosterRules {
+  readonly regionsOf: (tenant: TenantId) => readonly string[] | undefined;
+  readonly reserved: ReservedWork;
+}
+
+/** How an asking agent stands beside others; of each figure the lower is the better. */
+export interface Standing {
+  readonly busyShare: number;
+  readonly coldness: 0 | 1;
+  readonly errorRate: number;
+}
 
 /** An agent, and what is known of its work here. */
 export interface Member {

@@ -13,7 +13,7 @@ import type { LeaseRow } from '../store/rows.ts';
 import type { Store } from '../store/store.ts';
 import type { AgentRegistration, AgentView } from './api.ts';
 import type { Breakers } from './breakers.ts';
-import { type ReservedWork, refuseUntrusted } from './reserved-work.ts';
+import { refuseUntrusted } from './reserved-work.ts';
 import { AgentDocuments, keyOf } from './roster-documents.ts';
 import { added, NO_LOAD } from './roster-load.ts';
 import {
@@ -24,6 +24,8 @@ import {
   healthOf,
   type Member,
   newMember,
+  type RosterRules,
+  type Standing,
   saysSomethingNew,
 } from './roster-member.ts';
 import { Members } from './roster-members.ts';
@@ -32,13 +34,6 @@ const SEEN_WRITE_MS = 20_000;
 const RUNS_KEPT = 50;
 /** So long what a type needs is thought to be loaded still (`SAM-109`). */
 const WARM_MS = 600_000;
-
-/** How an asking agent stands beside others; of each figure the lower is the better. */
-export interface Standing {
-  readonly busyShare: number;
-  readonly coldness: 0 | 1;
-  readonly errorRate: number;
-}
 
 /** All agents of all tenants; an agent of the pool (tenant null in `serves`) works for everyone. */
 export class Roster {
@@ -57,21 +52,18 @@ export class Roster {
   readonly #abroad = new Set<string>();
   /** Nodes that were canaries when they were last heard of: what they ran is judged after they are gone. */
   readonly #goneCanaries = new Set<AgentId>();
-  readonly #regionsOf: (tenant: TenantId) => readonly string[] | undefined;
-  readonly #reserved: ReservedWork;
+  readonly #rules: RosterRules;
   #registered = 0;
 
   constructor(
     clock: Clock,
     store: Pick<Store, 'documents' | 'putDocuments'>,
     bars: Pick<Breakers, 'note' | 'isOpen'>,
-    regionsOf: (tenant: TenantId) => readonly string[] | undefined,
-    reserved: ReservedWork,
+    rules: RosterRules,
   ) {
     this.#clock = clock;
     this.#bars = bars;
-    this.#regionsOf = regionsOf;
-    this.#reserved = reserved;
+    this.#rules = rules;
     this.#documents = new AgentDocuments(store);
   }
 
@@ -109,7 +101,7 @@ export class Roster {
 
   /** Adds or renews an agent; a draining one stays draining until removed. */
   async register(registration: AgentRegistration): Promise<AgentView> {
-    refuseUntrusted(registration, this.#reserved);
+    refuseUntrusted(registration, this.#rules.reserved);
     const now = this.#clock.now();
     const { schemas, ...rest } = registration;
     const key = keyOf(rest.tenant, rest.id);
@@ -351,7 +343,7 @@ export class Roster {
 
   /** Those that serve the tenant where its tasks may run. */
   *#permitted(tenant: TenantId): Iterable<Member> {
-    const regions = this.#regionsOf(tenant);
+    const regions = this.#rules.regionsOf(tenant);
     for (const member of this.#serving(tenant)) if (mayRunIn(member.agent.region, regions)) yield member;
   }
 

@@ -260,5 +260,9 @@ test('NOOB-133 what the built-in services change is not ordered past the table o
     .flat()
     .map(type => type.slice('custom:'.length));
   const open = own.filter(name => !(name in orders));
-  assert.deepEqual(open, ['knowledge_search'], 'whatever a service does was tried here, but looking things up');
+  assert.deepEqual(
+    open,
+    ['knowledge_search'],
+    'whatever a service does was tried here, but looking things up',
+  );
 });
