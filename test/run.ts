@@ -69,7 +69,10 @@ conclude();
 /** Programs that run some of the files each, one after another, as a test named after it: a suite would load all before the first ran. */
 function gathered(paths: readonly string[]): readonly string[] {
   const [alone, shared] = [paths.filter(path => LONG.test(path)), paths.filter(path => !LONG.test(path))];
-  const count = Math.ceil(shared.length / FILES_A_PROCESS);
+  const count = Math.max(
+    Math.ceil(shared.length / FILES_A_PROCESS),
+    Math.min(shared.length, PROCESSES_AT_ONCE),
+  );
   // Dealt out one by one, so that neighbours, which are alike, do not all wait for the same process.
   const hands = Array.from({ length: count }, (_, hand) => shared.filter((_, at) => at % count === hand));
   return [...hands, ...alone.map(path => [path])].map((some, at) => {
