@@ -7,6 +7,7 @@ import { openPostgres } from '../src/store/postgres/open.ts';
 import { openSqliteInProcess } from '../src/store/sqlite/open.ts';
 import type { Store } from '../src/store/store.ts';
 import { freshDatabase } from './postgres.ts';
+import { VirtualClock } from './simulation/clock.ts';
 
 /** Few, so that whatever holds one while it wants another is found out. */
 const CONNECTIONS = 3;
@@ -25,13 +26,28 @@ export async function openTestStore(parts: {
   const { url, drop } = await freshDatabase();
   const time = clock === systemClock ? {} : { clock };
   const store = await openPostgres({ ...time, url, auditKey, connections: CONNECTIONS });
-  return {
-    ...store,
-    async stop() {
-      await store.stop();
-      await drop();
-    },
+  const stop = async (): Promise<void> => {
+    await store.stop();
+    await drop();
   };
+  if (!(clock instanceof VirtualClock)) return { ...store, stop };
+  const mail = holding(clock, store.mail);
+  const memory = holding(clock, store.memory);
+  return holding(clock, { ...store, mail, memory, stop });
+}
+
+/** These verbs, while which work no time passes: to a test, a store elsewhere is as quick as one in its process. */
+function holding<Verbs extends object>(clock: VirtualClock, verbs: Verbs): Verbs {
+  return new Proxy(verbs, {
+    get(target, name) {
+      const verb: unknown = Reflect.get(target, name);
+      if (typeof verb !== 'function') return verb;
+      return (...args: unknown[]) => {
+        const answer: unknown = Reflect.apply(verb, target, args);
+        return answer instanceof Promise ? clock.hold(answer) : answer;
+      };
+    },
+  });
 }
 
 /** What a server needs to be told to work on this database. */
