@@ -1,4 +1,4 @@
-// A whole engine for tests: the real one over a real store in memory, with a clock and randomness of our own, and a far end
+// A whole engine for tests: the real one over a real store, with a clock and randomness of our own, and a far end
 // (executor, channel, secrets) that does what the test says.
 
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -36,8 +36,8 @@ import { silentLog } from '../src/runtime/log.ts';
 import { type Random, systemRandom } from '../src/runtime/random.ts';
 import type { Blobs } from '../src/store/blobs.ts';
 import { openFileBlobs } from '../src/store/files/blobs.ts';
-import { openSqliteInProcess } from '../src/store/sqlite/open.ts';
 import type { Store } from '../src/store/store.ts';
+import { openTestStore } from './store.ts';
 
 /** What a test may choose. */
 export interface HouseOptions {
@@ -83,8 +83,7 @@ export async function openHouse(choice: HouseOptions = {}): Promise<House> {
   const clock = choice.clock ?? systemClock;
   const random = choice.random ?? systemRandom;
   const dir = choice.dir ?? mkdtempSync(join(tmpdir(), 'batuta-house-'));
-  const store =
-    choice.store ?? openSqliteInProcess({ path: ':memory:', clock, random, auditKey: Buffer.alloc(32) });
+  const store = choice.store ?? (await openTestStore({ clock, random }));
   const sent: ChannelMessage[] = [];
   const alerts: Alert[] = [];
   const engine: Engine = new Engine(

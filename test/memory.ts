@@ -13,9 +13,9 @@ import type { SearchAnswer, SearchQuery } from '../src/engine/memory/search.ts';
 import type { Embedder, Reranker } from '../src/engine/ports/embedder.ts';
 import { silentLog } from '../src/runtime/log.ts';
 import { seededRandom } from '../src/runtime/random.ts';
-import { openSqliteInProcess } from '../src/store/sqlite/open.ts';
 import type { Store } from '../src/store/store.ts';
 import { VirtualClock } from './simulation/clock.ts';
+import { openTestStore } from './store.ts';
 
 /** The tenant of all notes that name none. */
 export const ACME = 'acme' as TenantId;
@@ -44,7 +44,7 @@ export async function openMemory(
 ): Promise<MemoryBundle> {
   const clock = new VirtualClock();
   const random = seededRandom(1, () => clock.now());
-  const store = openSqliteInProcess({ path: ':memory:', clock, random, auditKey: 'k' });
+  const store = await openTestStore({ clock, random });
   const opened: Memory[] = [];
   const again: MemoryBundle['again'] = async others => {
     const memory = new Memory(

@@ -1,14 +1,15 @@
 // A whole server with its mailroom, and agents that speak through it, for tests of message wires.
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SignJWT } from 'jose';
 import { type Extras, type RunningServer, startServer } from '../src/app/compose.ts';
-import { environment, loadConfig } from '../src/app/config.ts';
-import { freshDatabase } from './postgres.ts';
+import { loadConfig } from '../src/app/config.ts';
+import { databaseHolds, freshDatabase } from './postgres.ts';
 import type { Loose } from './serve.ts';
+import { isOnPostgres, settingsFor } from './store.ts';
 
 const SECRET = 'j'.repeat(48);
 
@@ -67,6 +68,8 @@ export interface Post {
       readonly slots?: number;
     },
   ): Promise<Correspondent>;
+  /** Whether a word is readable anywhere in what the store keeps. */
+  holds(word: string): Promise<boolean>;
   stop(): Promise<void>;
 }
 
@@ -79,10 +82,7 @@ export async function openPost(
   extras: Extras & { readonly dataDir?: string } = {},
 ): Promise<Post> {
   const dataDir = extras.dataDir ?? mkdtempSync(join(tmpdir(), 'batuta-post-'));
-  const database =
-    environment.BATUTA_TEST_STORE === 'postgres' && extras.dataDir === undefined
-      ? await freshDatabase()
-      : null;
+  const database = isOnPostgres && extras.dataDir === undefined ? await freshDatabase() : null;
   const given = {
     BATUTA_PORT: '0',
     BATUTA_DATA: dataDir,
@@ -91,7 +91,7 @@ export async function openPost(
     BATUTA_LOG_LEVEL: 'error',
     BATUTA_ARCHIVE_DELAY_MS: '100',
     BATUTA_JWT_SECRET: SECRET,
-    ...(database === null ? {} : { BATUTA_DATABASE_URL: database.url }),
+    ...(database === null ? {} : settingsFor(database.url)),
     ...settings,
   };
   const server = await startServer(loadConfig({ environment: given }), extras);
@@ -108,12 +108,19 @@ export async function openPost(
       assert.equal(status, 200);
       return agent(id);
     },
+    holds: async word => (database === null ? filesHold(dataDir, word) : databaseHolds(database.url, word)),
     async stop() {
       await server.stop();
       await database?.drop();
       if (extras.dataDir === undefined) rmSync(dataDir, { recursive: true, force: true });
     },
   };
+}
+
+function filesHold(dataDir: string, word: string): boolean {
+  const files = readdirSync(dataDir).filter(name => name.startsWith('batuta.db'));
+  assert.ok(files.length > 0);
+  return files.some(name => readFileSync(join(dataDir, name)).includes(word));
 }
 
 function tokenOf(agentId: string, tenant: string, permissions: readonly string[]): Promise<string> {

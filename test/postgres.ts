@@ -80,6 +80,22 @@ function inDatabase(url: string, name: string): string {
   return inside.href;
 }
 
+/** Whether a word is readable in any row of a database of ours, be it as text or as bytes. */
+export async function databaseHolds(url: string, word: string): Promise<boolean> {
+  const tables = await asked<{ name: string }>(
+    url,
+    `SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables WHERE schemaname = 'batuta'`,
+  );
+  if (tables.length === 0) throw new Error('there is nothing in the database');
+  const hex = Buffer.from(word).toString('hex');
+  const finds = tables.map(
+    ({ name }) => `SELECT FROM ${name} t WHERE strpos(t::text, $1) > 0 OR strpos(t::text, $2) > 0`,
+  );
+  const holds = `SELECT EXISTS (${finds.join(' UNION ALL ')}) AS holds`;
+  const [found] = await asked<{ holds: boolean }>(url, holds, [word, hex]);
+  return found?.holds === true;
+}
+
 /** Starts a server of one's own; `durable` has it sync to disk as in production, which costs time; `tls` has it offer TLS as well. */
 export async function startPostgres({
   durable = false,
@@ -196,7 +212,8 @@ async function ready(child: ChildProcess, url: string, port: number): Promise<vo
     if (child.exitCode !== null) break;
     if (!(await listens(port))) continue;
     try {
-      return await asked(url, 'SELECT 1');
+      await asked(url, 'SELECT 1');
+      return;
     } catch {
       // It listens before it serves.
     }
@@ -210,11 +227,15 @@ async function sharedServer(): Promise<PostgresServer> {
   return { url, crash: () => Promise.reject(new Error('not ours to crash')), stop: async () => {} };
 }
 
-async function asked(url: string, sql: string): Promise<void> {
+async function asked<Row extends object>(
+  url: string,
+  sql: string,
+  values: readonly string[] = [],
+): Promise<readonly Row[]> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
   try {
-    await client.query(sql);
+    return (await client.query<Row>(sql, [...values])).rows;
   } finally {
     await client.end();
   }

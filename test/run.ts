@@ -40,8 +40,9 @@ const fileMs = new Map<string, number>();
 const broken = new Set<string>();
 let totals = 'nothing ran';
 const started = performance.now();
-const gatherings = `${root}node_modules/.cache/batuta/tests`;
-rmSync(gatherings, { recursive: true, force: true });
+// Of this run alone, so that two may go on at a time.
+const gatherings = `${root}node_modules/.cache/batuta/tests-${process.pid}`;
+process.once('exit', () => rmSync(gatherings, { recursive: true, force: true }));
 mkdirSync(gatherings, { recursive: true });
 const events = run({
   files: gathered(files),
@@ -52,7 +53,7 @@ const events = run({
 events.on('test:pass', noteFile);
 events.on('test:fail', noteFile);
 events.on('test:fail', ({ file }) => {
-  if (file?.startsWith(gatherings) === false) broken.add(file.replace(root, ''));
+  if (file?.includes('/.cache/batuta/tests-') === false) broken.add(file.replace(root, ''));
 });
 events.on('test:summary', ({ file, counts, success }) => {
   if (file !== undefined) return;
@@ -69,7 +70,10 @@ conclude();
 /** Programs that run some of the files each, one after another, as a test named after it: a suite would load all before the first ran. */
 function gathered(paths: readonly string[]): readonly string[] {
   const [alone, shared] = [paths.filter(path => LONG.test(path)), paths.filter(path => !LONG.test(path))];
-  const count = Math.ceil(shared.length / FILES_A_PROCESS);
+  const count = Math.max(
+    Math.ceil(shared.length / FILES_A_PROCESS),
+    Math.min(shared.length, PROCESSES_AT_ONCE),
+  );
   // Dealt out one by one, so that neighbours, which are alike, do not all wait for the same process.
   const hands = Array.from({ length: count }, (_, hand) => shared.filter((_, at) => at % count === hand));
   return [...hands, ...alone.map(path => [path])].map((some, at) => {

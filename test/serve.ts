@@ -19,8 +19,8 @@ import { systemClock } from '../src/runtime/clock.ts';
 import { type Log, silentLog } from '../src/runtime/log.ts';
 import { systemRandom } from '../src/runtime/random.ts';
 import { openFileBlobs } from '../src/store/files/blobs.ts';
-import { openSqliteInProcess } from '../src/store/sqlite/open.ts';
 import { type House, type HouseOptions, openHouse } from './harness.ts';
+import { openTestStore } from './store.ts';
 
 /** What a bearer of a word may do, and for whom. */
 export interface Badge {
@@ -133,8 +133,7 @@ export async function serve(choice: ServeOptions = {}): Promise<Served> {
   const dir = choice.dir ?? mkdtempSync(join(tmpdir(), 'batuta-serve-'));
   const clock = choice.clock ?? systemClock;
   const random = choice.random ?? systemRandom;
-  const auditKey = Buffer.alloc(32);
-  const store = choice.store ?? openSqliteInProcess({ path: ':memory:', clock, random, auditKey });
+  const store = choice.store ?? (await openTestStore({ clock, random }));
   const guards = createGuards(silentLog, clock, systemRandom, store, { masterKey: MASTER_KEY, rates: 'off' });
   await guards.start();
   const house = await openHouse({ ...limitsOf(guards), ...choice, dir, store });

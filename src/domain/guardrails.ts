@@ -12,7 +12,7 @@ export interface Guardrails {
   readonly taskTimeMsMax: number;
   /** How many tokens, where its wire has such a limit (`ARMY-71`). */
   readonly taskTokensMax: number;
-  /** Resident memory from which on an agent elsewhere gets no new work (`ARMY-72`). */
+  /** Resident memory from which on an agent elsewhere gets no new work; the built-in memory answers nothing that would take more (`ARMY-72`). */
   readonly agentMemoryMbMax: number;
   /** How many tasks may make one another (`ARMY-84`). */
   readonly depthMax: number;

@@ -41,6 +41,8 @@ export interface SearchQuery extends RecordFilter {
   readonly isSensitive?: boolean;
   /** Fields of metadata whose values are counted over all matches (`NOOB-80`). */
   readonly facets?: readonly string[];
+  /** Bytes that all values found may have together, as JSON; as many as they like unless given. */
+  readonly bytesMax?: number;
 }
 
 /** Something found. */
@@ -77,6 +79,8 @@ type Found = Omit<SearchHit, 'keywords'>;
 export const LIMIT_MAX = 100;
 const LIMIT = 10;
 const RERANKED = 50;
+/** So many records, of a megabyte each at most, are read before they are weighed. */
+const READ_AT_ONCE = 8;
 /** How many of the best say what else to ask. */
 const RELATED_FROM = 3;
 const TEXT_LENGTH_MAX = 2_000;
@@ -100,7 +104,7 @@ export class Search {
     this.#reranker = reranker;
   }
 
-  /** What matches a query now; throws `invalid_request` for one that cannot be answered. */
+  /** What matches a query now; throws `invalid_request` for one that cannot be answered, `resource_exhausted` where it is over `bytesMax`. */
   async run(query: SearchQuery): Promise<SearchAnswer> {
     const { tenant } = query;
     checkQuery(query);
@@ -115,7 +119,7 @@ export class Search {
       query.type === 'key' || query.type === 'tags'
         ? { answer: listed(query, fresh, meets), embedder: null }
         : await this.#matches(query, fresh, meets, warnings);
-    const found = await this.#shown(tenant, answer.matches);
+    const found = await this.#shown(query, answer.matches);
     const ordered = await this.#ordered(query, found, warnings);
     const hits = ordered.map(hit => ({
       ...hit,
@@ -172,15 +176,31 @@ export class Search {
   }
 
   /** The matches with what is shown of them; what went since the index was read is left out. */
-  async #shown(tenant: TenantId, matches: readonly Match[]): Promise<readonly Found[]> {
-    const refs = matches.map(({ record, chunk }) => ({ id: record.id, chunk }));
-    const passages = refs.length === 0 ? [] : await this.#store.passages(tenant, refs);
-    return matches.flatMap(({ record: { id }, chunk: number, score }, at) => {
-      const passage = passages[at];
-      if (passage === null || passage === undefined) return [];
-      const { id: _, ...record } = passage.record;
-      return [{ record, chunk: passage.chunk, score, vectorId: `vec-${id}-${number}` }];
-    });
+  async #shown({ tenant, bytesMax }: SearchQuery, matches: readonly Match[]): Promise<readonly Found[]> {
+    const found: Found[] = [];
+    const step = bytesMax === undefined ? Math.max(1, matches.length) : READ_AT_ONCE;
+    let bytes = 0;
+    for (let from = 0; from < matches.length; from += step) {
+      const some = matches.slice(from, from + step);
+      const refs = some.map(({ record, chunk }) => ({ id: record.id, chunk }));
+      const passages = await this.#store.passages(tenant, refs);
+      some.forEach(({ record: { id }, chunk: number, score }, at) => {
+        const passage = passages[at];
+        if (passage === null || passage === undefined) return;
+        const { id: _, ...record } = passage.record;
+        found.push({ record, chunk: passage.chunk, score, vectorId: `vec-${id}-${number}` });
+        if (bytesMax !== undefined) bytes += Buffer.byteLength(JSON.stringify(record.value));
+      });
+      if (bytesMax !== undefined && bytes > bytesMax)
+        throw new DomainError(
+          'resource_exhausted',
+          `what was found is over ${bytesMax} bytes: ask for less`,
+          {
+            details: { limit_bytes: bytesMax, asked: matches.length },
+          },
+        );
+    }
+    return found;
   }
 
   /** The hits to give; a second look at the best of them, by a model where there is one. */

@@ -24,13 +24,17 @@ function numbered(passages: readonly string[]): readonly RecordChunk[] {
   return passages.map((content, index) => ({ id: `chunk-${String(index + 1).padStart(3, '0')}`, content }));
 }
 
-/** All texts and numbers in a value, and the names of its fields. */
-function textsIn(value: Json): readonly string[] {
-  if (value === null) return [];
-  if (typeof value !== 'object') return [String(value)];
-  if (Array.isArray(value)) return value.flatMap(textsIn);
-  return Object.entries(value).flatMap(([name, field]) => {
-    const texts = textsIn(field ?? null);
-    return texts.length === 1 ? [`${name} ${texts[0]}`] : [name, ...texts];
-  });
+/** All texts and numbers in a value, and the names of its fields; into one list, for lists of lists would be copied once a level. */
+function textsIn(value: Json, found: string[] = []): readonly string[] {
+  if (value === null) return found;
+  if (typeof value !== 'object') found.push(String(value));
+  else if (Array.isArray(value)) for (const one of value) textsIn(one, found);
+  else
+    for (const [name, field] of Object.entries(value)) {
+      const at = found.push(name);
+      textsIn(field ?? null, found);
+      // A field with one text stands beside it.
+      if (found.length === at + 1) found.splice(at - 1, 2, `${name} ${found[at]}`);
+    }
+  return found;
 }

@@ -49,9 +49,13 @@ function formIssues(content: Json, format: string | undefined): readonly Validat
   const check = format === 'markdown' ? markdownFaults : format === 'html' ? htmlFaults : null;
   if (check === null) return [];
   const code = format === 'markdown' ? 'INVALID_MARKDOWN' : 'INVALID_HTML';
-  return textsOf(content).flatMap(({ path, text }) =>
-    check(text).map(message => ({ ...fault(code, message), ...(path === '' ? {} : { path }) })),
-  );
+  const issues: ValidationIssue[] = [];
+  for (const { path, text } of textsOf(content)) {
+    if (issues.length >= ISSUES_MAX) break;
+    for (const message of check(text))
+      issues.push({ ...fault(code, message), ...(path === '' ? {} : { path }) });
+  }
+  return issues;
 }
 
 async function schemaIssues(

@@ -19,7 +19,8 @@ export function policyCheck(content: Json, isPersonalDataAllowed: boolean): Rule
   let isBiased = false;
   const add = (path: string, one: Omit<ValidationIssue, 'rule' | 'path'>, price: number): void => {
     cost += price;
-    issues.push({ rule: 'policy_check', ...one, ...(path === '' ? {} : { path }) });
+    if (issues.length < ISSUES_MAX)
+      issues.push({ rule: 'policy_check', ...one, ...(path === '' ? {} : { path }) });
   };
   for (const { path, text } of textsOf(content)) {
     for (const category of offendingCategories(text))
@@ -46,7 +47,7 @@ export function policyCheck(content: Json, isPersonalDataAllowed: boolean): Rule
   }
   return {
     score: Math.max(0, 1 - cost),
-    issues: issues.slice(0, ISSUES_MAX),
+    issues,
     recommendations: isBiased ? ['Say of people what they do, not what their group is said to be.'] : [],
   };
 }

@@ -10,14 +10,22 @@ export interface PlacedText {
 }
 
 /** Every text of the content, names of members left out. */
-export function textsOf(content: Json, path = ''): readonly PlacedText[] {
-  if (typeof content === 'string') return [{ path, text: content }];
-  if (Array.isArray(content))
-    return content.flatMap((one, index) => textsOf(one, below(path, String(index))));
-  if (!isJsonObject(content)) return [];
-  return Object.entries(content).flatMap(([name, one]) =>
-    one === undefined ? [] : textsOf(one, below(path, name)),
-  );
+export function textsOf(content: Json): readonly PlacedText[] {
+  const found: PlacedText[] = [];
+  gather(content, '', found);
+  return found;
+}
+
+/** Into one list: lists of lists would be copied once a level. */
+function gather(content: Json, path: string, found: PlacedText[]): void {
+  if (typeof content === 'string') found.push({ path, text: content });
+  else if (Array.isArray(content))
+    content.forEach((one, index) => {
+      gather(one, below(path, String(index)), found);
+    });
+  else if (isJsonObject(content))
+    for (const [name, one] of Object.entries(content))
+      if (one !== undefined) gather(one, below(path, name), found);
 }
 
 /** All of the content's texts as one. */

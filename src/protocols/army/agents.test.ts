@@ -112,6 +112,34 @@ suite('agents and settings', () => {
     assert.equal((await fat.next('task_request')).payload.task_id, 'weigh1.work');
   });
 
+  test('ARMY-72 the built-in memory does not answer what would take more memory than an agent may: RESOURCE_EXHAUSTED, counted as a guardrail that bit', async () => {
+    const ann = await player(post, 'writer', 'heavy-ann', ['heavy']);
+    for (const key of ['heavy-1', 'heavy-2', 'heavy-3']) {
+      await ann.tell('memory_store', 'memory', { key, value: 'x'.repeat(60_000), tags: ['heavy'] });
+      await ann.next('memory_response');
+    }
+    const find = (limit: number): Promise<Loose> =>
+      ann.say('memory_query', 'memory', { query: { type: 'tags', text: 'heavy' }, limit });
+    const settle = (mb: number): Promise<unknown> =>
+      boss.tell('config_update', 'coordinator', { settings: { max_memory_mb: mb } });
+    await settle(1);
+    const { status, body } = await find(3);
+    assert.equal(status, 503);
+    assert.deepEqual([body.error_code, body.error_type], ['RESOURCE_EXHAUSTED', 'resource_error']);
+    assert.deepEqual([body.context.rule, body.context.limit_mb], ['agent_memory', 1]);
+    assert.deepEqual(await ann.all(), []);
+    assert.equal((await find(1)).status, 202);
+    const { payload } = await ann.next('memory_response');
+    assert.deepEqual([payload.results.length, payload.total], [1, 3]);
+    await settle(100);
+    assert.equal((await find(3)).status, 202);
+    assert.equal((await ann.next('memory_response')).payload.results.length, 3);
+    await eventually(async () => {
+      const audit = await post.admin.ask('GET', '/api/v2/audit?limit=200&action=message.refused');
+      return JSON.stringify(audit.body).includes('"rule":"agent_memory"');
+    });
+  });
+
   test('ARMY-47 ARMY-58 a heartbeat keeps what its agent holds beyond the lease; without one it goes back to the queue', async () => {
     const ann = await player(post, 'writer', 'beat-ann', ['beattask']);
     await ask('beat1', 'beattask');

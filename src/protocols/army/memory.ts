@@ -17,7 +17,7 @@ import { requireAtWork, type Settings } from './settings.ts';
 import { ARMY, type QUERY_TYPES } from './words.ts';
 
 /** What the memory works with. */
-export interface MemoryParts extends Pick<DialectHands, 'memory' | 'store'> {
+export interface MemoryParts extends Pick<DialectHands, 'memory' | 'store' | 'guardrails'> {
   readonly settings: Settings;
 }
 
@@ -29,6 +29,9 @@ const SEARCHES: Readonly<Record<(typeof QUERY_TYPES)[number], SearchType>> = {
   key: 'key',
   tags: 'tags',
 };
+/** While an answer is made it is in memory some ten times: found, read, put in words, packed, written, sent. */
+const COPIES = 10;
+const MEGABYTE = 1_048_576;
 /** By which message a record was stored. */
 const STORED_BY = 'message_id';
 
@@ -88,7 +91,9 @@ function storedAs({ key, version, expiresAt }: MemoryRecord): JsonObject {
   return { key, stored: true, version, expires_at: end };
 }
 
-async function find({ tenant }: Message, asked: JsonObject, { memory }: MemoryParts): Promise<JsonObject> {
+/** Throws `resource_exhausted` for what would take more memory than an agent may (`ARMY-72`). */
+async function find(message: Message, asked: JsonObject, parts: MemoryParts): Promise<JsonObject> {
+  const { tenant } = message;
   const query = isJsonObject(asked.query) ? asked.query : {};
   const filters = isJsonObject(asked.filters) ? asked.filters : {};
   const range = isJsonObject(filters.date_range) ? filters.date_range : {};
@@ -97,13 +102,23 @@ async function find({ tenant }: Message, asked: JsonObject, { memory }: MemoryPa
   const tags = Array.isArray(filters.tags) ? filters.tags.map(String) : [];
   if (text.trim() === '' && !(type === 'tags' && tags.length > 0))
     throw invalid([{ field: 'payload.query.text', message: `is required for ${String(query.type)}` }]);
-  const { hits, total } = await memory.search({
+  const limitMb = Math.min(
+    (await parts.settings.of(tenant)).maxMemoryMb,
+    parts.guardrails.of(tenant).agentMemoryMbMax,
+  );
+  const sought = {
     ...{ tenant, type, text, tags, collections: [DEFAULT_COLLECTION] },
     stored: {
       ...(typeof range.from === 'string' ? { from: instantOf(range.from) } : {}),
       ...(typeof range.to === 'string' ? { to: instantOf(range.to) } : {}),
     },
     limit: typeof asked.limit === 'number' ? asked.limit : LIMIT,
+    bytesMax: Math.floor((limitMb * MEGABYTE) / COPIES),
+  };
+  const { hits, total } = await parts.memory.search(sought).catch(error => {
+    if (!(error instanceof DomainError) || error.code !== 'resource_exhausted') throw error;
+    const details = { ...error.details, rule: 'agent_memory', limit_mb: limitMb };
+    throw new DomainError('resource_exhausted', error.message, { details, cause: error });
   });
   return {
     results: hits.map(({ record: { key, value, tags: kept, createdAt }, score }) => ({

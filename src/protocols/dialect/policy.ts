@@ -40,10 +40,12 @@ export function refuseOffence(
   throw violation('offensive_content', 'the request offends', { categories });
 }
 
-function textsOf(value: Json | undefined): readonly string[] {
-  if (typeof value === 'string') return [value];
-  if (Array.isArray(value)) return value.flatMap(textsOf);
-  return isJsonObject(value) ? Object.values(value).flatMap(textsOf) : [];
+/** Into one list: lists of lists would be copied once a level. */
+function textsOf(value: Json | undefined, found: string[] = []): readonly string[] {
+  if (typeof value === 'string') found.push(value);
+  else if (typeof value === 'object' && value !== null)
+    for (const one of Object.values(value)) textsOf(one, found);
+  return found;
 }
 
 function memberOf(value: Json | undefined, name: string): Json | undefined {

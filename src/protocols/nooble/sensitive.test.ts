@@ -1,7 +1,6 @@
 // What is sensitive: nowhere readable on disk, in logs or in events, and whole for who asked.
 
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { type Correspondent, openPost, type Post } from '../../../test/post.ts';
 import type { Loose } from '../../../test/serve.ts';
@@ -16,13 +15,6 @@ before(async () => {
   boss = await orchestrator(post);
 });
 after(() => post.stop());
-
-/** Whether a word is readable in what the server keeps. */
-function isOnDisk(word: string): boolean {
-  const files = readdirSync(post.dataDir).filter(name => name.startsWith('batuta.db'));
-  assert.ok(files.length > 0);
-  return files.some(name => readFileSync(`${post.dataDir}/${name}`).includes(word));
-}
 
 /** What anybody who watches a task may read of its log and its events. */
 async function watched(id: string): Promise<string> {
@@ -66,8 +58,8 @@ test('NOOB-33 payload and result of a sensitive task are encrypted at rest, out 
   assert.equal(answer.metadata.sensitive_data, true);
   const open = ask(plain, {});
   await asked(boss, open);
-  assert.ok(isOnDisk(plain), 'what is not sensitive is found so');
-  assert.ok(!isOnDisk(secret));
+  assert.ok(await post.holds(plain), 'what is not sensitive is found so');
+  assert.ok(!(await post.holds(secret)));
   assert.ok(!(await watched(sensitive.task_id)).includes(secret));
   assert.ok((await watched(open.task_id)).includes(plain), 'what is not sensitive is seen so');
   const { body } = await post.admin.ask('GET', `/api/v2/task-status/${sensitive.task_id}`);
@@ -104,7 +96,7 @@ test('NOOB-33 a sensitive task done by an agent elsewhere is told to it whole, a
   assert.equal(seen.at(-1)?.payload.response, word2);
   const found = await watched(ask.task_id);
   for (const one of [secret, word1, word2]) {
-    assert.ok(!isOnDisk(one), one);
+    assert.ok(!(await post.holds(one)), one);
     assert.ok(!found.includes(one), one);
   }
 });
@@ -124,7 +116,7 @@ test('NOOB-33 steps of a sensitive workflow are sensitive, its results go from s
   const bad = message('tool.execute', { tool_name: secret }, { metadata });
   const error = await asked(boss, bad);
   assert.deepEqual([error.error.code, error.payload.error_details.tool_name], ['AEX_003', secret]);
-  assert.ok(!isOnDisk(secret));
+  assert.ok(!(await post.holds(secret)));
   for (const id of [start.task_id, `${start.task_id}.step-002`, bad.task_id])
     assert.ok(!(await watched(id)).includes(secret), id);
 });
@@ -146,7 +138,7 @@ test('NOOB-33 a sensitive message is kept encrypted while it waits, in no stream
   }
   stop.abort();
   assert.ok(!seen.includes(secret));
-  assert.ok(!isOnDisk(secret));
+  assert.ok(!(await post.holds(secret)));
   for (const { message: got, delivery_id: delivery } of await reader.read('nooble', 'sour')) {
     assert.ok([secret, plain].includes(got.payload.text));
     await reader.settle('nooble', 'sour', delivery, { outcome: 'reject', reason: 'no' });
@@ -167,11 +159,11 @@ test('NOOB-33 a sensitive message of a conversation is kept encrypted and read w
   );
   const read = await asked(boss, message('conversation.query', {}, { ...talk, metadata }));
   assert.equal(read.payload.messages[0].content, secret);
-  assert.ok(!isOnDisk(secret));
+  assert.ok(!(await post.holds(secret)));
   const document = { operation: 'upsert', kb_id: 'kb', document: { id: 'd', content: secret } };
   const { status, body } = await refused(boss, message('knowledge.update', document, { metadata }));
   assert.deepEqual([status, body.code, body.details.rule], [422, 'VAL_001', 'sensitive_data']);
-  assert.ok(!isOnDisk(secret));
+  assert.ok(!(await post.holds(secret)));
 });
 
 test('NOOB-33 what was said in secret is left out of a plain reading of the conversation, which is told so, and of a plain agent’s context', async () => {
