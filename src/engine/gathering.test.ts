@@ -67,6 +67,7 @@ test('SAM-84 progress is gathered for a while and sent as one array in order; wi
   await batched.close();
   const plain = await setup(null);
   await plain.progress(10, 20);
+  await plain.clock.advance(10);
   assert.deepEqual(plain.requests(), [
     ['task_started', 'no array'],
     ['task_progress', 'no array'],
