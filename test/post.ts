@@ -53,11 +53,8 @@ export interface Post {
   readonly server: RunningServer;
   readonly dataDir: string;
   readonly admin: Correspondent;
-  /** An agent of a tenant, by a token that is bound to it. */
-  agent(
-    id: string,
-    options?: { readonly tenant?: string; readonly permissions?: readonly string[] },
-  ): Promise<Correspondent>;
+  /** An agent, by a token that is bound to it. */
+  agent(id: string, options?: { readonly permissions?: readonly string[] }): Promise<Correspondent>;
   /** Registers an agent: with roles (`army:writer`), types of work (`custom:research`), skills. */
   register(
     id: string,
@@ -98,8 +95,8 @@ export async function openPost(
   const { url } = server;
   const { api_key: key, api_secret: secret } = server.credentials;
   const admin = correspondent(url, { 'x-api-key': key, 'x-api-secret': secret });
-  const agent: Post['agent'] = async (id, { tenant = 'default', permissions = AGENT_PERMISSIONS } = {}) =>
-    correspondent(url, { authorization: `Bearer ${await tokenOf(id, tenant, permissions)}` });
+  const agent: Post['agent'] = async (id, { permissions = AGENT_PERMISSIONS } = {}) =>
+    correspondent(url, { authorization: `Bearer ${await tokenOf(id, permissions)}` });
   return {
     ...{ url, server, dataDir, admin, agent },
     async register(id, { roles = [], types = [], skills = [], slots = 10 } = {}) {
@@ -123,12 +120,8 @@ function filesHold(dataDir: string, word: string): boolean {
   return files.some(name => readFileSync(join(dataDir, name)).includes(word));
 }
 
-function tokenOf(agentId: string, tenant: string, permissions: readonly string[]): Promise<string> {
-  return new SignJWT({
-    agent_id: agentId,
-    permissions,
-    ...(tenant === 'default' ? {} : { tenant_id: tenant }),
-  })
+function tokenOf(agentId: string, permissions: readonly string[]): Promise<string> {
+  return new SignJWT({ agent_id: agentId, permissions })
     .setProtectedHeader({ alg: 'HS256', kid: 'configured' })
     .setIssuedAt()
     .setExpirationTime('10m')

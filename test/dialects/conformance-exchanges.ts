@@ -1,7 +1,7 @@
 // What every message wire must show of an exchange, and to whom.
 
 import assert from 'node:assert/strict';
-import type { Correspondent } from '../post.ts';
+import { type Correspondent, correspondent } from '../post.ts';
 import type { Loose } from '../serve.ts';
 import { socketOf, suite } from './setup.ts';
 
@@ -37,8 +37,12 @@ export const exchanges = suite(test => {
     const unseen = await stranger.ask('GET', path);
     assert.equal(unseen.status, 404);
     assert.equal(bench.codeOf(unseen.body), bench.words.not_found);
-    const elsewhere = await post.agent('elsewhere', { tenant: 'other' });
-    assert.equal((await elsewhere.ask('GET', path)).status, 404);
+    const elsewhere = await post.admin.ask('POST', '/api/v2/tenants', {
+      ...{ tenant_id: `elsewhere-${bench.name}`, name: 'Elsewhere' },
+    });
+    const { api_key: key, api_secret: secret } = elsewhere.body;
+    const foreigner = correspondent(post.url, { 'x-api-key': key, 'x-api-secret': secret });
+    assert.equal((await foreigner.ask('GET', path)).status, 404);
     const mute = await post.agent('mute', { permissions: ['message:send'] });
     assert.equal((await mute.ask('GET', path)).status, 403);
   });
