@@ -1,5 +1,6 @@
 // Agents: named participants that run work, local or remote, with what they can do and how they are.
 
+import { DomainError } from './errors.ts';
 import type { AgentId, TenantId } from './ids.ts';
 import { type ResourceLimits, type TaskSpec, type WorkType, workTypeOf } from './task.ts';
 
@@ -11,6 +12,14 @@ export type AgentHealth = 'healthy' | 'degraded' | 'draining' | 'offline';
 
 /** How the ids of agents begin that take work inside this server as any worker does; nobody outside bears one. */
 export const INSIDE_PREFIX = 'inside.';
+
+/** Throws `forbidden` where somebody outside would bear such an id. */
+export function refuseInsideId(id: string): void {
+  if (!id.startsWith(INSIDE_PREFIX)) return;
+  throw new DomainError('forbidden', `agents of this server alone have ids that begin ${INSIDE_PREFIX}`, {
+    details: { rule: 'agent_inside', agent_id: id },
+  });
+}
 
 /** After this long without a word an agent is offline, in milliseconds (`SAM-136`). */
 export const AGENT_SILENCE_MS = 90_000;

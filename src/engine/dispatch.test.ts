@@ -35,6 +35,34 @@ test('SAM-110 in a tenant a more urgent task goes first, equals by arrival', asy
   await house.stop();
 });
 
+test('who waits for a task asks for it before it is stored, so that one wait for the disk serves both; of a store elsewhere after it', async t => {
+  const { house, worker, submit } = await setup();
+  const { store } = house;
+  const [keep, claim] = [store.submit.bind(store), store.claim.bind(store)];
+  await submit('first');
+  const [first] = (await worker.ask(1)).leases;
+  const asked: string[] = [];
+  t.mock.method(store, 'submit', async (...given: Parameters<typeof keep>) => {
+    asked.push('submit');
+    const answer = await keep(...given);
+    await new Promise(setImmediate);
+    asked.push('stored');
+    return answer;
+  });
+  t.mock.method(store, 'claim', (...picks: Parameters<typeof claim>) => {
+    asked.push('claim');
+    return claim(...picks);
+  });
+  const waiting = worker.exchange({ slots: 1, waitMs: 10_000 });
+  const admitted = await submit('second');
+  assert.equal((await waiting).leases[0]?.task.id, 'second');
+  assert.equal(admitted[0]?.kind === 'admitted' && admitted[0].status, 'accepted');
+  const order = store.capabilities.shared ? ['submit', 'stored', 'claim'] : ['submit', 'claim', 'stored'];
+  assert.deepEqual(asked.slice(asked.indexOf('submit')).slice(0, 3), order);
+  await worker.complete(first, null);
+  await house.stop();
+});
+
 test('SAM-54 an agent runs at most 100 tasks at once and the 101st waits', async () => {
   const { house, worker } = await setup();
   await house.engine.submit(Array.from({ length: 101 }, (_, n) => orderOf(`t${n}`, custom)));

@@ -129,9 +129,9 @@ export function furnish(parts: EngineParts, options: EngineOptions, onAcknowledg
     yard.signals.publish(task.tenant, task.key);
     if (task.spec.notification !== undefined) outbox.wake();
   };
-  const { schemas, reserved = NOTHING } = parts;
+  const { schemas } = parts;
   const addressing = new Addressing(yard.canaries, parts.weights, options.region);
-  const guards = { secrets, channels, schemas, quotas, sealer, addressing, reserved, weights: parts.weights };
+  const guards = { secrets, channels, schemas, quotas, sealer, addressing, weights: parts.weights };
   const intake = new Intake(clock, random, store, { ...yard, ...guards, wakers }, options);
   const bench = { ...yard, blobs, secrets, sealer };
   const workbench = new Workbench(log, clock, random, store, bench, options);
@@ -194,6 +194,7 @@ function groundFloor(parts: EngineParts, options: EngineOptions) {
   const forecaster = new Forecaster(clock, store, lookout, options);
   return {
     executors,
+    reserved,
     signals,
     bars,
     roster,

@@ -103,8 +103,7 @@ async function reviewErrand(
 
 /** A year: persons take their time. */
 const LONG: OrderTerms = { timeoutMs: 31_536_000_000 };
-/** Only what was asked of these agents here approves and changes contents. */
-/** What changes contents, or approves them: nobody orders it past the desks. */
+/** What changes contents, or approves them: nobody orders it past these agents. */
 export const BLOG_WORK = ['validate_content', 'change_content'] as const;
 
 const REVIEW: OrderTerms = { entrusted: ['validate_content'] };

@@ -244,6 +244,10 @@ test('BLOG-22 BLOG-54 nobody changes or approves contents by ordering that work 
     assert.deepEqual([taken.status, taken.body.error?.code], [403, 'FORBIDDEN'], JSON.stringify(taken.body));
   }
   assert.equal((await worker('inside.nooble.knowledge_base', 'custom:knowledge_update')).status, 403);
+  const impostor = await post.agent('inside.nooble.knowledge_base');
+  const unmasked = await impostor.ask('GET', '/protocols/blog/inbox/inside.nooble.knowledge_base');
+  assert.equal(unmasked.status, 403);
+  assert.match(JSON.stringify(unmasked.body), /begin inside\./);
   assert.equal((await worker('helpful', 'custom:harmless')).status, 200);
   const ops = await post.register('cvp-ops');
   const change = await refused(ops, 'sneak-publish', {

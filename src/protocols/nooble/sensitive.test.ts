@@ -42,6 +42,15 @@ async function failuresOf(task: string): Promise<readonly Loose[]> {
   }
 }
 
+/** The start of a sensitive workflow that carries a word through its steps. */
+function analysisOf(secret: string): Loose {
+  const payload = {
+    ...{ workflow_template_id: 'sales-analysis-workflow', execution_mode: 'sync' },
+    input_parameters: { market_segment: secret, records: [{ sold: 1 }] },
+  };
+  return message('workflow.start', payload, { metadata });
+}
+
 const word = (): string => `secreto-${newId()}`;
 
 test('NOOB-33 payload and result of a sensitive task are encrypted at rest, out of logs and events, and whole in the answer', async () => {
@@ -103,14 +112,7 @@ test('NOOB-33 a sensitive task done by an agent elsewhere is told to it whole, a
 
 test('NOOB-33 steps of a sensitive workflow are sensitive, its results go from step to step, and a failure is told whole', async () => {
   const secret = word();
-  const start = message(
-    'workflow.start',
-    {
-      ...{ workflow_template_id: 'sales-analysis-workflow', execution_mode: 'sync' },
-      input_parameters: { market_segment: secret, records: [{ sold: 1 }] },
-    },
-    { metadata },
-  );
+  const start = analysisOf(secret);
   const end = await asked(boss, start, 20);
   assert.match(end.payload.partial_results['step-004'].data.report, new RegExp(secret));
   const bad = message('tool.execute', { tool_name: secret }, { metadata });
@@ -200,14 +202,7 @@ test('NOOB-33 what was said in secret is left out of a plain reading of the conv
 
 test('NOOB-33 what steps of a sensitive workflow came to is told in answer to a sensitive question alone, and read by no plain step', async () => {
   const secret = word();
-  const start = message(
-    'workflow.start',
-    {
-      ...{ workflow_template_id: 'sales-analysis-workflow', execution_mode: 'sync' },
-      input_parameters: { market_segment: secret, records: [{ sold: 1 }] },
-    },
-    { metadata },
-  );
+  const start = analysisOf(secret);
   const { metadata: told } = await asked(boss, start, 20);
   const query = (more: Loose): Loose => {
     const { task_id, correlation_id } = start;

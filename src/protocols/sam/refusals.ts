@@ -1,6 +1,6 @@
 // The refusals SAM's routes share: faults of a request, and what a good credential still may not do.
 
-import { INSIDE_PREFIX } from '../../domain/agent.ts';
+import { refuseInsideId } from '../../domain/agent.ts';
 import { DomainError } from '../../domain/errors.ts';
 import type { TaskId, TenantId } from '../../domain/ids.ts';
 import { allows, type Permission, type Principal } from '../../domain/principal.ts';
@@ -43,10 +43,7 @@ export function refuseForeignSteps(principal: Principal, payload: unknown): void
 
 /** Throws `forbidden` where the credential is bound to another agent (`SAM-32`), or the agent is one inside this server. */
 export function refuseForeignAgent(principal: Principal, agentId: string): void {
-  if (agentId.startsWith(INSIDE_PREFIX))
-    throw new DomainError('forbidden', `agents of this server alone have ids that begin ${INSIDE_PREFIX}`, {
-      details: { rule: 'agent_inside', agent_id: agentId },
-    });
+  refuseInsideId(agentId);
   if (principal.agentId === undefined || principal.agentId === agentId) return;
   throw new DomainError('forbidden', `this credential speaks for agent ${principal.agentId} only`, {
     details: { rule: 'agent_binding', agent_id: agentId },

@@ -144,6 +144,20 @@ describe('a PostgreSQL shared by several processes', { skip: postgresMissing }, 
     assert.deepEqual(seen.sort(), ['after 1', 'after 2', 'after 3', 'late 1', 'late 2', 'late 3']);
   });
 
+  test('what submits, claims and commits keep their plans: none of it is a function of plain SQL, planned anew at every call', async t => {
+    const { session } = await setup(t, 1);
+    const { rows } = await session.query(
+      `SELECT p.proname AS name, l.lanname AS language FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
+       WHERE p.pronamespace = 'batuta'::regnamespace AND p.proretset
+         AND p.proname IN ('submit', 'submit_plain', 'submit_group', 'claim', 'lease_all', 'commit', 'commit_round')`,
+    );
+    assert.equal(rows.length, 7);
+    assert.deepEqual(
+      rows.filter(({ language }) => language !== 'plpgsql'),
+      [],
+    );
+  });
+
   test('a tenant’s events keep each task’s order, though an older transaction changed it later', async t => {
     const { stores, session } = await setup(t, 1);
     const store = stores[0] ?? assert.fail();
